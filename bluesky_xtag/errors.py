@@ -1,0 +1,32 @@
+"""The errors of the package; each one also is the built-in error that a caller would expect.
+
+::
+
+    XTagError
+    ├── XTagValueError  (ValueError)   an argument or a file does not fit
+    ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
+    └── FrameError      (ValueError)   the pixels of a frame cannot be used
+        └── FrameNotReady (OSError)    ... yet: the file may still be on its way
+"""
+
+__all__ = ["FrameError", "FrameNotReady", "ModelError", "XTagError", "XTagValueError"]
+
+
+class XTagError(Exception):
+    """Base class of every error raised by bluesky_xtag."""
+
+
+class XTagValueError(XTagError, ValueError):
+    """An argument or an input file does not fit; the message names it and the remedy."""
+
+
+class ModelError(XTagError, ValueError):
+    """A model directory is damaged, foreign, or does not fit this version of the package."""
+
+
+class FrameError(XTagError, ValueError):
+    """The pixels of a frame cannot be used: foreign file, wrong shape, nothing valid in it."""
+
+
+class FrameNotReady(FrameError, OSError):
+    """The pixels of a frame cannot be read yet; trying again before the deadline may help."""
