@@ -1,0 +1,1 @@
+"""Simulated scattering: samples, detectors, labelled frames and a beamline."""

@@ -1,0 +1,71 @@
+"""Where the pixels of a flat detector lie in reciprocal space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+__all__ = ["Geometry"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A flat detector across the beam.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (rows, columns).
+    pixel_size : float
+        Metres, square pixels.
+    distance : float
+        Sample to detector, metres.
+    wavelength : float
+        Angstrom.
+    beam_centre : tuple of float
+        (x, y) = (column, row), pixels; may lie outside the frame.
+    """
+
+    shape: tuple[int, int]
+    pixel_size: float
+    distance: float
+    wavelength: float
+    beam_centre: tuple[float, float]
+
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = self.shape
+        x, y = self.beam_centre
+        return np.arange(columns, dtype=np.float32) - x, (np.arange(rows, dtype=np.float32) - y)[:, None]
+
+    def radius(self) -> np.ndarray:
+        """Return the distance from the beam centre, pixels, (rows, columns) float32."""
+        across, down = self._offsets()
+        return np.hypot(across, down).astype(np.float32)
+
+    def q(self) -> np.ndarray:
+        """Return q = (4 pi / wavelength) sin(theta), 1/angstrom, (rows, columns) float32.
+
+        With 2 theta = atan(radius / distance).
+        """
+        two_theta = np.arctan(self.radius() * np.float32(self.pixel_size / self.distance))
+        return np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2)
+
+    def chi(self) -> np.ndarray:
+        """Return the azimuth, radians, (rows, columns) float32: 0 along columns, pi/2 along rows."""
+        across, down = self._offsets()
+        return np.arctan2(down, across).astype(np.float32)
+
+    def radius_at(self, q: float) -> float:
+        """Return the radius in pixels at which q (1/angstrom) falls; inf where it cannot be reached."""
+        sine = q * self.wavelength / (4 * np.pi)
+        if sine >= np.sin(np.pi / 4):
+            return float("inf")
+        return float(np.tan(2 * np.arcsin(sine)) * self.distance / self.pixel_size)
+
+    def binned(self, factor: int) -> Geometry:
+        """Return the geometry after adding blocks of factor x factor pixels (ragged edges kept)."""
+        rows, columns = self.shape
+        x, y = ((centre + 0.5) / factor - 0.5 for centre in self.beam_centre)
+        shape = (-(-rows // factor), -(-columns // factor))
+        return replace(self, shape=shape, pixel_size=self.pixel_size * factor, beam_centre=(x, y))
