@@ -1,0 +1,69 @@
+"""The embedded catalogue: Tiled in this process, kept in one directory (SQLite and files).
+
+A facility points at its own Tiled server instead; nothing else in the package knows the difference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import XTagValueError
+
+if TYPE_CHECKING:
+    from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
+
+__all__ = ["FRAMES", "last_scan_id", "open_catalog"]
+
+FRAMES = "frames"  # the subdirectory where detectors write their files
+
+
+def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
+    """Open the embedded catalogue in a directory, or make it there.
+
+    Tiled is built inside this process, without a server: that takes 10 to 30 s.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Holds `catalog.db` (runs), `tables.db` (rows of events), `data/` (arrays that came inside events)
+        and `frames/` (where detectors write). Made if it is not there.
+
+    Returns
+    -------
+    CatalogOfBlueskyRuns
+        A Tiled client: `catalog[-1]`, `catalog[scan_id]`, `catalog[uid]`; give it to a `TiledWriter`. End with
+        `catalog.context.close()`.
+
+    Raises
+    ------
+    XTagValueError
+        If the directory cannot be used.
+    """
+    from tiled.catalog import from_uri
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    directory = Path(directory).expanduser().resolve()
+    try:
+        for name in ("data", FRAMES):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XTagValueError(
+            f"the catalogue directory {directory} cannot be used ({error.strerror}): "
+            "name one that you may write to"
+        ) from error
+    database = directory / "catalog.db"
+    tree = from_uri(
+        f"sqlite:///{database}",
+        specs=[{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
+        writable_storage=[str(directory / "data"), f"sqlite:///{directory / 'tables.db'}"],
+        readable_storage=[str(directory / FRAMES)],
+        init_if_not_exists=not database.exists(),
+    )
+    return from_context(Context.from_app(build_app(tree)))
+
+
+def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
+    """Return the scan_id of the newest run of a catalogue, 0 if it holds none, so that counting goes on."""
+    return int(catalog[-1].start.get("scan_id", 0)) if len(catalog) else 0
