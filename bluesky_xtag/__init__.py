@@ -1,0 +1,42 @@
+"""Tags every detector frame of a Bluesky scan while it runs.
+
+>>> from bluesky_xtag import install
+>>> xtag = install(RE)  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import FrameError, FrameNotReady, ModelError, XTagError, XTagValueError
+from .taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
+
+if TYPE_CHECKING:
+    from .documents import Tagging
+    from .model import TagModel
+    from .session import install
+    from .tagger import Tagger
+
+__all__ = [
+    "DEFAULT_TAXONOMY",
+    "FrameError",
+    "FrameNotReady",
+    "ModelError",
+    "Tag",
+    "TagModel",
+    "Tagger",
+    "Tagging",
+    "Taxonomy",
+    "XTagError",
+    "XTagValueError",
+    "install",
+]
+
+# Resolved at first use (PEP 562), since bluesky itself takes most of a second to import.
+_LAZY = {"TagModel": "model", "Tagger": "tagger", "Tagging": "documents", "install": "session"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

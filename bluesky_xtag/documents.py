@@ -5,18 +5,27 @@ Rows are scalars only, because lists do not survive every store (SQLite refuses 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from .taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from event_model import DataKey
+
+    from .model import TagModel
 
 __all__ = [
     "STATUSES",
     "STREAM",
     "Status",
     "Tagging",
+    "configuration",
+    "configuration_keys",
     "data_keys",
     "row",
     "score_column",
@@ -67,21 +76,16 @@ def score_column(name: str, tag: str) -> str:
     return f"{name}_p_{tag}"
 
 
-def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, Any]:
+def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of the columns of a tagger called `name`, in column order."""
-    source = f"bluesky_xtag:{name}"
-
-    def key(dtype: str, dtype_numpy: str, **more: Any) -> dict[str, Any]:
-        return {"source": source, "dtype": dtype, "dtype_numpy": dtype_numpy, "shape": [], **more}
-
-    scores = {score_column(name, tag): key("number", "<f8", units="") for tag in taxonomy.names}
+    scores = {score_column(name, tag): _key(name, "number") for tag in taxonomy.names}
     return scores | {
-        f"{name}_tags": key("string", "|O"),
-        f"{name}_status": key("string", "|O"),
-        f"{name}_frame_event": key("string", "|O"),
-        f"{name}_frame_seq_num": key("integer", "<i8"),
-        f"{name}_frame_index": key("integer", "<i8"),
-        f"{name}_latency": key("number", "<f8", units="s"),
+        f"{name}_tags": _key(name, "string"),
+        f"{name}_status": _key(name, "string"),
+        f"{name}_frame_event": _key(name, "string"),
+        f"{name}_frame_seq_num": _key(name, "integer"),
+        f"{name}_frame_index": _key(name, "integer"),
+        f"{name}_latency": _key(name, "number", units="s"),
     }
 
 
@@ -102,3 +106,43 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
         f"{name}_frame_index": int(tagging.index),
         f"{name}_latency": float(tagging.latency),
     }
+
+
+def configuration(name: str, model: TagModel) -> dict[str, Any]:
+    """Return what the descriptor of the stream records of the model, by configuration key."""
+    return {
+        f"{name}_model": model.name,
+        f"{name}_model_version": model.version,
+        f"{name}_model_sha256": model.sha256,
+        f"{name}_taxonomy": list(model.taxonomy.names),
+        f"{name}_thresholds": [float(threshold) for threshold in model.thresholds],
+        f"{name}_preparation": json.dumps(model.preparation.to_dict(), sort_keys=True),
+        f"{name}_package_version": version("bluesky_xtag"),
+        f"{name}_device": model.device,
+    }
+
+
+def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
+    """Return event-model data keys of `configuration`."""
+    tags = [len(taxonomy)]
+    return {
+        f"{name}_model": _key(name, "string"),
+        f"{name}_model_version": _key(name, "string"),
+        f"{name}_model_sha256": _key(name, "string"),
+        f"{name}_taxonomy": _key(name, "array", shape=tags, dtype_numpy="|O"),
+        f"{name}_thresholds": _key(name, "array", shape=tags, dtype_numpy="<f8"),
+        f"{name}_preparation": _key(name, "string"),
+        f"{name}_package_version": _key(name, "string"),
+        f"{name}_device": _key(name, "string"),
+    }
+
+
+# Types that every store gives back as they went in.
+_NUMPY_TYPES = {"number": "<f8", "integer": "<i8", "string": "|O"}
+
+
+def _key(name: str, dtype: str, **more: Any) -> DataKey:
+    key = {"source": f"bluesky_xtag:{name}", "dtype": dtype, "shape": []}
+    if dtype in _NUMPY_TYPES:
+        key["dtype_numpy"] = _NUMPY_TYPES[dtype]
+    return cast("DataKey", key | more)

@@ -85,9 +85,7 @@ class Taxonomy:
     def accepted(self, scores: Sequence[float], thresholds: Sequence[float]) -> tuple[str, ...]:
         """Return the names of the tags whose score reaches its threshold (NaN never does)."""
         return tuple(
-            name
-            for name, score, threshold in zip(self.names, scores, thresholds, strict=True)
-            if score >= threshold
+            name for name, score, threshold in zip(self.names, scores, thresholds, strict=True) if score >= threshold
         )
 
 

@@ -1,0 +1,378 @@
+"""The Tagger: a document callback and a Readable in one object.
+
+As a callback it takes over the frames that documents bring, in well under a millisecond. As a Readable (and, for fly
+scans, an EventPageCollectable) it gives their rows back to the RunEngine, which emits them as the stream "tags".
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from bluesky.protocols import Hints, PartialEventPage, Reading
+from event_model import DataKey
+
+from . import documents
+from .backends import Backend, InlineBackend
+from .documents import Tagging
+from .errors import XTagError, XTagValueError
+from .frames import FrameAssembler
+from .ledger import Ledger
+from .worker import Address, FrameQueue, Policy, Ticket, Worker
+
+if TYPE_CHECKING:
+    from .model import TagModel
+
+__all__ = ["Tagger", "Wait"]
+
+logger = logging.getLogger("bluesky_xtag")
+
+Wait = Literal["overlap", "point"]
+
+
+class Tagger:
+    """Tags the frames of runs while they are taken.
+
+    Usually made by `bluesky_xtag.install`. By itself it is a document callback, ``RE.subscribe(tagger)``, and a device
+    that plans read after a detector: ``yield from bps.trigger_and_read([tagger], name="tags")``.
+
+    Parameters
+    ----------
+    model : TagModel, optional
+        The model; the packaged one if None.
+    key : str or sequence of str, optional
+        The data keys that hold images; found from the descriptors if None.
+    streams : sequence of str, optional
+        The streams to watch; if None all but "dark" and "baseline".
+    beam_centre : tuple, optional
+        The beam centre (x, y) in pixels, or the names of the two data or configuration keys that hold it; if None it
+        is looked for under the usual names.
+    backend : Backend, optional
+        Where inference runs; in this process if None. Give either a model or a backend.
+    wait : {"overlap", "point"}
+        "overlap" writes a row when it is ready, behind motion and exposure; "point" holds the plan after each point
+        until its tags are known.
+    deadline : float
+        Seconds after its document's arrival within which a frame must be scored.
+    queue_size : int
+        How many frames may wait for the backend.
+    policy : {"drop_oldest", "drop_newest", "block"}
+        What gives way when the queue is full.
+    on_error : {"record", "raise"}
+        "record" turns every trouble into the status of a row; "raise", for tests, lets it fail the plan.
+    name : str
+        First part of the column names.
+    """
+
+    parent = None  # a device of its own
+
+    def __init__(
+        self,
+        model: TagModel | None = None,
+        *,
+        key: str | Sequence[str] | None = None,
+        streams: Sequence[str] | None = None,
+        beam_centre: tuple[float, float] | tuple[str, str] | None = None,
+        backend: Backend | None = None,
+        wait: Wait = "overlap",
+        deadline: float = 2.0,
+        queue_size: int = 64,
+        policy: Policy = "drop_oldest",
+        on_error: Literal["record", "raise"] = "record",
+        name: str = "xtag",
+    ) -> None:
+        if wait not in get_args(Wait):
+            raise XTagValueError(f"wait={wait!r} is not known; choose one of {', '.join(get_args(Wait))}")
+        if not deadline > 0:
+            raise XTagValueError(f"deadline={deadline} must be a number of seconds above 0")
+        if model is not None and backend is not None:
+            raise XTagValueError("give a model or a backend, not both: a backend has a model of its own")
+        self.name = name
+        self.wait = wait
+        self.deadline = deadline
+        self.closing = ExitStack()  # what uninstall() undoes, last first
+        self._on_error = on_error
+        self._assemble = FrameAssembler(key=key, streams=streams, beam_centre=beam_centre)
+        self._queue = FrameQueue(queue_size, policy)
+        self._backend = backend or InlineBackend(model or _packaged_model())
+        self._worker = Worker(self._backend, self._queue)
+        self._ledger = Ledger()
+        self._prepared: tuple[Address, ...] = ()
+        self._selected: tuple[Address, ...] = ()
+        self._latest: Tagging | None = None
+        self._statistics = _Statistics()
+        self.closing.callback(self._backend.close)
+        self.closing.callback(self._worker.stop)
+
+    def __repr__(self) -> str:
+        return f"<Tagger {self.name!r}: {self.model.name} {self.model.version}, wait={self.wait!r}>"
+
+    # What people ask
+
+    @property
+    def model(self) -> TagModel:
+        """The model whose tags these are."""
+        return self._backend.model
+
+    @property
+    def latest(self) -> Tagging | None:
+        """The newest tagging, or None before the first."""
+        return self._latest
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Rows by status, over the life of this tagger."""
+        return self._statistics.rows_by_status()
+
+    @property
+    def frames(self) -> int:
+        """How many frames were taken over; those that the RunEngine took again after a pause count once."""
+        return self._statistics.frames
+
+    def report(self) -> None:
+        """Print what came of the frames so far: rows by status, and the time from document to scores."""
+        print(f"{self!r} on {self.model.device}")
+        print(self._statistics)
+
+    def uninstall(self) -> None:
+        """Undo `install`: the RunEngine is as it was before. Rows of frames already taken are still written."""
+        self.closing.close()
+
+    # The document callback
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take over the frames that a document brings; never raises, unless ``on_error="raise"``."""
+        try:
+            self._take(name, doc)
+        except Exception:
+            if self._on_error == "raise":
+                raise
+            self._statistics.callback_errors += 1
+            logger.exception("a %s document could not be used; its frames, if any, are not tagged", name)
+
+    def _take(self, name: str, doc: Mapping[str, Any]) -> None:
+        if name == "start":
+            self._ledger.open(doc["uid"])
+        for frame in self._assemble(name, dict(doc)):
+            ticket = Ticket(frame, self.deadline)
+            ticket.when_done(lambda ticket=ticket: self._settled(ticket))
+            self._statistics.frames += 1 - self._ledger.add(ticket)
+            self._queue.put(ticket)
+        if name == "stop":
+            lost = self._ledger.close(doc["run_start"])
+            self._statistics.unwritten += len(lost)
+            if lost:
+                logger.warning("%d frames of run %s have no row", len(lost), doc["run_start"])
+
+    def _settled(self, ticket: Ticket) -> None:
+        if not ticket.superseded:
+            self._latest = ticket.tagging
+
+    # What the preprocessor asks
+
+    def unwritten(self, run: str) -> list[Address]:
+        """Return the frames of a run that have no row yet, in order of arrival."""
+        return self._ledger.unwritten(run)
+
+    def ready(self, run: str) -> list[Address]:
+        """Return those frames of `unwritten` whose rows can be written without waiting: none overtakes another."""
+        ready = []
+        for ticket in self._ledger.tickets(self.unwritten(run)):
+            if not ticket.expire():
+                break
+            ready.append(ticket.address)
+        return ready
+
+    # The Readable
+
+    @property
+    def hints(self) -> Hints:
+        """No columns by default in other callbacks' tables and plots."""
+        return {"fields": []}
+
+    def prepare(self, value: Sequence[Address]) -> _Wait:
+        """Choose the frames that the next `trigger` waits for and that `read` or `collect_pages` then give."""
+        self._prepared = tuple(Address(*address) for address in value)
+        return _Wait([])
+
+    def trigger(self) -> _Wait:
+        """Return a Status that ends when the chosen frames have their outcome, by their deadline at the latest.
+
+        Without a choice it is the oldest frame that has no row, or else the last one read.
+        """
+        if self._prepared:
+            self._selected, self._prepared = self._prepared, ()
+        elif (address := self._ledger.newest()) is not None:
+            self._selected = (address,)
+        return _Wait(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
+
+    def read(self) -> dict[str, Reading]:
+        """Return the row of the chosen frame."""
+        now = time.time()
+        row = documents.row(self.name, self.model.taxonomy, self._outcome(self._selected[:1]))
+        return {column: {"value": value, "timestamp": now} for column, value in row.items()}
+
+    def describe(self) -> dict[str, DataKey]:
+        """Return the data keys of the columns."""
+        return documents.data_keys(self.name, self.model.taxonomy)
+
+    def read_configuration(self) -> dict[str, Reading]:
+        """Return what is needed to know where the tags come from: model, thresholds, preparation, device."""
+        now = time.time()
+        values = documents.configuration(self.name, self.model)
+        return {key: {"value": value, "timestamp": now} for key, value in values.items()}
+
+    def describe_configuration(self) -> dict[str, DataKey]:
+        """Return the data keys of `read_configuration`."""
+        return documents.configuration_keys(self.name, self.model.taxonomy)
+
+    # The EventPageCollectable
+
+    def describe_collect(self) -> dict[str, DataKey]:
+        """Return the data keys of the columns."""
+        return self.describe()
+
+    def collect_pages(self) -> Iterator[PartialEventPage]:
+        """Yield one page with the rows of the chosen frames."""
+        taggings = [self._outcome([address]) for address in self._selected]
+        if not taggings:
+            return
+        rows = [documents.row(self.name, self.model.taxonomy, tagging) for tagging in taggings]
+        now = [time.time()] * len(rows)
+        yield {
+            "data": {column: [row[column] for row in rows] for column in rows[0]},
+            "timestamps": {column: now for column in rows[0]},
+            "time": now,
+        }
+
+    def _outcome(self, addresses: Sequence[Address]) -> Tagging:
+        tickets = self._ledger.tickets(addresses)
+        if not tickets:
+            logger.warning("%s was read before there was a frame: read the detector first", self.name)
+            return Tagging("", 0, 0, "failed", latency=0.0, reason="there was no frame to tag")
+        (ticket,) = tickets
+        if not ticket.expire():
+            ticket.settle("late", "read before it was scored")
+        if self._ledger.written(ticket.address):
+            self._statistics.add(ticket.tagging)
+        return ticket.tagging
+
+
+class _Wait:
+    """A Status that ends when all tickets have their outcome, or when the last deadline passes.
+
+    It never fails, since a failed Status would fail the plan; but with `must_succeed`, for tests.
+    """
+
+    def __init__(self, tickets: Sequence[Ticket], must_succeed: bool = False) -> None:
+        self._tickets = tickets
+        self._must_succeed = must_succeed
+        self._callbacks: deque[Callable[[Any], None]] = deque()
+        self._lock = threading.Lock()
+        self._open = len(tickets)
+        self._finished = threading.Event()
+        self._timer: threading.Timer | None = None
+        pending = [ticket for ticket in tickets if not ticket.expire()]
+        if pending:
+            last = max(ticket.deadline for ticket in pending)
+            self._timer = threading.Timer(max(0.0, last - time.monotonic()) + 1e-3, self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+        if not tickets:
+            self._finish()
+        for ticket in tickets:
+            ticket.when_done(self._one_done)
+
+    def _expire(self) -> None:
+        for ticket in self._tickets:
+            ticket.expire()
+
+    def _one_done(self) -> None:
+        with self._lock:
+            self._open -= 1
+            if self._open:
+                return
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            self._finished.set()
+        while self._callbacks:
+            self._callbacks.popleft()(self)
+
+    def add_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback(self)` at the end, at once if it has come."""
+        with self._lock:
+            if not self._finished.is_set():
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def exception(self, timeout: float | None = 0.0) -> BaseException | None:
+        """Return None: nothing that happens to a frame may fail the plan."""
+        if not self._finished.wait(timeout):
+            raise TimeoutError("the tags are not there yet")
+        bad = [ticket.tagging for ticket in self._tickets if ticket.tagging.status != "ok"]
+        return XTagError(f"{bad[0].status}: {bad[0].reason}") if self._must_succeed and bad else None
+
+    @property
+    def done(self) -> bool:
+        """Whether the Status has ended."""
+        return self._finished.is_set()
+
+    @property
+    def success(self) -> bool:
+        """Whether it has ended, and well."""
+        return self.done and self.exception() is None
+
+
+class _Statistics:
+    """Counts and latencies of a tagger."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.unwritten = 0
+        self.callback_errors = 0
+        self._rows: Counter[str] = Counter()
+        self._latencies: deque[float] = deque(maxlen=100_000)  # enough for percentiles, bounded for long sessions
+
+    def add(self, tagging: Tagging) -> None:
+        self._rows[tagging.status] += 1
+        if tagging.status == "ok":
+            self._latencies.append(tagging.latency)
+
+    def rows_by_status(self) -> dict[str, int]:
+        return {status: self._rows[status] for status in documents.STATUSES}
+
+    def latency(self, percent: float) -> float:
+        """Return a percentile of the seconds from document to scores; NaN before the first score."""
+        return float(np.percentile(self._latencies, percent)) if self._latencies else math.nan
+
+    def __str__(self) -> str:
+        rows = ", ".join(f"{status} {count}" for status, count in self.rows_by_status().items())
+        latency = ", ".join(f"p{percent} {1e3 * self.latency(percent):.0f} ms" for percent in (50, 95, 99))
+        lines = [
+            f"frames   {self.frames}",
+            f"rows     {sum(self._rows.values())}: {rows}",
+            f"latency  {latency if self._latencies else 'nothing scored yet'}",
+        ]
+        if self.unwritten:
+            lines.append(f"no row   {self.unwritten}: their run ended before the row could be written")
+        if self.callback_errors:
+            lines.append(f"unusable documents {self.callback_errors}: see the log")
+        return "\n".join(lines)
+
+
+def _packaged_model() -> TagModel:
+    from .model import TagModel  # only when a model is needed: loading it brings TensorFlow
+
+    return TagModel.load()

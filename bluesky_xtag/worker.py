@@ -1,0 +1,249 @@
+"""What happens to a frame between its document and its tagging, off the RunEngine's thread.
+
+A `Ticket` is a frame on its way; the first outcome that reaches it wins, so a ticket whose deadline has passed
+stays "late" whatever the model says afterwards. The `FrameQueue` is bounded. The `Worker` reads pixels, asks the
+backend for scores and settles tickets; nothing that it meets can reach the RunEngine.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from .backends import Backend
+from .documents import Status, Tagging
+from .errors import FrameError, FrameNotReady, XTagValueError
+from .frames import Frame
+
+__all__ = ["Address", "FrameQueue", "Policy", "Ticket", "Worker"]
+
+logger = logging.getLogger("bluesky_xtag")
+
+Policy = Literal["block", "drop_oldest", "drop_newest"]
+_POLICIES = ("block", "drop_oldest", "drop_newest")
+_BATCH = 16  # the largest batch bucket of a TagModel
+_RETRY = 0.02  # seconds between two attempts to read a frame whose file is not there yet
+
+
+class Address(NamedTuple):
+    """Where a frame stands in its run; the same after the RunEngine has rewound and taken it again."""
+
+    run: str
+    stream: str
+    key: str
+    seq_num: int
+    index: int
+
+
+class Ticket:
+    """A frame on its way to its tagging.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame; let go as soon as the outcome is known, so that no pixels are held for longer.
+    seconds : float
+        The deadline, in seconds after the arrival (now).
+    """
+
+    def __init__(self, frame: Frame, seconds: float) -> None:
+        self.address = Address(frame.run, frame.stream, frame.key, frame.seq_num, frame.index)
+        self.arrived = time.monotonic()
+        self.deadline = self.arrived + seconds
+        self.superseded = False  # the RunEngine rewound and takes this frame again
+        self.problem = ""  # why the pixels could not be read so far
+        self._event = frame.event
+        self._frame: Frame | None = frame
+        self._outcome: Future[Tagging] = Future()
+
+    @property
+    def frame(self) -> Frame | None:
+        """The frame, or None once the outcome is known."""
+        return self._frame
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return self._outcome.done()
+
+    @property
+    def tagging(self) -> Tagging:
+        """The outcome; only to be asked for when `done`."""
+        return self._outcome.result(timeout=0)
+
+    def settle(
+        self, status: Status, reason: str = "", scores: Sequence[float] = (), tags: tuple[str, ...] = ()
+    ) -> None:
+        """Set the outcome, unless there is one already: the first wins."""
+        tagging = Tagging(
+            event=self._event,
+            seq_num=self.address.seq_num,
+            index=self.address.index,
+            status=status,
+            scores=tuple(float(score) for score in scores),
+            tags=tags,
+            latency=time.monotonic() - self.arrived,
+            reason=reason,
+        )
+        self._frame = None
+        try:
+            self._outcome.set_result(tagging)
+        except InvalidStateError:
+            logger.debug("%s came after the outcome of frame %s", status, self.address)
+
+    def expire(self) -> bool:
+        """Settle the ticket if its deadline has passed; return whether the outcome is known."""
+        if not self.done and time.monotonic() >= self.deadline:
+            if self.problem:
+                self.settle("unreadable", self.problem)
+            else:
+                self.settle("late", "not scored by its deadline")
+        return self.done
+
+    def supersede(self) -> None:
+        """Give the frame up, because the RunEngine has rewound and takes it again."""
+        self.superseded = True
+        self.settle("dropped", "taken again after a pause")
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the outcome is known (at once if it is), on whatever thread sets it."""
+        self._outcome.add_done_callback(lambda _: callback())
+
+
+class FrameQueue:
+    """A bounded queue of tickets.
+
+    Parameters
+    ----------
+    size : int
+        How many frames may wait; a frame in the event itself keeps its pixels in memory while it waits.
+    policy : {"drop_oldest", "drop_newest", "block"}
+        What gives way when the queue is full. "block" holds the RunEngine back, until the frame's deadline at most.
+    """
+
+    def __init__(self, size: int = 64, policy: Policy = "drop_oldest") -> None:
+        if size < 1:
+            raise XTagValueError(f"queue_size is {size}; a queue needs room for at least 1 frame")
+        if policy not in _POLICIES:
+            raise XTagValueError(f"policy {policy!r} is not known; choose one of {', '.join(_POLICIES)}")
+        self._size = size
+        self._policy = policy
+        self._tickets: deque[Ticket] = deque()
+        self._changed = threading.Condition()
+
+    def put(self, ticket: Ticket) -> None:
+        """Append a ticket; when the queue is full, the one that the policy names is settled as "dropped"."""
+        with self._changed:
+            if len(self._tickets) >= self._size:
+                self._tickets = deque(waiting for waiting in self._tickets if not waiting.done)
+            if self._policy == "block":
+                self._changed.wait_for(
+                    lambda: len(self._tickets) < self._size, timeout=ticket.deadline - time.monotonic()
+                )
+            loser = self._make_room(ticket)
+            if loser is not ticket:
+                self._tickets.append(ticket)
+            self._changed.notify_all()
+        if loser is not None:
+            loser.settle("dropped", f"the queue of {self._size} frames was full ({self._policy})")
+
+    def _make_room(self, ticket: Ticket) -> Ticket | None:
+        if len(self._tickets) < self._size:
+            return None
+        return self._tickets.popleft() if self._policy == "drop_oldest" else ticket
+
+    def take(self, most: int, timeout: float | None) -> list[Ticket]:
+        """Return up to `most` tickets, waiting up to `timeout` seconds (None: for ever) for the first."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._tickets), timeout)
+            taken = [self._tickets.popleft() for _ in range(min(most, len(self._tickets)))]
+            self._changed.notify_all()
+        return taken
+
+
+class Worker:
+    """The thread that turns tickets into taggings.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where inference runs.
+    queue : FrameQueue
+        Where the tickets come from.
+    """
+
+    def __init__(self, backend: Backend, queue: FrameQueue) -> None:
+        self._backend = backend
+        self._queue = queue
+        self._not_ready: list[Ticket] = []
+        self._stopped = threading.Event()
+        # A daemon, so that a model that hangs cannot keep the session from ending.
+        self._thread = threading.Thread(target=self._run, name="xtag-worker", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end after the batch in its hands; return without waiting for it."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            tickets = self._queue.take(_BATCH, timeout=_RETRY if self._not_ready else 0.2)
+            retried, self._not_ready = self._not_ready, []
+            try:
+                self._tag(retried + tickets)
+            except Exception as error:  # whatever it is, the frames must have their outcome
+                logger.exception("the tagging of %d frames failed", len(tickets))
+                for ticket in retried + tickets:
+                    ticket.settle("failed", _reason(error))
+
+    def _tag(self, tickets: list[Ticket]) -> None:
+        read = [(ticket, pixels) for ticket in tickets if (pixels := self._read(ticket)) is not None]
+        for start in range(0, len(read), _BATCH):
+            self._score(read[start : start + _BATCH])
+
+    def _read(self, ticket: Ticket) -> tuple[np.ndarray, tuple[float, float] | None] | None:
+        """Return the pixels and the beam centre, or None where there is nothing (more) to be scored."""
+        frame = ticket.frame
+        if ticket.expire() or frame is None:
+            return None
+        try:
+            return frame.pixels(), frame.beam_centre
+        except FrameNotReady as error:
+            ticket.problem = _reason(error)
+            self._not_ready.append(ticket)
+        except Exception as error:  # handlers are foreign code: whatever they raise, this frame cannot be read
+            ticket.settle("unreadable", _reason(error))
+        return None
+
+    def _score(self, batch: list[tuple[Ticket, tuple[np.ndarray, tuple[float, float] | None]]]) -> None:
+        images = [image for _, (image, _) in batch]
+        centres = [centre for _, (_, centre) in batch]
+        try:
+            scores = np.asarray(self._backend.score(images, centres))
+            if scores.shape != (len(batch), len(self._backend.model.taxonomy)):
+                raise XTagValueError(f"the backend returned scores of shape {scores.shape}")
+        except Exception as error:
+            if len(batch) > 1:  # find the frame that is to blame; the others keep their tags
+                for one in batch:
+                    self._score([one])
+            elif isinstance(error, FrameError):
+                batch[0][0].settle("unreadable", _reason(error))
+            else:
+                logger.warning("frame %s could not be scored: %s", batch[0][0].address, _reason(error))
+                batch[0][0].settle("failed", _reason(error))
+            return
+        model = self._backend.model
+        for (ticket, _), row in zip(batch, scores, strict=True):
+            if not ticket.expire():
+                ticket.settle("ok", scores=row, tags=model.taxonomy.accepted(row, model.thresholds))
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
