@@ -32,8 +32,8 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     Returns
     -------
     CatalogOfBlueskyRuns
-        A Tiled client: `catalog[-1]`, `catalog[scan_id]`, `catalog[uid]`; give it to a `TiledWriter`. End with
-        `catalog.context.close()`.
+        A Tiled client: `catalog[-1]`, `catalog[scan_id]`, `catalog[uid]`; give it to a `TiledWriter`.
+        End with `catalog.context.close()`.
 
     Raises
     ------
@@ -66,4 +66,5 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
 
 def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
     """Return the scan_id of the newest run of a catalogue, 0 if it holds none, so that counting goes on."""
-    return int(catalog[-1].start.get("scan_id", 0)) if len(catalog) else 0
+    newest = catalog.values().last() if len(catalog) else None
+    return int(newest.metadata["start"].get("scan_id", 0)) if newest else 0

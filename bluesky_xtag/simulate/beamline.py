@@ -1,9 +1,9 @@
 """A beamline without hardware: ophyd motors and a photon-counting detector that writes real files.
 
-The detector behaves as an areaDetector with an HDF5 plugin does: `stage` opens one SWMR file, `trigger` returns
-at once with a Status that a thread finishes when the frame is on disk, and the documents carry a reference
-(resource and datum, spec AD_HDF5_SWMR) instead of pixels. What it sees comes from an `Exposures` object:
-a simulated sample (`bluesky_xtag.simulate.sample`) or measured frames (`bluesky_xtag.simulate.measured`).
+The detector behaves as an areaDetector with an HDF5 plugin does: `stage` opens one SWMR file, `trigger`
+returns at once with a Status that a thread finishes when the frame is on disk, and the documents carry a
+reference (resource and datum, spec AD_HDF5_SWMR) instead of pixels. What it sees comes from an `Exposures`
+object: a simulated sample (`bluesky_xtag.simulate.sample`) or measured frames (`bluesky_xtag.simulate.measured`).
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ class Exposures(Protocol):
         ...
 
 
-def motor(name: str, delay: float = 0.02) -> SynAxis:
-    """Return a simulated motor, positions in mm, each move taking `delay` seconds."""
-    return SynAxis(name=name, delay=delay, labels={"motors"})
+def motor(name: str, position: float = 0.0, delay: float = 0.02) -> SynAxis:
+    """Return a simulated motor at a position in mm; each move takes `delay` seconds."""
+    numbers: dict[str, Any] = {"value": position, "delay": delay}  # ophyd's annotations take int alone
+    return SynAxis(name=name, labels={"motors"}, **numbers)
 
 
 class Camera(Device):
@@ -143,9 +144,7 @@ class PhotonCounter(Device):
     def trigger(self) -> DeviceStatus:
         """Expose one frame; the Status is finished when the frame is on disk."""
         if self._writer is None:
-            raise XTagError(
-                f"{self.name} is not staged: use a plan that stages it, or call {self.name}.stage()"
-            )
+            raise XTagError(f"{self.name} is not staged: use a plan that stages it, or call {self.name}.stage()")
         self._find_beam()
         datum = self._compose_datum(datum_kwargs={"point_number": next(self._points)})
         self._documents.append(("datum", dict(datum)))
@@ -156,7 +155,7 @@ class PhotonCounter(Device):
         return status
 
     def _acquire(self, writer: SWMRWriter, status: DeviceStatus, x: float, y: float) -> None:
-        seconds = float(self.cam.acquire_time.get())
+        seconds: Any = self.cam.acquire_time.get()
         started = time.monotonic()
         try:
             frame = self._exposures.expose(x, y, seconds)
@@ -168,11 +167,11 @@ class PhotonCounter(Device):
         else:
             status.set_finished()
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> Any:
         """Return the reading: a reference to the newest frame, beside the scalar signals."""
         return {**super().read(), **self._reading}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Any:
         """Describe the reading."""
         image = {
             "source": f"SIM:{self.name}",

@@ -1,4 +1,4 @@
-"""Writes frames as an areaDetector HDF5 plugin in SWMR mode does, so that readers see them while the scan runs."""
+"""Writes frames as areaDetector's HDF5 plugin does in SWMR mode: readers see them while the scan runs."""
 
 from __future__ import annotations
 
