@@ -1,0 +1,96 @@
+"""One detector image and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import FrameError
+
+__all__ = ["Frame", "Images"]
+
+
+class Images(Protocol):
+    """The images of one event or stream_datum index: something that reads them one by one."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The last two dimensions that the data key declares, None if it does not."""
+        ...
+
+    def read(self, index: int) -> np.ndarray:
+        """Return image `index`; raises FrameNotReady or FrameError."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame:
+    """One detector image, its beam centre if known, and where it came from.
+
+    A frame holds all that it needs to read its pixels, also after its run has ended. An array inside an event is
+    referred to, not copied.
+
+    Parameters
+    ----------
+    run : str
+        Uid of the run.
+    stream : str
+        Name of the stream.
+    key : str
+        Data key of the image.
+    event : str
+        Uid of the event, or of the stream_datum where images come without events.
+    seq_num : int
+        Sequence number of that event, from 1.
+    index : int
+        Which image within that event, from 0.
+    beam_centre : (float, float) or None
+        Column and row of the direct beam in pixels, None if the documents do not tell.
+    source : Images
+        What reads the pixels; private to this package.
+    """
+
+    run: str
+    stream: str
+    key: str
+    event: str
+    seq_num: int
+    index: int
+    beam_centre: tuple[float, float] | None
+    source: Images = field(repr=False)
+
+    def pixels(self) -> np.ndarray:
+        """Read the image. May be called from any thread; call it off the RunEngine's.
+
+        Returns
+        -------
+        array of shape (rows, columns)
+            Raw counts, in the detector's dtype.
+
+        Raises
+        ------
+        FrameNotReady
+            The file or the image in it is not there yet: try again.
+        FrameError
+            The pixels never will be right: foreign file, another shape than declared, not an image.
+        """
+        return _checked(self.source.read(self.index), self.source.size, self.key)
+
+
+def _checked(image: np.ndarray, declared: tuple[int, int] | None, key: str) -> np.ndarray:
+    """Return the image as two dimensions in native byte order, or say why it is none."""
+    while image.ndim > 2 and image.shape[0] == 1:
+        image = image[0]
+    if image.ndim != 2 or not image.size:
+        raise FrameError(f"{key} has the shape {image.shape}; an image needs two dimensions, none of them empty")
+    if image.dtype.kind not in "biuf":
+        raise FrameError(f"{key} has the dtype {image.dtype}; an image needs integers or floats")
+    # Some devices declare (width, height) and write (rows, columns).
+    if declared and image.shape not in (declared, declared[::-1]):
+        raise FrameError(
+            f"{key} has the shape {image.shape}, but its data key declares {declared}: correct the shape that the "
+            "device describes, or the file that it writes"
+        )
+    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))

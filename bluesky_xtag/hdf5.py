@@ -1,0 +1,246 @@
+"""Reads detector images from HDF5 files while they are being written.
+
+The file is opened for each read and closed again: about 0.15 ms on a local disk. A file kept open in SWMR mode would
+make every other reader in the same process fail that opens it without SWMR, and would keep its writer from opening
+it again; and a fresh view cannot be stale.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import FrameError, FrameNotReady
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["Hdf5Frames", "read_image"]
+
+# The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
+_AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+    """Read one image of a dataset that may still be growing.
+
+    The dataset is taken as a sequence of images: all dimensions but the last two are counted through in C order. So
+    image `k` of datum `i` is number ``i * images_per_datum + k`` both where the datums are concatenated along the
+    first dimension and where they are stacked along a new one, the two ways of `bluesky.consolidators`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The HDF5 file.
+    dataset : str
+        Path of the dataset in the file, or of a group of datasets ``data_000001``, ``data_000002`` ... (DECTRIS).
+    index : int
+        Number of the image, from 0.
+    rows : int, optional
+        Rows of one image, needed where images are appended below each other in a two-dimensional dataset.
+
+    Returns
+    -------
+    array of shape (rows, columns)
+        Raw counts in the dtype of the file.
+
+    Raises
+    ------
+    FrameNotReady
+        The file, the dataset or the image is not there yet, or cannot be read yet.
+    FrameError
+        It is not an HDF5 file, or the dataset holds no images.
+    """
+    with _opened(path) as file:
+        node, position = _locate(file, dataset, index)
+        return _image(node, position, rows)
+
+
+class Hdf5Frames:
+    """Event-model handler of the AD_HDF5 family (and XTAG_HDF5): images of an areaDetector HDF5 file.
+
+    Parameters
+    ----------
+    filename : str
+        The HDF5 file.
+    frame_per_point : int, optional
+        Images of one datum.
+    dataset : str, optional
+        Path of the dataset in the file; `key` and `path` are other names for it in use.
+    **ignored
+        Other resource parameters, such as ``swmr`` or ``chunk_shape``, which the file itself tells better.
+    """
+
+    specs = frozenset({"AD_HDF5", "AD_HDF5_SWMR", "AD_HDF5_SWMR_STREAM", "AD_HDF5_SWMR_SLICE", "XTAG_HDF5"})
+
+    def __init__(
+        self,
+        filename: str,
+        frame_per_point: int = 1,
+        dataset: str | None = None,
+        key: str | None = None,
+        path: str | None = None,
+        **ignored: Any,
+    ) -> None:
+        self._filename = filename
+        self._per_point = int(frame_per_point)
+        self._dataset = dataset or key or path or _AREA_DETECTOR[0]
+
+    def __call__(self, point_number: int) -> np.ndarray:
+        """Return the images of a datum, shape (images, rows, columns); raises as `read_image` does."""
+        with _opened(self._filename) as file:
+            node, _ = _locate(file, self._dataset, 0)
+            count = self._per_point * _images_per_row(node)
+            return np.stack([_image(node, point_number * count + index) for index in range(count)])
+
+    def image(self, point_number: int, index: int) -> np.ndarray:
+        """Return image `index` of a datum, shape (rows, columns); raises as `read_image` does."""
+        with _opened(self._filename) as file:
+            node, _ = _locate(file, self._dataset, 0)
+            count = self._per_point * _images_per_row(node)
+            if index >= count:
+                raise FrameError(
+                    f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
+                    "point: make frame_per_point of the resource and the shape of the data key agree"
+                )
+            return _image(node, point_number * count + index)
+
+    def get_file_list(self, datum_kwarg_gen: Any) -> list[str]:
+        """Return the files of the given datums."""
+        return [self._filename]
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open a file for reading; whatever HDF5 complains of inside the block becomes a FrameNotReady."""
+    try:
+        with _open(path) as file:
+            yield file
+    except FrameError:
+        raise
+    except FileNotFoundError:
+        raise FrameNotReady(f"{path} does not exist yet") from None
+    except (OSError, KeyError, RuntimeError) as error:
+        if _is_foreign(path):
+            raise FrameError(f"{path} is not an HDF5 file") from error
+        raise FrameNotReady(f"{path} cannot be read (yet): {error}") from error
+
+
+def _open(path: str | os.PathLike[str]) -> h5py.File:
+    import h5py
+    import hdf5plugin  # noqa: F401 - registers the compression filters of detectors
+
+    error: OSError | None = None
+    # SWMR first; a file whose writer does not write in SWMR mode is refused then, and is read plainly.
+    for options in ({"libver": "latest", "swmr": True}, {}):
+        # Without a lock the writer can never find the file locked by us. But if this process has the file open already,
+        # HDF5 wants the same choice of locking from everybody.
+        for locking in (False, None):
+            try:
+                return h5py.File(path, "r", locking=locking, **options)
+            except FileNotFoundError:
+                raise
+            except OSError as refusal:
+                error = refusal
+                if "locking flag" not in str(refusal):
+                    break
+    raise error if error else AssertionError("unreachable")
+
+
+def _is_foreign(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file has content that can never become HDF5."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8192)
+    except OSError:
+        return False
+    # The signature is written late, over zeros; a user block shifts it to a power of two from 512.
+    offsets = (0, 512, 1024, 2048, 4096)
+    return bool(head[:8].strip(b"\0")) and not any(
+        head[at : at + 8] == _SIGNATURE[: len(head) - at] for at in offsets if at < len(head)
+    )
+
+
+def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
+    """Return the dataset that holds image `index`, and the position of the image in it."""
+    import h5py
+
+    names = [name, *_AREA_DETECTOR] if f"/{name.strip('/')}" in _AREA_DETECTOR else [name]
+    node: Any = next((file[found] for found in names if found in file), None)
+    if node is None:
+        raise FrameNotReady(f"{file.filename} has no dataset {name!r} (yet); it has {_listing(file)}")
+    if isinstance(node, h5py.Group):
+        return _locate_in_group(node, index)
+    node.refresh()
+    return node, index
+
+
+def _locate_in_group(group: Any, index: int) -> tuple[h5py.Dataset, int]:
+    """Find an image in datasets `data_000001`, `data_000002` ... that continue one another (DECTRIS files)."""
+    position = index
+    for name in sorted(name for name in group if name.startswith("data_")):
+        part = group[name]
+        part.refresh()
+        if position < part.shape[0]:
+            return part, position
+        position -= part.shape[0]
+    raise FrameNotReady(
+        f"{group.file.filename}:{group.name} holds {index - position} images so far; number {index} is wanted"
+    )
+
+
+def _images_per_row(dataset: h5py.Dataset) -> int:
+    return math.prod(dataset.shape[1:-2])
+
+
+def _image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.ndarray:
+    shape = dataset.shape
+    where = f"{dataset.file.filename}:{dataset.name}"
+    if len(shape) < 2:
+        raise FrameError(f"{where} has the shape {shape}, which holds no images: name the dataset of the images")
+    if len(shape) == 2:
+        rows = rows or shape[0]
+        region = (slice(index * rows, (index + 1) * rows), slice(0, shape[1]))
+        complete = region[0].stop <= shape[0]
+    else:
+        row, inner = divmod(index, math.prod(shape[1:-2]))
+        lead = (row, *np.unravel_index(inner, shape[1:-2]))
+        region = (*(slice(int(at), int(at) + 1) for at in lead), slice(0, shape[-2]), slice(0, shape[-1]))
+        complete = row < shape[0]
+    if not complete or not _written(dataset, region):
+        raise FrameNotReady(f"{where} has the shape {shape} so far; image {index} is wanted and not written yet")
+    return dataset[region].reshape(-1, shape[-1])
+
+
+def _written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
+    """Tell whether all chunks of a region are in the file.
+
+    A writer makes the dataset longer before it writes the new chunks, and HDF5 reads missing ones as zeros without an
+    error: an empty frame that never was.
+    """
+    if not dataset.chunks:
+        return True
+    starts = itertools.product(
+        *(
+            range(part.start - part.start % size, part.stop, size)
+            for part, size in zip(region, dataset.chunks, strict=True)
+        )
+    )
+    return all(dataset.id.get_chunk_info_by_coord(start).byte_offset is not None for start in starts)
+
+
+def _listing(file: h5py.File) -> str:
+    import h5py
+
+    found: list[str] = []
+    file.visititems(
+        lambda name, node: found.append(f"/{name} {node.shape}") if isinstance(node, h5py.Dataset) else None
+    )
+    return ", ".join(found[:5]) + (" ..." if len(found) > 5 else "") if found else "none"
