@@ -83,14 +83,15 @@ class Hdf5Frames:
     def __init__(
         self,
         filename: str,
-        frame_per_point: int = 1,
+        /,
+        frame_per_point: int | None = 1,
         dataset: str | None = None,
         key: str | None = None,
         path: str | None = None,
         **ignored: Any,
     ) -> None:
         self._filename = filename
-        self._per_point = int(frame_per_point)
+        self._per_point = int(frame_per_point or 1)
         self._dataset = dataset or key or path or _AREA_DETECTOR[0]
 
     def __call__(self, point_number: int) -> np.ndarray:
@@ -127,31 +128,34 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise
     except FileNotFoundError:
         raise FrameNotReady(f"{path} does not exist yet") from None
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         if _is_foreign(path):
             raise FrameError(f"{path} is not an HDF5 file") from error
         raise FrameNotReady(f"{path} cannot be read (yet): {error}") from error
 
 
 def _open(path: str | os.PathLike[str]) -> h5py.File:
+    """Open a file in SWMR mode, or plainly if its writer does not write in that mode."""
+    try:
+        return _open_unlocked(path, libver="latest", swmr=True)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return _open_unlocked(path)
+
+
+def _open_unlocked(path: str | os.PathLike[str], **options: Any) -> h5py.File:
+    """Open a file without a lock, so that its writer never finds it locked by us."""
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compression filters of detectors
 
-    error: OSError | None = None
-    # SWMR first; a file whose writer does not write in SWMR mode is refused then, and is read plainly.
-    for options in ({"libver": "latest", "swmr": True}, {}):
-        # Without a lock the writer can never find the file locked by us. But if this process has the file open already,
-        # HDF5 wants the same choice of locking from everybody.
-        for locking in (False, None):
-            try:
-                return h5py.File(path, "r", locking=locking, **options)
-            except FileNotFoundError:
-                raise
-            except OSError as refusal:
-                error = refusal
-                if "locking flag" not in str(refusal):
-                    break
-    raise error if error else AssertionError("unreachable")
+    try:
+        return h5py.File(path, "r", locking=False, **options)
+    except OSError as refusal:
+        if "locking flag" not in str(refusal):
+            raise
+    # This process has the file open already, and HDF5 wants the same choice of locking from everybody.
+    return h5py.File(path, "r", **options)
 
 
 def _is_foreign(path: str | os.PathLike[str]) -> bool:

@@ -19,7 +19,7 @@ from .images import (
     ConsolidatedImages,
     HandlerImages,
     Hdf5DatumImages,
-    Hdf5StreamImages,
+    Hdf5Images,
     InlineImages,
     MissingImages,
     path_of,
@@ -31,6 +31,7 @@ __all__ = ["FrameAssembler"]
 logger = logging.getLogger(__name__)
 
 _LEFT_ALONE = frozenset({"baseline", "dark"})
+_EIGER = frozenset({"AD_EIGER", "AD_EIGER2", "AD_EIGER_SLICE"})
 # A resource outlives its run where a plan stages once for many runs; a datum is read twice where a device is read
 # twice without a trigger. The newest of each are kept, so that memory stays bounded.
 _RESOURCES_KEPT = 256
@@ -256,9 +257,10 @@ def _datum_images(image: _ImageKey, datum: _Datum) -> tuple[int, Images]:
     resource = datum.resource
     spec, kwargs = resource["spec"], resource.get("resource_kwargs") or {}
     path = os.path.join(resource.get("root") or "", resource["resource_path"])
-    count = image.count
-    if count == 1 and not spec.startswith("AD_EIGER"):
-        count = int(kwargs.get("frame_per_point") or 1)
+    if spec in _EIGER and "seq_id" in datum.kwargs:
+        master = f"{path}_{datum.kwargs['seq_id']}_master.h5"
+        return image.count, Hdf5Images(master, "/entry/data", datum.kwargs.get("frame_num") or 0, image.size)
+    count = max(image.count, int(kwargs.get("frame_per_point") or 1))
     if spec in Hdf5Frames.specs and set(datum.kwargs) == {"point_number"}:
         return count, Hdf5DatumImages(Hdf5Frames(path, **kwargs), datum.kwargs["point_number"], image.size)
     return count, HandlerImages(spec, path, kwargs, datum.kwargs, count, image.size)
@@ -282,10 +284,10 @@ def _stream_images(
     if "uri" not in resource:  # as ophyd-async wrote it before 0.4
         path = os.path.join(resource.get("root") or "", resource["resource_path"])
         dataset = parameters.get("path") or "/entry/data/data"
-        return Hdf5StreamImages(path, dataset, position * count, image.size)
+        return Hdf5Images(path, dataset, position * count, image.size)
     path = path_of(resource["uri"])
     if path is None:
         return MissingImages(f"{resource['uri']} is not a file: only file URIs can be read")
     if resource["mimetype"] == "application/x-hdf5" and not parameters.get("slice"):
-        return Hdf5StreamImages(path, parameters["dataset"], position * count, image.size)
+        return Hdf5Images(path, parameters["dataset"], position * count, image.size)
     return ConsolidatedImages(resource, descriptor, position, image.size)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+
+import numpy as np
 
 from ..errors import XTagValueError
 
@@ -14,7 +17,7 @@ __all__ = ["BeamCentre", "BeamCentreRule", "check_beam_centre", "find_beam_centr
 
 BeamCentre = tuple[float, float]
 
-_X_KEY = re.compile(r"(?:(?P<prefix>.+)[_.-])??(?:cam[_.-])?beam_?cent(?:er|re)_x", re.IGNORECASE)
+_X_KEY = re.compile(r"(?:(?P<prefix>.+?)[_.-])??(?:cam[_.-])?beam_?cent(?:er|re)_x", re.IGNORECASE)
 _SEPARATOR = re.compile(r"[_.-]")
 
 
@@ -89,9 +92,8 @@ def find_beam_centre(
             yield from _pairs(set(names), key, images)
 
     owners = {name: owner for owner, names in descriptor.get("object_keys", {}).items() for name in names}
-    foreign = {owners[image] for image in images if image in owners} - {owners.get(key)}
-    if wanted:
-        foreign = set()
+    # What another detector says of itself does not concern this one, unless the user named it.
+    foreign = set() if wanted else {owners[image] for image in images if image in owners} - {owners.get(key)}
     in_event = [name for name in descriptor["data_keys"] if owners.get(name) not in foreign]
     settings = [config["data"] for owner, config in descriptor.get("configuration", {}).items() if owner not in foreign]
     constants = (_value(data, pair) for data in [*settings, start] for pair in pairs(data))
@@ -105,7 +107,7 @@ def _pairs(names: set[str], key: str, images: set[str]) -> list[tuple[str, str]]
     found = []
     for x_name in names:
         match = _X_KEY.fullmatch(x_name)
-        y_name = x_name[:-1] + {"x": "y", "X": "Y"}[x_name[-1]] if match else ""
+        y_name = x_name[:-1] + ("y" if x_name.endswith("x") else "Y")
         if match and y_name in names:
             prefix = match["prefix"] or ""
             shared = _shared(prefix, key)
@@ -116,16 +118,12 @@ def _pairs(names: set[str], key: str, images: set[str]) -> list[tuple[str, str]]
 
 def _shared(prefix: str, key: str) -> int:
     """Return how many leading words two names share."""
-    words = zip(_SEPARATOR.split(prefix), _SEPARATOR.split(key), strict=False)
-    return next(
-        (n for n, (one, other) in enumerate(words) if one != other),
-        min(len(_SEPARATOR.split(prefix)), len(_SEPARATOR.split(key))),
-    )
+    return len(os.path.commonprefix([_SEPARATOR.split(prefix), _SEPARATOR.split(key)]))
 
 
 def _value(data: Mapping[str, Any], keys: tuple[str, str]) -> BeamCentre | None:
     try:
-        x, y = float(data[keys[0]]), float(data[keys[1]])
+        x, y = (float(np.asarray(data[key]).item()) for key in keys)
     except (KeyError, TypeError, ValueError):
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) and (x or y) else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 from urllib.parse import unquote, urlparse
@@ -19,12 +20,14 @@ __all__ = [
     "ConsolidatedImages",
     "HandlerImages",
     "Hdf5DatumImages",
-    "Hdf5StreamImages",
+    "Hdf5Images",
     "InlineImages",
     "MissingImages",
     "path_of",
     "shape_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 Size = tuple[int, int] | None
 
@@ -90,8 +93,8 @@ class Hdf5DatumImages:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Hdf5StreamImages:
-    """Images of one index of a stream_datum in an HDF5 file."""
+class Hdf5Images:
+    """Images of an HDF5 file from image `first` on: those of one index of a stream_datum, or an Eiger's series."""
 
     path: str
     dataset: str
@@ -106,6 +109,16 @@ class Hdf5StreamImages:
 @cache
 def _handlers() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group="databroker.handlers")}
+
+
+@lru_cache(maxsize=256)  # so that it is said once for each resource, not for each event
+def _warn_of_surplus(path: str, announced: int, found: int) -> None:
+    logger.warning(
+        "Only the first %d of the %d images of each event in %s are used: correct the shape of the data key",
+        announced,
+        found,
+        path,
+    )
 
 
 @dataclass(eq=False, slots=True)
@@ -131,6 +144,8 @@ class HandlerImages:
             self._payload = payload
         shape = shape_of(payload)
         found = int(np.prod(shape[:-2]))
+        if found > self.count:
+            _warn_of_surplus(self.path, self.count, found)
         if index >= found:
             self._payload = None
             raise FrameNotReady(f"{self.path} holds {found} images of this event; number {index} is wanted")
