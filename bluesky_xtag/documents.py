@@ -129,7 +129,7 @@ def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
         f"{name}_model": _key(name, "string"),
         f"{name}_model_version": _key(name, "string"),
         f"{name}_model_sha256": _key(name, "string"),
-        f"{name}_taxonomy": _key(name, "array", shape=tags, dtype_numpy="|O"),
+        f"{name}_taxonomy": _key(name, "array", shape=tags),
         f"{name}_thresholds": _key(name, "array", shape=tags, dtype_numpy="<f8"),
         f"{name}_preparation": _key(name, "string"),
         f"{name}_package_version": _key(name, "string"),
@@ -137,8 +137,8 @@ def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     }
 
 
-# Types that every store gives back as they went in.
-_NUMPY_TYPES = {"number": "<f8", "integer": "<i8", "string": "|O"}
+# Types that every store gives back as they went in; for strings of any length NumPy has no name in the schema.
+_NUMPY_TYPES = {"number": "<f8", "integer": "<i8"}
 
 
 def _key(name: str, dtype: str, **more: Any) -> DataKey:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bluesky import plan_stubs as bps
 from bluesky.preprocessors import set_run_key_wrapper
 from bluesky.run_engine import RunEngine
-from bluesky.utils import FailedStatus, Msg, RunEngineControlException, ensure_generator
+from bluesky.utils import FailedStatus, IllegalMessageSequence, Msg, RunEngineControlException, ensure_generator
 
 from .backends import Backend
 from .documents import STREAM
@@ -198,7 +198,13 @@ class _TaggedPlan:
     def _row(self, key: Any, address: Address) -> _Plan:
         # A replayed `prepare` carries the address too, so after a pause the same frame gets the same row.
         yield Msg("prepare", self._tagger, (address,))
-        yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
+        try:
+            yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
+        except IllegalMessageSequence:
+            # A RunEngine may insist that streams be declared; it refuses the event, but only after opening it.
+            yield Msg("drop", run=key)
+            yield Msg("declare_stream", None, self._tagger, run=key, name=STREAM)
+            yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
 
     def _page(self, key: Any, addresses: Sequence[Address]) -> _Plan:
         yield from self._await(addresses)

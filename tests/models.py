@@ -1,0 +1,63 @@
+"""Small models with the interface of a TagModel, whose answers and troubles a test can foresee."""
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+
+from bluesky_xtag import DEFAULT_TAXONOMY, FrameError
+
+
+class CountsModel:
+    """Tags by total counts: "empty" where there are none, "ring" where the first pixel counted something."""
+
+    name = "counts"
+    version = "1"
+    sha256 = "0" * 64
+    device = "CPU"
+    taxonomy = DEFAULT_TAXONOMY.subset(["empty", "ring"])
+    thresholds = np.array([0.5, 0.5])
+    preparation = SimpleNamespace(to_dict=dict)
+
+    def __init__(self):
+        self.seen = 0
+
+    def warm(self):
+        """Nothing to warm."""
+
+    def predict(self, images, beam_centres=None):
+        return np.array([self.score(np.asarray(image)) for image in images], dtype=np.float32)
+
+    def score(self, image):
+        self.seen += 1
+        valid = np.isfinite(image) & (image >= 0)
+        if not valid.any():
+            raise FrameError("no valid pixel")
+        return [float(not image[valid].any()), float(image.flat[0] > 0)]
+
+
+class RaisingModel(CountsModel):
+    """Raises on the frames whose first pixel is in `on`, or on all."""
+
+    def __init__(self, on=None):
+        super().__init__()
+        self.on = on
+
+    def score(self, image):
+        if self.on is None or image.flat[0] in self.on:
+            raise RuntimeError("the network is broken")
+        return super().score(image)
+
+
+class HangingModel(CountsModel):
+    """Hangs until it is released."""
+
+    def __init__(self):
+        super().__init__()
+        self.released = threading.Event()
+        self.waiting = 0
+
+    def predict(self, images, beam_centres=None):
+        self.waiting += 1
+        self.released.wait(60)
+        return super().predict(images, beam_centres)
