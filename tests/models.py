@@ -55,9 +55,9 @@ class HangingModel(CountsModel):
     def __init__(self):
         super().__init__()
         self.released = threading.Event()
-        self.waiting = 0
+        self.started = threading.Event()
 
     def predict(self, images, beam_centres=None):
-        self.waiting += 1
+        self.started.set()
         self.released.wait(60)
         return super().predict(images, beam_centres)
