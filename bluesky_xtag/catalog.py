@@ -5,6 +5,8 @@ A facility points at its own Tiled server instead; nothing else in the package k
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,7 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     from tiled.client import Context, from_context
     from tiled.server.app import build_app
 
+    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # it would print its version
     directory = Path(directory).expanduser().resolve()
     try:
         for name in ("data", FRAMES):
@@ -61,7 +64,10 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
         readable_storage=[str(directory / FRAMES)],
         init_if_not_exists=not database.exists(),
     )
-    return from_context(Context.from_app(build_app(tree)))
+    with warnings.catch_warnings():
+        # Starlette's advice to install another HTTP client is meant for Tiled, not for its users.
+        warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
+        return from_context(Context.from_app(build_app(tree)))
 
 
 def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:

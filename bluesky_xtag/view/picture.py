@@ -1,0 +1,236 @@
+"""The picture of a scan: its points coloured by tag on the sample's map, beside frames with their tags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from .colours import colour, group, most_specific
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Point", "SampleMap", "draw"]
+
+_GROUND, _INK, _SOFT = "#ffffff", "#1f2933", "#6b7682"
+_GAP = "#c4c9d1"
+_BARS = 4  # scores shown below a frame
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One tagged frame.
+
+    Parameters
+    ----------
+    title : str
+        What to call it.
+    tags : tuple of str
+        The accepted tags.
+    scores : mapping
+        Probability per tag; empty if the frame was not scored.
+    position : tuple of float, optional
+        (x, y) on the sample, mm.
+    pixels : numpy.ndarray, optional
+        (rows, columns) counts, for frames that are to be shown.
+    """
+
+    title: str
+    tags: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    position: tuple[float, float] | None = None
+    pixels: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SampleMap:
+    """What is known of the sample.
+
+    Parameters
+    ----------
+    regions : numpy.ndarray
+        (ny, nx) integers: number of the region at each place, row 0 at the smallest y.
+    names : tuple of str
+        Name of each region.
+    size : tuple of float
+        (width, height) in mm, from 0.
+    """
+
+    regions: np.ndarray
+    names: tuple[str, ...]
+    size: tuple[float, float]
+
+
+def draw(path: str | Path, points: Sequence[Point], title: str, sample: SampleMap | None = None) -> None:
+    """Draw the picture of a scan.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write; its suffix decides the format.
+    points : sequence of Point
+        The scan. Points with a position are drawn on the map, points with pixels as frames.
+    title : str
+        Stands above.
+    sample : SampleMap, optional
+        Drawn below the points. Without it there is no map, only frames.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [point for point in points if point.pixels is not None]
+    columns = 3 if sample else min(max(len(shown), 1), 6)
+    rows = max(math.ceil(len(shown) / columns), 1)
+    height, width, left = 3.5 * rows, 2.7 * columns, 3.3 * rows if sample else 0.0
+    figure = Figure(figsize=(left + width, height + 0.6), layout="constrained", facecolor=_GROUND)
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, color=_INK, fontsize=13, fontweight="bold", x=0.012, ha="left")
+    frames: Any = figure
+    if sample:
+        map_side, frames = cast(Any, figure.subfigures(1, 2, width_ratios=(left, width)))
+        _draw_map(map_side, points, sample)
+    grid = frames.add_gridspec(2 * rows, columns, height_ratios=[1.0, 0.36] * rows)
+    for number, point in enumerate(shown):
+        row, column = divmod(number, columns)
+        _draw_pixels(frames.add_subplot(grid[2 * row, column]), point)
+        _draw_scores(frames.add_subplot(grid[2 * row + 1, column]), point)
+    figure.savefig(path, dpi=150)
+
+
+def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
+    """Draw the regions of the sample, and each point with its tags."""
+    from matplotlib.lines import Line2D
+
+    axes: Axes = side.subplots()
+    width, height = sample.size
+    shades = np.linspace(1.0, 0.90, len(sample.names))[sample.regions]
+    axes.imshow(shades, cmap="gray", vmin=0, vmax=1, origin="lower", extent=(0, width, 0, height))
+    placed = [point for point in points if point.position is not None]
+    radius = 0.36 * _pitch(placed)
+    for point in placed:
+        _draw_point(axes, point, radius)
+    _draw_regions(axes, sample, placed)
+    edge = 0.03 * width
+    limits = {"xlim": (-edge, width + edge), "ylim": (-edge, height + edge)}
+    axes.set(xlabel="x (mm)", ylabel="y (mm)", aspect="equal", **limits)
+    axes.tick_params(colors=_SOFT, labelsize=8)
+    _soften(axes)
+    held = [tag for point in placed for tag in _speaking(point.tags)]
+    tags = sorted(set(held), key=lambda tag: -held.count(tag))
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=8, color=colour(tag), label=f"{tag}  ({held.count(tag)})") for tag in tags
+    ]
+    axes.legend(
+        handles=handles,
+        title="disc: the most specific tag; ring around it: all other tags of the frame",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.11),
+        ncols=4,
+        frameon=False,
+        fontsize=8.5,
+        title_fontsize=8.5,
+    )
+
+
+def _draw_regions(axes: Axes, sample: SampleMap, placed: Sequence[Point]) -> None:
+    """Draw the borders of the regions, and their names between the rows of points."""
+    from matplotlib.patheffects import withStroke
+
+    width, height = sample.size
+    ny, nx = sample.regions.shape
+    heights = np.unique([point.position[1] for point in placed if point.position])
+    between = (heights[1:] + heights[:-1]) / 2
+    for number, name in enumerate(sample.names):
+        inside = sample.regions == number
+        axes.contour(inside, levels=[0.5], colors="#b9c0c9", linewidths=0.8, extent=(0, width, 0, height))
+        row, column = (int(index.mean()) for index in np.nonzero(inside)) if inside.any() else (0, 0)
+        if inside[row, column] and between.size:
+            y = float(between[np.abs(between - row * height / ny).argmin()])
+            text = axes.text(column * width / nx, y, name, ha="center", va="center", fontsize=9, zorder=6)
+            text.set(style="italic", color=_INK, path_effects=[withStroke(linewidth=2.5, foreground="white")])
+
+
+def _draw_point(axes: Axes, point: Point, radius: float) -> None:
+    """Draw a disc in the colour of the most specific tag, and a ring with all tags about the sample."""
+    from matplotlib.patches import Circle, Wedge
+
+    assert point.position is not None
+    tags = _speaking(point.tags)
+    main = most_specific(tags)
+    others = [tag for tag in tags if tag != main]
+    axes.add_patch(Circle(point.position, radius, fc="white", ec=_SOFT, lw=0.5, zorder=3))
+    if main:
+        axes.add_patch(Circle(point.position, 0.62 * radius, fc=colour(main), lw=0, zorder=4))
+    for number, tag in enumerate(others):
+        start, stop = (90 + 360 * turn / len(others) for turn in (number, number + 1))
+        axes.add_patch(Wedge(point.position, radius, start, stop, width=0.26 * radius, fc=colour(tag), lw=0, zorder=4))
+    if point.pixels is not None:
+        x, y = point.position
+        axes.text(
+            x, y, point.title[:1], ha="center", va="center", color="white", fontsize=8, fontweight="bold", zorder=5
+        )
+
+
+def _draw_pixels(axes: Axes, point: Point) -> None:
+    """Draw the counts on a logarithmic scale, gaps and masked pixels in grey."""
+    from matplotlib import colormaps
+
+    counts = _thin(np.asarray(point.pixels, float))
+    valid = np.isfinite(counts) & (counts >= 0) & (counts < 2**32 - 2)
+    values = np.log1p(np.where(valid, counts, np.nan))
+    low, high = np.nanpercentile(values, (2, 99.8)) if valid.any() else (0.0, 1.0)
+    colours = colormaps["magma"].with_extremes(bad=_GAP)
+    axes.imshow(values, cmap=colours, vmin=low, vmax=max(high, low + 1.8), interpolation="none")
+    axes.set_anchor("S")  # so that frames of any shape stand on their scores
+    axes.set_title(point.title, fontsize=9.5, color=_INK, loc="left", pad=3)
+    axes.set(xticks=[], yticks=[])
+    _soften(axes)
+
+
+def _draw_scores(axes: Axes, point: Point) -> None:
+    """Draw the best scores as bars: in colour where the tag was accepted."""
+    accepted = set(point.tags)
+    ranked = sorted(point.scores, key=lambda tag: (tag not in accepted, group(tag) == "instrument", -point.scores[tag]))
+    for line, tag in enumerate(ranked[:_BARS]):
+        score, holds = point.scores[tag], tag in accepted
+        style: Any = {"va": "center", "fontsize": 8, "color": _INK if holds else _SOFT}
+        axes.barh(line, 0.30, left=0.58, height=0.42, color="#e8ebef", lw=0)
+        axes.barh(line, 0.30 * score, left=0.58, height=0.42, color=colour(tag) if holds else "#c3cad3", lw=0)
+        axes.text(0.0, line, tag, fontweight="bold" if holds else "normal", **style)
+        axes.text(1.0, line, f"{score:.2f}", ha="right", **style)
+    if not point.scores:
+        axes.text(0.0, 0, "not scored", va="center", fontsize=8, color=_SOFT)
+    axes.set(xlim=(0, 1), ylim=(_BARS - 0.5, -0.5))
+    axes.axis("off")
+
+
+def _speaking(tags: Sequence[str]) -> list[str]:
+    """Return the tags that tell places of the sample apart: not those of the instrument."""
+    return [tag for tag in tags if group(tag) != "instrument"]
+
+
+def _pitch(points: Sequence[Point]) -> float:
+    """Return the distance between neighbouring points, mm; 1 if there is only one."""
+    at = np.array([point.position for point in points], float).reshape(-1, 2)
+    if len(at) < 2:
+        return 1.0
+    apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
+    return float(np.median(np.where(apart > 0, apart, np.inf).min(axis=1)))
+
+
+def _thin(counts: np.ndarray) -> np.ndarray:
+    """Return the brightest pixel of each block, so that spots and gaps survive the small picture."""
+    block = max(1, round(max(counts.shape) / 400))
+    rows, columns = (size // block * block for size in counts.shape)
+    blocks = counts[:rows, :columns].reshape(rows // block, block, columns // block, block)
+    return blocks.max(axis=(1, 3))
+
+
+def _soften(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set(color="#d5dae1", linewidth=0.8)
