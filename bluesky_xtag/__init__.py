@@ -6,7 +6,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import FrameError, FrameNotReady, ModelError, XTagError, XTagValueError
+from .errors import FrameError, FrameNotReady, ModelError, NoTagsError, XTagError, XTagValueError
 from .taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "FrameError",
     "FrameNotReady",
     "ModelError",
+    "NoTagsError",
     "Tag",
     "TagModel",
     "Tagger",

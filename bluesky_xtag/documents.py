@@ -45,6 +45,8 @@ class Tagging:
     ----------
     event : str
         Uid of the event or stream_datum that brought the frame.
+    key : str
+        Data key of the frame: two cameras may be read in one event.
     seq_num : int
         Sequence number of that event, from 1.
     index : int
@@ -62,6 +64,7 @@ class Tagging:
     """
 
     event: str
+    key: str
     seq_num: int
     index: int
     status: Status
@@ -83,6 +86,7 @@ def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
         f"{name}_tags": _key(name, "string"),
         f"{name}_status": _key(name, "string"),
         f"{name}_frame_event": _key(name, "string"),
+        f"{name}_frame_key": _key(name, "string"),
         f"{name}_frame_seq_num": _key(name, "integer"),
         f"{name}_frame_index": _key(name, "integer"),
         f"{name}_latency": _key(name, "number", units="s"),
@@ -102,6 +106,7 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
         f"{name}_tags": " ".join(tagging.tags),
         f"{name}_status": tagging.status,
         f"{name}_frame_event": tagging.event,
+        f"{name}_frame_key": tagging.key,
         f"{name}_frame_seq_num": int(tagging.seq_num),
         f"{name}_frame_index": int(tagging.index),
         f"{name}_latency": float(tagging.latency),

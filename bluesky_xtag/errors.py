@@ -5,11 +5,12 @@
     XTagError
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
+    ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
         └── FrameNotReady (OSError)    ... yet: the file may still be on its way
 """
 
-__all__ = ["FrameError", "FrameNotReady", "ModelError", "XTagError", "XTagValueError"]
+__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "XTagError", "XTagValueError"]
 
 
 class XTagError(Exception):
@@ -22,6 +23,12 @@ class XTagValueError(XTagError, ValueError):
 
 class ModelError(XTagError, ValueError):
     """A model directory is damaged, foreign, or does not fit this version of the package."""
+
+
+class NoTagsError(XTagError, KeyError):
+    """A stored run has no stream "tags"."""
+
+    __str__ = Exception.__str__  # KeyError's would show the message in quotes
 
 
 class FrameError(XTagError, ValueError):

@@ -32,7 +32,7 @@ _Plan = Generator[Msg, Any, Any]
 
 
 def install(
-    RE: RunEngine,  # noqa: N803  (the name that every Bluesky session gives it)
+    RE: RunEngine,
     *,
     model: TagModel | None = None,
     key: str | Sequence[str] | None = None,

@@ -256,7 +256,7 @@ class Tagger:
         tickets = self._ledger.tickets(addresses)
         if not tickets:
             logger.warning("%s was read before there was a frame: read the detector first", self.name)
-            return Tagging("", 0, 0, "failed", latency=0.0, reason="there was no frame to tag")
+            return Tagging("", "", 0, 0, "failed", latency=0.0, reason="there was no frame to tag")
         (ticket,) = tickets
         if not ticket.expire():
             ticket.settle("late", "read before it was scored")

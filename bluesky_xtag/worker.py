@@ -84,6 +84,7 @@ class Ticket:
         """Set the outcome, unless there is one already: the first wins."""
         tagging = Tagging(
             event=self._event,
+            key=self.address.key,
             seq_num=self.address.seq_num,
             index=self.address.index,
             status=status,

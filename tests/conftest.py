@@ -15,7 +15,7 @@ from bluesky_xtag import install
 
 
 @pytest.fixture
-def RE():  # noqa: N802
+def RE():
     """A RunEngine whose loop and thread end with the test."""
     engine = RunEngine({}, context_managers=[])
     yield engine
@@ -27,7 +27,7 @@ def RE():  # noqa: N802
 
 
 @pytest.fixture
-def seen(RE):  # noqa: N803
+def seen(RE):
     """All documents of the RunEngine, each validated against event-model's schemas."""
     documents = DocumentsSeen()
     RE.subscribe(documents)
@@ -35,7 +35,7 @@ def seen(RE):  # noqa: N803
 
 
 @pytest.fixture
-def tag(RE):  # noqa: N803
+def tag(RE):
     """`install` on this test's RunEngine, with a small fast model unless told otherwise."""
     taggers = []
 
@@ -55,3 +55,32 @@ def tag(RE):  # noqa: N803
 def rng():
     """Random numbers that are the same in every run of the tests."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def tiled_sqlite_catalog(tmp_path_factory):
+    """The embedded catalogue, in this process; it takes seconds to build, so the tests share it."""
+    from bluesky_xtag.catalog import open_catalog
+
+    catalog = open_catalog(tmp_path_factory.mktemp("catalog"))
+    yield catalog
+    catalog.context.close()
+
+
+@pytest.fixture(scope="session")
+def tiled_duckdb_catalog(tmp_path_factory):
+    """Tiled in this process with DuckDB for the tables, as Tiled's own server sets it up."""
+    from tiled.catalog import from_uri
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    directory = tmp_path_factory.mktemp("duckdb")
+    tree = from_uri(
+        f"sqlite:///{directory / 'catalog.db'}",
+        specs=[{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
+        writable_storage=[str(directory / "data"), f"duckdb:///{directory / 'tables.duckdb'}"],
+        init_if_not_exists=True,
+    )
+    catalog = from_context(Context.from_app(build_app(tree)))
+    yield catalog
+    catalog.context.close()

@@ -1,4 +1,4 @@
-"""Detectors of the tests: frames inside the events, and frames in HDF5 files of which a test decides what is in them."""
+"""Detectors of the tests: frames inside the events, and frames in HDF5 files whose content the test decides."""
 
 import itertools
 
@@ -78,9 +78,7 @@ class FileDetector:
         return {self.name: {"value": self._datum_id, "timestamp": 0.0}}
 
     def describe(self):
-        return {
-            self.name: {"source": "file", "dtype": "array", "shape": self._shape, "external": "FILESTORE:"}
-        }
+        return {self.name: {"source": "file", "dtype": "array", "shape": self._shape, "external": "FILESTORE:"}}
 
     def read_configuration(self):
         return {}

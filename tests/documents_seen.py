@@ -33,9 +33,7 @@ class DocumentsSeen:
         return stop
 
     def descriptors(self, stream, run=None):
-        return [
-            doc for doc in self.of("descriptor") if doc["name"] == stream and run in (None, doc["run_start"])
-        ]
+        return [doc for doc in self.of("descriptor") if doc["name"] == stream and run in (None, doc["run_start"])]
 
     def events(self, stream, run=None):
         """The events of a stream as they stand in the end: where a number came again, the last one."""

@@ -47,11 +47,7 @@ def images(seen):
 
 
 def seq_nums_of_frames(seen):
-    return [
-        seq_num
-        for doc in images(seen)
-        for seq_num in range(doc["seq_nums"]["start"], doc["seq_nums"]["stop"])
-    ]
+    return [seq_num for doc in images(seen) for seq_num in range(doc["seq_nums"]["start"], doc["seq_nums"]["stop"])]
 
 
 @WAITS

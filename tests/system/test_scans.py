@@ -117,7 +117,7 @@ def test_interleaved_runs_keep_their_rows_apart(RE, seen, tag, wait):
     assert seen.stop(second)["num_events"] == {"primary": 5, "tags": 5}
 
 
-def _run(RE, plan, seen):  # noqa: N803
+def _run(RE, plan, seen):
     RE(plan)
     return seen.of("start")
 
@@ -127,12 +127,13 @@ def test_two_cameras_in_one_event(RE, seen, tag):
     RE(bp.count([ArrayDetector(numbered(), name="saxs"), ArrayDetector(numbered(), name="waxs")], 3))
     assert seen.statuses() == {"ok": 6}
     assert [row["frame_seq_num"] for row in seen.rows()] == [1, 1, 2, 2, 3, 3]
+    assert [row["frame_key"] for row in seen.rows()] == ["saxs", "waxs"] * 3
 
 
 def test_only_the_named_camera(RE, seen, tag):
     tag(key="waxs")
     RE(bp.count([ArrayDetector(numbered(), name="saxs"), ArrayDetector(numbered(), name="waxs")], 3))
-    assert seen.statuses() == {"ok": 3}
+    assert [row["frame_key"] for row in seen.rows()] == ["waxs"] * 3
 
 
 def test_run_without_images_is_left_alone(RE, seen, tag):
@@ -175,7 +176,7 @@ def test_row_documents_are_scalars_with_their_configuration(RE, seen, tag):
     (descriptor,) = seen.descriptors("tags")
     assert [key["dtype"] for key in descriptor["data_keys"].values()] == [
         *["number"] * 2,
-        *["string"] * 3,
+        *["string"] * 4,
         *["integer"] * 2,
         "number",
     ]
@@ -215,7 +216,7 @@ def test_uninstall_restores_the_run_engine(RE, seen):
     assert seen.stop()["num_events"] == {"primary": 2}
 
 
-def _callbacks(RE):  # noqa: N803
+def _callbacks(RE):
     registry = RE.dispatcher.cb_registry.callbacks
     return {signal: set(proxies) for signal, proxies in registry.items() if proxies}
 

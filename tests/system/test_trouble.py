@@ -11,7 +11,8 @@ import pytest
 from bluesky.utils import RunEngineInterrupted
 from detectors import ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
 from models import CountsModel, HangingModel, RaisingModel
-from ophyd.sim import SynAxis, motor
+from ophyd.sim import SynAxis
+from pausing import pausing
 
 from bluesky_xtag import XTagError
 
@@ -285,30 +286,6 @@ def test_plan_that_dies_without_closing_its_run(RE, seen, tag, wait):
 
 
 # Pause, resume, abort
-
-
-def pausing(det, points, where):
-    """A scan in steps with a checkpoint a point, which pauses once, `where` in point 3."""
-    pauses = iter([True])
-
-    def pause_at(place):
-        if place == where and next(pauses, False):
-            yield from bps.pause()
-
-    @bpp.run_decorator()
-    def plan():
-        for point in range(1, points + 1):
-            yield from bps.checkpoint()
-            if point == 3:
-                yield from pause_at("after the checkpoint")
-            yield from bps.mov(motor, point)
-            if point == 3:
-                yield from pause_at("after the move")
-            yield from bps.trigger_and_read([det])
-            if point == 3:
-                yield from pause_at("after the frame")
-
-    return plan()
 
 
 PLACES = pytest.mark.parametrize("where", ["after the checkpoint", "after the move", "after the frame"])
