@@ -36,9 +36,7 @@ def module_mask(name: str) -> np.ndarray:
     try:
         detector = detector_factory(name)
     except RuntimeError as error:
-        raise XTagValueError(
-            f"no detector {name!r} is known: {error}; see pyFAI.detectors.ALL_DETECTORS"
-        ) from error
+        raise XTagValueError(f"no detector {name!r} is known: {error}; see pyFAI.detectors.ALL_DETECTORS") from error
     mask = detector.calc_mask()
     gaps = np.zeros(detector.max_shape, bool) if mask is None else mask.astype(bool)
     gaps.setflags(write=False)

@@ -23,6 +23,7 @@ __all__ = [
     "Rings",
     "Sphere",
     "Spots",
+    "Streak",
     "Textured",
     "Yoneda",
 ]
@@ -240,6 +241,25 @@ class BraggRods:
 
 
 @dataclass(frozen=True)
+class Streak:
+    """Parasitic flare: a line through the beam at azimuth `angle`, to one side or both (1/angstrom)."""
+
+    angle: float
+    width: float
+    length: float
+    both: bool = True
+
+    def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """Return a Gaussian across the line, falling off exponentially along it."""
+        along = q * np.cos(chi - np.float32(self.angle))
+        aside = q * np.sin(chi - np.float32(self.angle))
+        fall = np.exp(-np.abs(along) / self.length)
+        if not self.both:
+            fall = np.where(along > 0, fall, 0)
+        return (fall * np.exp(-((aside / self.width) ** 2) / 2)).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Yoneda:
     """Grazing incidence: the Yoneda band at `qz` and the specular rod with its spot (1/angstrom).
 
@@ -259,9 +279,7 @@ class Yoneda:
     def transmission(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return what the sample's horizon lets through: about 1 above it, little below."""
         _, qz = self._components(q, chi)
-        return (0.02 + 0.98 / (1 + np.exp(-np.clip((qz - self.qz / 2) / (self.width / 4), -30, 30)))).astype(
-            np.float32
-        )
+        return (0.02 + 0.98 / (1 + np.exp(-np.clip((qz - self.qz / 2) / (self.width / 4), -30, 30)))).astype(np.float32)
 
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return the band, the specular rod and the specular spot."""

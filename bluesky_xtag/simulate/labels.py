@@ -1,0 +1,241 @@
+"""Labels by construction: what is visible in a rendered scene, judged by photons.
+
+For a component with expected photons s and everything else b, over the valid blocks,
+SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5, 0 below SNR 1, and -1 (ignored in the loss and
+in the scores) between. What stands out by less than 3 % of what lies under it is also ignored: there, not photons but
+the uniformity of the detector decides.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..taxonomy import DEFAULT_TAXONOMY
+from .patterns import Rings, Sphere, Spots, Textured
+from .scenes import Part, Rendering
+from .shadows import Beamstop
+
+__all__ = ["TAGS", "label", "verdict"]
+
+TAGS = DEFAULT_TAXONOMY.subset(
+    (
+        "empty saturated high_background parasitic_streak weak_scattering strong_scattering beamstop detector_gaps "
+        "beam_off_image grazing_incidence diffuse_low_q halo ring spots higher_orders many_rings form_factor "
+        "oriented bragg_rods"
+    ).split()
+)
+SAMPLE = ("low_q", "halo", "rings", "spots", "rods", "grazing")
+YES, NO, IGNORED = 1, 0, -1
+
+
+def verdict(value: float, absent: float = 1.0, present: float = 5.0) -> int:
+    """Return 1 from `present`, 0 below `absent`, -1 between."""
+    return YES if value >= present else NO if value < absent else IGNORED
+
+
+def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
+    """Return 1 (holds), 0 (does not) or -1 (ignored) for each tag of `TAGS`, int8.
+
+    Parameters
+    ----------
+    rendering : Rendering
+        The scene at the resolution of the network's input.
+    at_limit : int
+        Valid pixels of the exposed frame at the counter's limit.
+    """
+    judge = _Judge(rendering)
+    rules = {
+        "empty": judge.empty(),
+        "saturated": verdict(at_limit, 2, 20),
+        "high_background": judge.high_background(),
+        "parasitic_streak": judge.visible("streak"),
+        "weak_scattering": judge.weak(),
+        "strong_scattering": verdict(judge.strongest, 400, 500),
+        "beamstop": judge.beamstop(),
+        "detector_gaps": judge.gaps(),
+        "beam_off_image": judge.beam_off(),
+        "grazing_incidence": judge.visible("grazing"),
+        "diffuse_low_q": judge.visible("low_q"),
+        "halo": judge.visible("halo"),
+        "bragg_rods": judge.visible("rods"),
+        "form_factor": judge.form_factor(),
+        "oriented": judge.oriented(),
+        **judge.peaks(),
+    }
+    return np.array([rules[name] for name in TAGS.names], np.int8)
+
+
+class _Judge:
+    """The rules of one frame; shares the noise of all parts."""
+
+    def __init__(self, rendering: Rendering) -> None:
+        scene = rendering.scene
+        self.rendering, self.scene, self.valid = rendering, scene, rendering.valid
+        self.total = rendering.total
+        background = scene.defects.offset / scene.defects.gain * rendering.factor**2
+        read = (scene.defects.read_noise / scene.defects.gain * rendering.factor) ** 2
+        self.under = self.total + background
+        self.noise = (self.total + read) * self.valid + 1e-9
+        self.parts = tuple(zip(scene.parts, rendering.photons, strict=True))
+        self.snrs = tuple(self.snr(photons) for _, photons in self.parts)
+        self.strongest = max(
+            (snr for (part, _), snr in zip(self.parts, self.snrs, strict=True) if part.kind in SAMPLE),
+            default=0.0,
+        )
+
+    def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
+        information = (photons * self.valid) ** 2 / self.noise
+        return float(np.sqrt((information if where is None else information[where]).sum()))
+
+    def contrast(self, photons: np.ndarray) -> float:
+        """Peak share of a part in all that arrives at the same place."""
+        share = photons / (self.under - photons + 0.02 * photons + 1e-9)
+        return float(np.percentile(share[self.valid > 0.3], 99))
+
+    def part_verdict(self, photons: np.ndarray, snr: float) -> int:
+        enough = (photons > 0.1 * photons.max()).sum() * self.rendering.factor**2 >= 20
+        decided = verdict(snr)
+        return IGNORED if decided == YES and not (enough and self.contrast(photons) > 0.03) else decided
+
+    def visible(self, kind: str) -> int:
+        return max(
+            (
+                self.part_verdict(photons, snr)
+                for (part, photons), snr in zip(self.parts, self.snrs, strict=True)
+                if part.kind == kind
+            ),
+            key=(NO, IGNORED, YES).index,
+            default=NO,
+        )
+
+    def empty(self) -> int:
+        return {NO: YES, IGNORED: IGNORED, YES: NO}[verdict(self.strongest)]
+
+    def weak(self) -> int:
+        if self.strongest < 1 or 5 <= self.strongest < 20:
+            return int(self.strongest >= 1)
+        return IGNORED if self.strongest < 25 else NO
+
+    def high_background(self) -> int:
+        if self.strongest < 5:
+            return IGNORED
+        sample = sum(photons for part, photons in self.parts if part.kind in SAMPLE)
+        support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
+        return verdict(float((self.under - sample)[support].sum() / sample[support].sum()), 0.5, 1.0)
+
+    def beamstop(self) -> int:
+        stops = [shadow for shadow in self.scene.shadows if isinstance(shadow, Beamstop)]
+        if not stops:
+            return NO
+        passed = stops[0].factor(self.scene.geometry.binned(self.rendering.factor))
+        missing = self.total * (1 / np.maximum(passed, 0.05) - 1)
+        hidden = ((passed < 0.7) & (self.valid > 0.3)).sum()
+        snr = np.sqrt((missing**2 * self.valid / (missing + self.total + 1e-6)).sum())
+        return YES if snr >= 10 and hidden >= 6 else NO if hidden == 0 else IGNORED
+
+    def gaps(self) -> int:
+        # The last row and column of blocks may reach over the frame's edge.
+        missing = (self.valid < 0.97)[:-1, :-1]
+        if missing.mean() < 0.002:
+            return NO
+        if self.scene.defects.gap_value == 0 and (self.total * (1 - self.valid)).sum() < 100:
+            return IGNORED
+        return YES
+
+    def beam_off(self) -> int:
+        (x, y), (rows, columns) = self.scene.geometry.beam_centre, self.scene.geometry.shape
+        outside = max(-x / columns, -y / rows, x / columns - 1, y / rows - 1)
+        return IGNORED if abs(outside) < 0.02 else int(outside > 0)
+
+    def form_factor(self) -> int:
+        for part, photons in self.parts:
+            sphere = part.component
+            if isinstance(sphere, Sphere):
+                seen = self.rendering.q[self.valid > 0.3]
+                first, second, third = (x / sphere.radius for x in (4.49, 7.73, 10.9))
+                inside = seen.min() < 0.9 * first and seen.max() > 0.5 * (second + third)
+                between = (self.rendering.q > first) & (self.rendering.q < third)
+                snr = self.snr(photons, between)
+                share = photons / np.maximum(self.under, 1e-9)
+                clear = inside and sphere.polydispersity < 0.12 and share[between].mean() > 0.3
+                return verdict(snr) if clear else NO if sphere.polydispersity > 0.2 or snr < 1 else IGNORED
+        return NO
+
+    def oriented(self) -> int:
+        decided = NO
+        for (part, photons), snr in zip(self.parts, self.snrs, strict=True):
+            texture = part.component
+            if part.kind in ("grazing", "rods") or (isinstance(texture, Spots) and snr >= 1):
+                decided = max(decided, IGNORED, key=(NO, IGNORED, YES).index)
+            elif isinstance(texture, Textured) and texture.fold == 2:
+                turn = np.cos(2 * (self.rendering.chi - texture.angle)) * photons
+                found = verdict(self.snr(turn - turn.mean()))
+                if texture.contrast < 0.3 or self.contrast(photons) < 0.1:
+                    found = min(found, NO if texture.contrast < 0.1 else IGNORED)
+                decided = max(decided, found, key=(NO, IGNORED, YES).index)
+        return decided
+
+    def peaks(self) -> dict[str, int]:
+        """Ring, spots, higher_orders and many_rings."""
+        found = {"ring": NO, "spots": NO, "higher_orders": NO, "many_rings": NO}
+        for part, photons in self.parts:
+            for name, value in self._peaks_of(part, photons).items():
+                found[name] = max(found[name], value, key=(NO, IGNORED, YES).index)
+        return found
+
+    def _peaks_of(self, part: Part, photons: np.ndarray) -> dict[str, int]:
+        if part.kind == "spots" and isinstance(part.component, Spots):
+            return self._spots(part.component, photons)
+        texture = part.component if isinstance(part.component, Textured) else None
+        rings = texture.component if texture else part.component
+        if part.kind != "rings" or not isinstance(rings, Rings):
+            return {}
+        seen, hinted, round_ones = self._rings(rings, photons)
+        decided = YES if round_ones else IGNORED if seen or hinted else NO
+        if texture and texture.eta > 0.4:  # two arcs are no ring any more; where that begins is a matter of taste
+            decided = min(decided, IGNORED if texture.eta < 0.7 else NO, key=(NO, IGNORED, YES).index)
+        return {
+            "ring": decided,
+            "higher_orders": YES if seen >= 2 else IGNORED if seen + hinted >= 2 else NO,
+            "many_rings": YES if seen >= 5 else IGNORED if seen + hinted >= 5 else NO,
+        }
+
+    def _rings(self, rings: Rings, photons: np.ndarray) -> tuple[int, int, int]:
+        """Count rings that are visible, perhaps visible, and visible over 30 degrees."""
+        q, sigma = self.rendering.q, rings.width * rings.q0
+        seen = hinted = round_ones = 0
+        for ratio in rings.ratios:
+            on = (np.abs(q - ratio * rings.q0) < 1.5 * sigma) & (self.valid > 0.3)
+            if on.sum() < 6:
+                continue
+            off = (np.abs(np.abs(q - ratio * rings.q0) - 4 * sigma) < sigma) & (self.valid > 0.3)
+            rise = photons[on].mean() - (photons[off].mean() if off.any() else 0)
+            snr = self.snr(np.maximum(photons, 0), on) * max(rise, 0) / (photons[on].mean() + 1e-12)
+            clear = rise > 0.03 * (self.under[on].mean() - rise)
+            if verdict(snr) == YES and clear:
+                seen += 1
+                sectors = np.unique((self.rendering.chi[on] * (36 / np.pi)).astype(int)).size
+                round_ones += sectors >= 6
+            elif snr >= 1:
+                hinted += 1
+        return seen, hinted, round_ones
+
+    def _spots(self, spots: Spots, photons: np.ndarray) -> dict[str, int]:
+        """Count connected patches that stand out of the noise: what cannot be told apart counts once."""
+        significance = photons * self.valid / np.sqrt(self.noise)
+        over = (photons > 0.2 * (self.under - photons)) & (significance > 1)
+        count, patches = cv2.connectedComponents(over.astype(np.uint8), connectivity=8)
+        strength = np.sqrt(np.bincount(patches.ravel(), (significance**2).ravel(), count))[1:]
+        clear, faint = int((strength >= 5).sum()), int((strength >= 2).sum())
+        found = YES if clear >= 3 else IGNORED if faint or clear else NO
+        hidden = NO if self.snr(photons) < 1 else IGNORED
+        radii = np.unique(np.round(np.array(spots.q) / (3 * spots.width_q))).size
+        grains_per_radius = len(spots.q) / max(radii, 1)
+        orders = YES if found == YES and radii >= 2 and clear >= 6 else hidden
+        return {
+            "spots": found,
+            "ring": NO if grains_per_radius < 12 or hidden == NO else IGNORED,
+            "higher_orders": orders,
+            "many_rings": hidden,
+        }

@@ -1,0 +1,204 @@
+"""A scene: what scatters, what stands in the way, and which detector looks at it; rendered at any resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..prepare import Binned
+from .geometry import Geometry
+from .layouts import Layout, valid_fraction
+from .patterns import Component, Yoneda
+from .shadows import Absorber, Beamstop, FlightTube
+
+__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component and the photons that it brings to the frame.
+
+    `kind` is one of low_q, halo, rings, spots, rods, grazing (of the sample), streak, background.
+    """
+
+    kind: str
+    component: Component
+    photons: float
+
+
+@dataclass(frozen=True)
+class Defects:
+    """What the detector adds.
+
+    Parameters
+    ----------
+    psf : float
+        Sigma of the point spread, pixels.
+    flat_field : float
+        Relative spread of the pixels' sensitivity.
+    hot, zingers : float
+        Fraction of pixels with a count far too high.
+    read_noise, offset : float
+        Per pixel, counts.
+    gain : float
+        Counts per photon.
+    limit : float
+        Highest count of a pixel.
+    gap_value : int
+        What is written in gaps; 0 leaves them unmarked.
+    """
+
+    psf: float = 0.0
+    flat_field: float = 0.0
+    hot: float = 0.0
+    zingers: float = 0.0
+    read_noise: float = 0.0
+    offset: float = 0.0
+    gain: float = 1.0
+    limit: float = 2**20 - 1
+    gap_value: int = -1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything about one frame but chance.
+
+    Parameters
+    ----------
+    layout : Layout
+        The detector.
+    geometry : Geometry
+        Of its full frame.
+    parts : tuple of Part
+        What scatters.
+    shadows : tuple
+        What stands in the way of all photons.
+    blind : tuple of tuple of float
+        Masked rectangles (x0, y0, x1, y1), relative to the frame's sides.
+    defects : Defects
+        Of the detector.
+    told_centre : tuple of float, optional
+        The beam centre as the metadata tell it, (x, y) pixels; None if they do not.
+    """
+
+    layout: Layout
+    geometry: Geometry
+    parts: tuple[Part, ...]
+    shadows: tuple[Beamstop | FlightTube | Absorber, ...] = ()
+    blind: tuple[tuple[float, float, float, float], ...] = ()
+    defects: Defects = Defects()
+    told_centre: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """A scene on blocks of factor x factor pixels; arrays are (rows, columns) float32.
+
+    Parameters
+    ----------
+    scene : Scene
+    factor : int
+    q, chi : numpy.ndarray
+        1/angstrom, radians.
+    photons : tuple of numpy.ndarray
+        Expected photons per block of each part, behind the shadows, gaps included.
+    lit : numpy.ndarray
+        Product of the shadows.
+    valid : numpy.ndarray
+        Fraction of each block that has pixels.
+    """
+
+    scene: Scene
+    factor: int
+    q: np.ndarray
+    chi: np.ndarray
+    photons: tuple[np.ndarray, ...]
+    lit: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Expected photons per block of all parts."""
+        return sum(self.photons, np.zeros_like(self.q))
+
+
+def render(scene: Scene, factor: int = 1) -> Rendering:
+    """Render a scene on blocks of factor x factor pixels."""
+    geometry = scene.geometry.binned(factor)
+    q, chi = geometry.q(), geometry.chi()
+    valid = _blinded(valid_fraction(scene.layout, factor), scene.blind)
+    lit = np.ones_like(q)
+    for shadow in scene.shadows:
+        lit = lit * shadow.factor(geometry)
+    horizon = 1.0
+    for part in scene.parts:
+        if isinstance(part.component, Yoneda):
+            horizon = part.component.transmission(q, chi)
+    photons = []
+    for part in scene.parts:
+        shape = part.component.intensity(q, chi) * lit
+        if part.kind not in ("background", "streak"):
+            shape = shape * horizon
+        if scene.defects.psf / factor > 0.25:
+            shape = cv2.GaussianBlur(shape, (0, 0), scene.defects.psf / factor)
+        photons.append(shape * np.float32(part.photons / max(float((shape * valid).sum()), 1e-12)))
+    return Rendering(scene, factor, q, chi, tuple(photons), lit, valid)
+
+
+def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
+    """Expose straight onto blocks (a sum of Poisson counts is a Poisson count): as binning a full frame would."""
+    defects, factor = rendering.scene.defects, rendering.factor
+    area = factor**2
+    expected = rendering.total * rendering.valid
+    counts = _noisy(expected, rng, defects, factor)
+    ceiling = (defects.limit * area * rendering.valid).astype(np.float32)
+    at_limit = int((area * rendering.valid[counts >= ceiling]).sum()) if defects.limit < np.inf else 0
+    counts = np.minimum(counts, ceiling)
+    # The brightest pixel of a block stands above the block's mean by chance alone.
+    brightest = float((counts / np.maximum(rendering.valid, 0.05) / area).max())
+    maximum = brightest + 4 * np.sqrt(brightest) + (1 if counts.any() else 0)
+    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
+        where = rng.integers(0, counts.size, rng.poisson(fraction * area * counts.size))
+        bursts = np.minimum(low * (high / low) ** rng.random(where.size), defects.limit)
+        bursts = bursts * (rendering.valid.flat[where] > 0)
+        np.add.at(counts.reshape(-1), where, bursts.astype(np.float32))
+        maximum = max(maximum, float(bursts.max(initial=0)))
+    valid = np.ones_like(rendering.valid) if defects.gap_value == 0 else rendering.valid
+    maximum = min(round(maximum), defects.limit)
+    return Binned(counts, valid, factor, float(maximum), max(at_limit, 1) if maximum >= 254 else 0)
+
+
+def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
+    """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
+    defects = rendering.scene.defects
+    counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
+    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
+        where = rng.integers(0, counts.size, rng.poisson(fraction * counts.size))
+        counts.flat[where] += low * (high / low) ** rng.random(where.size)
+    image = np.clip(np.rint(counts), 0, min(defects.limit, 2**31 - 2)).astype(np.int32)
+    image[rendering.valid < 0.5] = defects.gap_value
+    return image
+
+
+def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
+    if defects.flat_field > 0:
+        gain = 1 + defects.flat_field / factor * rng.standard_normal(expected.shape, dtype=np.float32)
+        expected = expected * np.maximum(gain, 0)
+    counts = rng.poisson(expected).astype(np.float32) * np.float32(defects.gain)
+    if defects.read_noise > 0:
+        noise = rng.standard_normal(expected.shape, dtype=np.float32)
+        counts += np.float32(defects.offset * factor**2) + np.float32(defects.read_noise * factor) * noise
+        counts = np.maximum(counts, 0)
+    return counts
+
+
+def _blinded(valid: np.ndarray, blind: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
+    if not blind:
+        return valid
+    valid = valid.copy()
+    rows, columns = valid.shape
+    for x0, y0, x1, y1 in blind:
+        valid[round(y0 * rows) : round(y1 * rows), round(x0 * columns) : round(x1 * columns)] = 0
+    return valid

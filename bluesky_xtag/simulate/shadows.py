@@ -1,0 +1,93 @@
+"""What stands in the way of the photons: beamstops, flight tubes, absorbers. Factors between 0 and 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .geometry import Geometry
+
+__all__ = ["Absorber", "Beamstop", "FlightTube"]
+
+
+@dataclass(frozen=True)
+class Beamstop:
+    """An absorber at the beam; lengths relative to the longest side of the frame.
+
+    Parameters
+    ----------
+    radius : float
+        Of the round stop; 0 for none.
+    arm : float
+        Half width of the holder that runs from the stop to the edge; 0 for none.
+    angle : float
+        Azimuth of the holder, radians.
+    spread : float
+        Growth of the holder's half width with the distance from the beam: more than 0 is a wedge.
+    offset : tuple of float
+        (x, y) from the beam centre.
+    transmission : float
+        What passes through.
+    blur : float
+        Sigma of its edge.
+    """
+
+    radius: float
+    arm: float = 0.0
+    angle: float = 0.0
+    spread: float = 0.0
+    offset: tuple[float, float] = (0.0, 0.0)
+    transmission: float = 0.0
+    blur: float = 0.0
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return the transmitted share of each pixel, float32."""
+        rows, columns = geometry.shape
+        size = max(rows, columns)
+        across = (np.arange(columns, dtype=np.float32) - geometry.beam_centre[0]) / size - self.offset[0]
+        down = ((np.arange(rows, dtype=np.float32) - geometry.beam_centre[1]) / size - self.offset[1])[:, None]
+        hidden = np.hypot(across, down) < self.radius
+        if self.arm > 0:
+            along = across * np.cos(self.angle) + down * np.sin(self.angle)
+            aside = np.abs(down * np.cos(self.angle) - across * np.sin(self.angle))
+            hidden |= (along > 0) & (aside < self.arm + self.spread * along)
+        shadow = hidden.astype(np.float32)
+        if self.blur * size > 0.3:
+            shadow = cv2.GaussianBlur(shadow, (0, 0), self.blur * size)
+        return np.clip(1 - (1 - np.float32(self.transmission)) * shadow, 0, 1)
+
+
+@dataclass(frozen=True)
+class FlightTube:
+    """Light reaches only a disc; centre and radius relative to the longest side of the frame."""
+
+    centre: tuple[float, float]
+    radius: float
+    outside: float = 0.0
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return the transmitted share of each pixel, float32."""
+        rows, columns = geometry.shape
+        size = max(rows, columns)
+        across = np.arange(columns, dtype=np.float32) / size - self.centre[0]
+        down = (np.arange(rows, dtype=np.float32) / size - self.centre[1])[:, None]
+        return np.where(np.hypot(across, down) < self.radius, 1, self.outside).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Absorber:
+    """Half of the frame is dimmed; a straight edge at `position` (relative to the side) across `angle`."""
+
+    position: float
+    angle: float
+    transmission: float
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return the transmitted share of each pixel, float32."""
+        rows, columns = geometry.shape
+        across = np.arange(columns, dtype=np.float32) / columns - 0.5
+        down = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
+        behind = across * np.cos(self.angle) + down * np.sin(self.angle) > self.position
+        return np.where(behind, self.transmission, 1).astype(np.float32)

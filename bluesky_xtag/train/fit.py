@@ -1,0 +1,265 @@
+"""Trains a tag model from simulated frames; stops and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..errors import XTagValueError
+from ..model import TagModel
+from ..prepare import Preparation
+from ..simulate.labels import TAGS
+from . import data
+from .evaluate import figures
+from .metrics import best_threshold, calibrate, mean_average_precision
+from .network import build
+
+__all__ = ["Settings", "train"]
+
+log = logging.getLogger(__name__)
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a training; the same settings give the same model up to rounding.
+
+    Parameters
+    ----------
+    samples, validation, test : int
+        Simulated frames, in whole chunks; the test's detectors and q ranges are held out.
+    epochs : int
+        Passes over the training samples.
+    batch : int
+        Samples a step.
+    learning_rate, weight_decay : float
+        Of AdamW; the rate falls to zero along a cosine.
+    seed : int
+        Of everything.
+    """
+
+    samples: int = 50_000
+    validation: int = 3_000
+    test: int = 3_000
+    epochs: int = 8
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.samples, self.validation, self.test) < 1 or self.epochs < 1:
+            raise XTagValueError("samples, validation, test and epochs must be at least 1")
+        if self.batch > self.chunks("samples") * data.CHUNK:
+            raise XTagValueError(f"a batch of {self.batch} is larger than the training set: lower it")
+
+    def chunks(self, name: str) -> int:
+        """Return how many chunks hold the samples called `name`."""
+        return -(-getattr(self, name) // data.CHUNK)
+
+
+class _Fit:
+    """Network, optimiser and their place in the training; saved and restored whole."""
+
+    def __init__(self, settings: Settings, samples: data.Samples, work: Path) -> None:
+        import keras
+
+        keras.utils.set_random_seed(settings.seed)
+        self.settings, self.samples, self.path = settings, samples, work / "checkpoint.npz"
+        self.network = build(Preparation().shapes, len(TAGS))
+        self.per_epoch = len(samples) // settings.batch
+        self.total = self.per_epoch * settings.epochs
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, self.total, warmup_target=settings.learning_rate, warmup_steps=min(300, self.total // 10)
+        )
+        optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
+        optimiser.build(self.network.trainable_variables)
+        self.network.compile(optimiser, loss=_masked_loss(samples.labels))
+        self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
+
+    def _variables(self) -> list[Any]:
+        return [*self.network.variables, *self.optimiser.variables]
+
+    def save(self) -> None:
+        from keras import ops
+
+        state = {"step": self.step, "history": self.history, "seconds": self.seconds}
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        part = self.path.with_suffix(".part.npz")
+        np.savez(part, **arrays, state=json.dumps(state))
+        part.replace(self.path)
+
+    def restore(self) -> None:
+        if not self.path.exists():
+            return
+        with np.load(self.path) as saved:
+            for i, variable in enumerate(self._variables()):
+                variable.assign(saved[f"v{i}"])
+            state = json.loads(str(saved["state"]))
+        self.step, self.history, self.seconds = state["step"], state["history"], state.get("seconds", 0.0)
+
+    def logits(self, samples: data.Samples) -> np.ndarray:
+        parts = [
+            self.network.predict_on_batch(samples.inputs(slice(start, start + 250)))
+            for start in range(0, len(samples), 250)
+        ]
+        return np.concatenate(parts)
+
+    def run(self, validation: data.Samples, progress: Progress) -> None:
+        """Train to the end, from wherever this is."""
+        task = progress.add_task("Training", total=self.total, completed=self.step, note="")
+        saved, losses = time.monotonic(), []
+        while self.step < self.total:
+            epoch, done = divmod(self.step, self.per_epoch)
+            rng = np.random.default_rng([self.settings.seed, epoch])
+            for number, (inputs, labels) in enumerate(self.samples.batches(rng, self.settings.batch)):
+                if number < done:
+                    continue
+                losses.append(float(self.network.train_on_batch(inputs, labels.astype(np.float32))))
+                self.step += 1
+                progress.update(task, completed=self.step, note=f"loss {np.mean(losses[-100:]):.4f}")
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    saved = self._checkpoint(saved)
+            found, chance = mean_average_precision(validation.labels, self.logits(validation))
+            self.history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "map": found})
+            log.info(
+                "epoch %d: loss %.4f, validation mAP %.3f (chance %.3f)", epoch + 1, np.mean(losses), found, chance
+            )
+            losses, saved = [], self._checkpoint(saved)
+
+    def _checkpoint(self, since: float) -> float:
+        now = time.monotonic()
+        self.seconds += now - since
+        self.save()
+        return now
+
+
+def _masked_loss(labels: np.ndarray) -> Any:
+    """Return cross entropy over the labels that are not -1; hits of rare tags weigh more (root of the odds)."""
+    from keras import ops
+
+    known = (labels >= 0).sum(0)
+    share = np.clip((labels == 1).sum(0) / np.maximum(known, 1), 1e-3, 1 - 1e-3)
+    weight = np.clip(np.sqrt((1 - share) / share), 1, 4).astype(np.float32)
+
+    def loss(truth: Any, logits: Any) -> Any:
+        counted = ops.cast(truth >= 0, logits.dtype)
+        hit = ops.cast(truth > 0, logits.dtype)
+        entropy = ops.softplus(logits) - hit * logits
+        return ops.sum(entropy * counted * (1 + (weight - 1) * hit)) / (ops.sum(counted) + 1e-6)
+
+    return loss
+
+
+def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Path:
+    """Train a model and save it.
+
+    Simulated samples and checkpoints lie in a directory beside `out` with the suffix `.work`. Called again after it
+    was stopped, training goes on from the last checkpoint (at most two minutes old).
+
+    Parameters
+    ----------
+    out : path
+        Model directory to write.
+    workers : int, optional
+        Processes that simulate; all cores if not given.
+    **settings
+        As in `Settings`: samples, epochs, seed, ...
+
+    Returns
+    -------
+    pathlib.Path
+        The model directory.
+
+    Raises
+    ------
+    XTagValueError
+        The settings do not fit each other, or differ from those of a training begun in the same place.
+    """
+    out, chosen = Path(out), Settings(**settings)
+    work = out.with_name(out.name + ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    _same_settings(work / "settings.json", chosen)
+    for name, offset, held_out in (("validation", 1, False), ("test", 0, True), ("samples", 2, False)):
+        data.generate(work / name, chosen.chunks(name), 3 * chosen.seed - offset, held_out, workers)
+    samples, validation = (data.load(work / name, chosen.chunks(name)) for name in ("samples", "validation"))
+    fit = _Fit(chosen, samples, work)
+    fit.restore()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, TextColumn("{task.fields[note]}")) as progress:
+        fit.run(validation, progress)
+    test = data.load(work / "test", chosen.chunks("test"))
+    model = _package(fit, validation, test, out.name)
+    model.save(out)
+    _picture(fit.history, len(samples), out / "training.png")
+    return out
+
+
+def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str) -> TagModel:
+    """Calibrate, choose thresholds on validation data, and measure on the held-out geometries."""
+    import keras
+
+    _calibrate(fit.network, validation.labels, fit.logits(validation))
+    seen, unseen = (1 / (1 + np.exp(-fit.logits(samples))) for samples in (validation, test))
+    thresholds = np.array(
+        [best_threshold(truth, score) for truth, score in zip(validation.labels.T, seen.T, strict=True)]
+    )
+    scores = keras.layers.Activation("sigmoid", name="scores")(fit.network.outputs[0])
+    network = keras.Model(fit.network.inputs, scores, name="xtag")
+    reports = {
+        name: figures(TAGS.names, samples.labels, score, thresholds).to_dict()
+        for name, samples, score in (("validation", validation, seen), ("held_out", test, unseen))
+    }
+    return TagModel.from_network(
+        network,
+        TAGS,
+        thresholds,
+        Preparation(),
+        name=name,
+        version=version("bluesky_xtag"),
+        parameters=int(network.count_params()),
+        figures=reports,
+        training=asdict(fit.settings) | {"history": fit.history, "seconds": round(fit.seconds)},
+        versions={"python": platform.python_version()}
+        | {package: version(package) for package in ("keras", "tensorflow", "numpy", "opencv-python-headless")},
+    )
+
+
+def _calibrate(network: Any, labels: np.ndarray, logits: np.ndarray) -> None:
+    """Fold Platt's scaling of each tag into the last layer."""
+    kernel, bias = network.get_layer("logits").get_weights()
+    scale = np.array([calibrate(truth, z) for truth, z in zip(labels.T, logits.T, strict=True)])
+    network.get_layer("logits").set_weights([kernel * scale[:, 0], bias * scale[:, 0] + scale[:, 1]])
+
+
+def _picture(history: list[dict[str, float]], samples: int, path: Path) -> None:
+    """Draw the learning curve."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((6, 3.2), layout="constrained")
+    left = figure.subplots()
+    right = left.twinx()
+    seen = [entry["epoch"] * samples / 1000 for entry in history]
+    left.plot(seen, [entry["loss"] for entry in history], "o-", color="tab:grey")
+    right.plot(seen, [entry["map"] for entry in history], "o-", color="tab:blue")
+    left.set(xlabel="samples seen / 1000", ylabel="training loss (grey)")
+    right.set(ylabel="validation mAP (blue)")
+    figure.savefig(path, dpi=120)
+
+
+def _same_settings(path: Path, chosen: Settings) -> None:
+    if path.exists() and json.loads(path.read_text()) != asdict(chosen):
+        raise XTagValueError(
+            f"{path.parent} holds a training with other settings ({path.read_text()}): "
+            "give the same settings to go on with it, or remove that directory"
+        )
+    path.write_text(json.dumps(asdict(chosen)))

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from bluesky_xtag.simulate.geometry import Geometry
+
+GEOMETRY = Geometry((120, 100), 172e-6, 0.5, 1.2, (40.0, 70.0))
+
+
+def test_q_is_zero_at_the_centre_and_follows_its_formula():
+    q = GEOMETRY.q()
+    assert q.shape == (120, 100) and q.dtype == np.float32
+    assert q[70, 40] == 0
+    theta = np.arctan(30 * 172e-6 / 0.5) / 2
+    assert q[100, 40] == pytest.approx(4 * np.pi / 1.2 * np.sin(theta), rel=1e-5)
+
+
+def test_azimuth_runs_from_columns_to_rows():
+    chi = GEOMETRY.chi()
+    assert chi[70, 90] == 0
+    assert chi[110, 40] == pytest.approx(np.pi / 2)
+    assert chi[20, 40] == pytest.approx(-np.pi / 2)
+
+
+def test_radius_at_inverts_q():
+    assert GEOMETRY.radius_at(float(GEOMETRY.q()[70, 95])) == pytest.approx(55, rel=1e-4)
+    assert GEOMETRY.radius_at(1e3) == float("inf")
+
+
+def test_binning_keeps_q_at_the_blocks_centres():
+    binned = GEOMETRY.binned(4)
+    assert binned.shape == (30, 25)
+    blocks = GEOMETRY.q().reshape(30, 4, 25, 4).mean((1, 3))
+    far = binned.radius() > 5
+    np.testing.assert_allclose(binned.q()[far], blocks[far], rtol=0.01)
