@@ -15,7 +15,7 @@ from .colours import colour, group
 __all__ = ["Labels", "Lines"]
 
 _STATUS_STYLES = {"ok": "green", "late": "yellow", "dropped": "yellow"}
-_POSITION, _KNOWN, _STATUS, _LATENCY = 8, 14, 10, 8  # widths of columns
+_POSITION, _KNOWN, _STATUS, _LATENCY = 8, 18, 8, 8  # widths of columns
 _NEAR = 0.2  # scores of rejected tags are shown from here on
 
 

@@ -125,11 +125,10 @@ def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
     handles = [
         Line2D([], [], marker="o", ls="", ms=8, color=colour(tag), label=f"{tag}  ({held.count(tag)})") for tag in tags
     ]
-    axes.legend(
+    side.legend(
         handles=handles,
         title="disc: the most specific tag; ring around it: all other tags of the frame",
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.11),
+        loc="outside lower center",
         ncols=4,
         frameon=False,
         fontsize=8.5,
