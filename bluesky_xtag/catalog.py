@@ -53,8 +53,7 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
             (directory / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XTagValueError(
-            f"the catalogue directory {directory} cannot be used ({error.strerror}): "
-            "name one that you may write to"
+            f"the catalogue directory {directory} cannot be used ({error.strerror}): name one that you may write to"
         ) from error
     database = directory / "catalog.db"
     tree = from_uri(

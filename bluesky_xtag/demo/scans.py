@@ -75,7 +75,7 @@ def sample_scan(columns: int, rows: int) -> Scan:
         labels=lambda data: known.get(_place(data["x"], data["y"])),
         sample=SampleMap(
             regions=sample.fractions(*np.meshgrid(fine, fine)).argmax(axis=0),
-            names=tuple(phase.name for phase in PHASES),
+            names=PHASES,
             size=(SIZE, SIZE),
         ),
     )

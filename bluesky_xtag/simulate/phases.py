@@ -1,78 +1,54 @@
-"""The phases of the simulated sample: what each scatters and which tags hold where it is seen."""
+"""The phases of the simulated sample: what each of them scatters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from .patterns import Component, Halo, Rings, Spots, Textured
+from .patterns import Component, Halo, PowerLaw, Rings, Spots, Textured
+from .scenes import Part
 
-__all__ = ["PHASES", "TURNS", "Phase", "component"]
+__all__ = ["PHASES", "TURNS", "parts"]
+
+PHASES = ("empty", "amorphous", "powder", "oriented", "crystalline")
 
 TURNS = 12
 """How many directions of the fibres, and settings of the crystals, are told apart."""
 
-
-@dataclass(frozen=True)
-class Phase:
-    """What a place of the sample may be.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    photons : float
-        Peak of its pattern, photons per pixel and second where the film is thickest.
-    present : tuple of str
-        Tags that hold where the phase is visible.
-    possible : tuple of str
-        Tags that may or may not hold there.
-    """
-
-    name: str
-    photons: float = 0.0
-    present: tuple[str, ...] = ()
-    possible: tuple[str, ...] = ()
+# The rise towards the beam that films of grains or fibres show.
+_POROSITY = PowerLaw(exponent=3.2, q_min=0.06)
 
 
-PHASES = (
-    Phase("empty"),
-    Phase("amorphous", 40.0, ("halo",)),
-    Phase("powder", 150.0, ("ring", "higher_orders"), ("many_rings",)),
-    Phase("oriented", 250.0, ("oriented", "higher_orders"), ("ring", "spots")),
-    Phase("crystalline", 4000.0, ("spots",), ("higher_orders", "many_rings", "oriented", "ring")),
-)
-
-
-def component(name: str, turn: int) -> Component:
-    """Return what a phase scatters.
+def parts(phase: str, turn: int) -> tuple[Part, ...]:
+    """Return what a phase scatters; photons are those of one second where the film is thickest.
 
     Parameters
     ----------
-    name : str
-        One of the names of `PHASES`, but not "empty".
+    phase : str
+        One of `PHASES`.
     turn : int
-        Direction or setting, 0 to `TURNS` - 1; without effect on amorphous and powder.
+        Direction of the fibres or setting of the crystal, 0 to `TURNS` - 1; the other phases have none.
     """
     angle = np.pi * turn / TURNS
-    match name:
+    match phase:
         case "amorphous":
-            return Halo(q0=1.45, width=0.22)
+            return (Part("halo", Halo(q0=1.45, width=0.22), 2e7),)
         case "powder":
-            ratios = (1.0, 3**0.5, 2.0, 7**0.5)
-            return Rings(q0=0.85, ratios=ratios, amplitudes=(1.0, 0.45, 0.35, 0.25), width=0.02)
+            ratios, heights = (1.0, 3**0.5, 2.0, 7**0.5), (1.0, 0.45, 0.35, 0.25)
+            rings = Rings(q0=0.85, ratios=ratios, amplitudes=heights, width=0.02)
+            return Part("rings", rings, 7e6), Part("low_q", _POROSITY, 3e5)
         case "oriented":
             layers = Rings(q0=0.62, ratios=(1.0, 2.0, 3.0), amplitudes=(1.0, 0.4, 0.2), width=0.035)
-            return Textured(layers, eta=0.75, fold=2, angle=angle)
+            return (Part("rings", Textured(layers, eta=0.75, fold=2, angle=angle), 3e6), Part("low_q", _POROSITY, 3e5))
+        case "crystalline":
+            return (Part("spots", _crystal(angle / 2, np.random.default_rng(turn)), 2.5e6),)
         case _:
-            return _crystal(angle, np.random.default_rng(turn))
+            return ()
 
 
-def _crystal(angle: float, rng: np.random.Generator) -> Spots:
-    """Return the spots of a slightly bent crystal: a square net of reciprocal lattice points, 0.55 1/angstrom."""
+def _crystal(angle: float, rng: np.random.Generator) -> Component:
+    """Return the spots of a slightly bent crystal: a square net of reciprocal lattice points, 0.55 1/angstrom apart."""
     h, k = np.mgrid[-5:6, -5:6]
-    points = 0.55 * (h + 1j * k).ravel() * np.exp(1j * angle / 2)
+    points = 0.55 * (h + 1j * k).ravel() * np.exp(1j * angle)
     points = points[np.abs(points) > 0.3]
     points += rng.normal(0, 0.006, (points.size, 2)) @ (1, 1j)
     heights = np.exp(rng.normal(-1.2, 0.9, points.size) - 0.25 * np.abs(points) ** 2)
