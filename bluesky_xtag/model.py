@@ -315,6 +315,8 @@ def _refuse_foreign(file: bytes) -> None:
         raise ModelError(f"{NETWORK} holds more than a network: {sorted(members - _MEMBERS)}")
     for part in _parts(config):
         module, name = part.get("module"), part["class_name"]
+        if name == "__keras_tensor__":  # a reference to another layer's output
+            continue
         if module not in _MODULES or name == "Lambda" or part.get("registered_name") not in (None, name):
             raise ModelError(
                 f"{NETWORK} contains {module}.{name}, which could run code: only Keras' own layers are allowed"
@@ -342,6 +344,6 @@ def _trace(network: Any) -> dict[int, Any]:
     def concrete(size: int) -> Any:
         specs = {tensor.name: tf.TensorSpec((size, *tensor.shape[1:]), tf.float32) for tensor in network.inputs}
         function = forward.get_concrete_function(specs)
-        return lambda layers: function(**{name: tf.constant(layer) for name, layer in layers.items()}).numpy()
+        return lambda layers: function({name: tf.constant(layer) for name, layer in layers.items()}).numpy()
 
     return {size: concrete(size) for size in BUCKETS}

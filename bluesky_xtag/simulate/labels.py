@@ -1,9 +1,10 @@
 """Labels by construction: what is visible in a rendered scene, judged by photons.
 
 For a component with expected photons s and everything else b, over the valid blocks,
-SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5, 0 below SNR 1, and -1 (ignored in the loss and
-in the scores) between. What stands out by less than 3 % of what lies under it is also ignored: there, not photons but
-the uniformity of the detector decides.
+SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5, 0 below SNR 1, and -1 (ignored in the loss
+and in the scores) between. Also ignored is what passes that rule but could as well be more of the other components
+or of a flat level, because nobody knows their levels beforehand; and what stands out by less than 3 % of what lies
+under it, because there not photons but the uniformity of the detector decides.
 """
 
 from __future__ import annotations
@@ -88,6 +89,14 @@ class _Judge:
         information = (photons * self.valid) ** 2 / self.noise
         return float(np.sqrt((information if where is None else information[where]).sum()))
 
+    def distinct(self, photons: np.ndarray, *others: np.ndarray) -> float:
+        """SNR of what no mixture of the others could explain (their levels are not known to whoever looks)."""
+        layers = np.stack([photons, *others]).reshape(1 + len(others), -1) * self.valid.ravel()
+        overlap = (layers / self.noise.ravel()) @ layers.T
+        own, shared, among = overlap[0, 0], overlap[0, 1:], overlap[1:, 1:]
+        explained = shared @ np.linalg.lstsq(among, shared, rcond=1e-6)[0]
+        return float(np.sqrt(max(own - explained, 0)))
+
     def contrast(self, photons: np.ndarray) -> float:
         """Peak share of a part in all that arrives at the same place."""
         share = photons / (self.under - photons + 0.02 * photons + 1e-9)
@@ -96,7 +105,11 @@ class _Judge:
     def part_verdict(self, photons: np.ndarray, snr: float) -> int:
         enough = (photons > 0.1 * photons.max()).sum() * self.rendering.factor**2 >= 20
         decided = verdict(snr)
-        return IGNORED if decided == YES and not (enough and self.contrast(photons) > 0.03) else decided
+        if decided == YES and not (enough and self.contrast(photons) > 0.03):
+            return IGNORED
+        if decided == YES and self.distinct(photons, np.ones_like(photons), self.total - photons) < 5:
+            return IGNORED
+        return decided
 
     def visible(self, kind: str) -> int:
         return max(
@@ -169,8 +182,7 @@ class _Judge:
             if part.kind in ("grazing", "rods") or (isinstance(texture, Spots) and snr >= 1):
                 decided = max(decided, IGNORED, key=(NO, IGNORED, YES).index)
             elif isinstance(texture, Textured) and texture.fold == 2:
-                turn = np.cos(2 * (self.rendering.chi - texture.angle)) * photons
-                found = verdict(self.snr(turn - turn.mean()))
+                found = verdict(self.distinct(photons, photons / texture.texture(self.rendering.chi)))
                 if texture.contrast < 0.3 or self.contrast(photons) < 0.1:
                     found = min(found, NO if texture.contrast < 0.1 else IGNORED)
                 decided = max(decided, found, key=(NO, IGNORED, YES).index)

@@ -218,10 +218,14 @@ class Textured:
         return 2 * self.eta / (1 + self.eta**2)
 
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """Return the component times (1-eta^2) / ((1+eta)^2 - 4 eta cos^2(n chi / 2)), brought to peak 1."""
+        """Return the component times the texture."""
+        return self.component.intensity(q, chi) * self.texture(chi)
+
+    def texture(self, chi: np.ndarray) -> np.ndarray:
+        """Return (1-eta^2) / ((1+eta)^2 - 4 eta cos^2(n chi / 2)), brought to peak 1."""
         cosine = np.cos(np.float32(self.fold / 2) * (chi - np.float32(self.angle)))
         texture = (1 - self.eta) ** 2 / ((1 + self.eta) ** 2 - 4 * self.eta * cosine**2)
-        return self.component.intensity(q, chi) * texture.astype(np.float32)
+        return texture.astype(np.float32)
 
 
 @dataclass(frozen=True)

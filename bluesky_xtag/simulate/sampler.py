@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Geometry
-from .layouts import HELD_OUT, TRAINING, Layout
+from .layouts import HELD_OUT, SYNTHETIC, TRAINING, Layout
 from .patterns import (
     BraggRods,
     Component,
@@ -56,7 +56,7 @@ class _Draw:
 
     def __init__(self, rng: np.random.Generator, held_out: bool) -> None:
         self.rng = rng
-        layouts = HELD_OUT if held_out else TRAINING
+        layouts = HELD_OUT if held_out else SYNTHETIC if self.chance(0.5) else TRAINING
         self.layout = layouts[rng.integers(len(layouts))]
         self.grazing = rng.random() < 0.11
         self.geometry = self._geometry(self.layout, held_out)
@@ -118,7 +118,9 @@ class _Draw:
         parts = [
             Part(kind, component, float(weight)) for (kind, component), weight in zip(sample, weights, strict=True)
         ]
-        level = photons * self.log_uniform(1e-3, 3) if sample else self.log_uniform(1, 1e7)
+        level = photons * self.log_uniform(1e-3, 3)
+        if not sample:
+            level = self.log_uniform(3, 300) if self.chance(0.35) else self.log_uniform(100, 1e7)
         parts += self._background(level)
         if self.chance(0.12):
             parts.append(Part("streak", self._streak(), photons * self.log_uniform(0.01, 0.3)))
@@ -145,7 +147,11 @@ class _Draw:
             return [("spots", self._crystal()), *map(self._named, more)]
         kinds = {"low_q": 0.5, "halo": 0.33, "rings": 0.42, "grains": 0.16, "sphere": 0.2}
         chosen = [kind for kind, share in kinds.items() if self.chance(share)]
-        return [self._named(kind) for kind in chosen or [str(self.rng.choice(list(kinds)))]]
+        sample = [self._named(kind) for kind in chosen or [str(self.rng.choice(list(kinds)))]]
+        powders = [component for _, component in sample if isinstance(component, Rings)]
+        if powders and self.chance(0.15):  # some large grains in a fine powder
+            sample.append(("spots", self._grains(powders[0])))
+        return sample
 
     def _named(self, kind: str) -> tuple[str, Component]:
         makers = {
@@ -237,9 +243,10 @@ class _Draw:
         rings = Rings(q0, ratios, self._heights(ratios), min(width, 0.1), self.chance(0.3))
         return self._textured(rings, 0.35)
 
-    def _grains(self) -> Component:
-        ratios = self._ratios(10)[:8]
-        q0, per_ring = self.reach(0.1, 0.6), int(self.log_uniform(3, 25))
+    def _grains(self, powder: Rings | None = None) -> Component:
+        ratios = powder.ratios[:12] if powder else self._ratios(10)[:8]
+        q0 = powder.q0 if powder else self.reach(0.1, 0.6)
+        per_ring = int(self.log_uniform(3, 25))
         q = np.repeat(q0 * np.array(ratios), per_ring)
         return self._spots(q, self.rng.uniform(-np.pi, np.pi, q.size), self.log_uniform(0.004, 0.03) * q0)
 
@@ -268,7 +275,10 @@ class _Draw:
         flat = Part("background", HighQ(0.0, 1.0), level)
         extra = []
         if self.chance(0.3):
-            extra.append(Part("background", HighQ(float(self.rng.uniform(0.2, 1.5)), self.q_far), level))
+            share = self.rng.uniform(0.4, 0.95)  # left of it in the far corner, as of air scatter or fluorescence
+            falling = Guinier(float(np.sqrt(3 * np.log(1 / share))) / self.q_far)
+            rising = HighQ(float(self.rng.uniform(0.2, 1.5)), self.q_far)
+            extra.append(Part("background", falling if self.chance(0.6) else rising, level))
         return [flat, *extra] if self.chance(0.9) else extra
 
     def _streak(self) -> Component:
