@@ -142,9 +142,9 @@ class _Judge:
         if not stops:
             return NO
         passed = stops[0].factor(self.scene.geometry.binned(self.rendering.factor))
-        missing = self.total * (1 / np.maximum(passed, 0.05) - 1)
+        missing = self.rendering.missing
         hidden = ((passed < 0.7) & (self.valid > 0.3)).sum()
-        snr = np.sqrt((missing**2 * self.valid / (missing + self.total + 1e-6)).sum())
+        snr = np.sqrt((missing**2 * self.valid / (missing + self.under + 1e-6)).sum())
         return YES if snr >= 10 and hidden >= 6 else NO if hidden == 0 else IGNORED
 
     def gaps(self) -> int:

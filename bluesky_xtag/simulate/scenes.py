@@ -104,8 +104,8 @@ class Rendering:
         1/angstrom, radians.
     photons : tuple of numpy.ndarray
         Expected photons per block of each part, behind the shadows, gaps included.
-    lit : numpy.ndarray
-        Product of the shadows.
+    missing : numpy.ndarray
+        Expected photons per block that beamstops take away.
     valid : numpy.ndarray
         Fraction of each block that has pixels.
     """
@@ -115,7 +115,7 @@ class Rendering:
     q: np.ndarray
     chi: np.ndarray
     photons: tuple[np.ndarray, ...]
-    lit: np.ndarray
+    missing: np.ndarray
     valid: np.ndarray
 
     @property
@@ -129,22 +129,28 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     geometry = scene.geometry.binned(factor)
     q, chi = geometry.q(), geometry.chi()
     valid = _blinded(valid_fraction(scene.layout, factor), scene.blind)
-    lit = np.ones_like(q)
+    around, passed = np.ones_like(q), np.ones_like(q)
     for shadow in scene.shadows:
-        lit = lit * shadow.factor(geometry)
+        if isinstance(shadow, Beamstop):
+            passed = passed * shadow.factor(geometry)
+        else:
+            around = around * shadow.factor(geometry)
     horizon = 1.0
     for part in scene.parts:
         if isinstance(part.component, Yoneda):
             horizon = part.component.transmission(q, chi)
-    photons = []
+    photons, missing = [], np.zeros_like(q)
     for part in scene.parts:
-        shape = part.component.intensity(q, chi) * lit
+        unstopped = part.component.intensity(q, chi) * around
         if part.kind not in ("background", "streak"):
-            shape = shape * horizon
+            unstopped = unstopped * horizon
+        shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
             shape = cv2.GaussianBlur(shape, (0, 0), scene.defects.psf / factor)
-        photons.append(shape * np.float32(part.photons / max(float((shape * valid).sum()), 1e-12)))
-    return Rendering(scene, factor, q, chi, tuple(photons), lit, valid)
+        level = np.float32(part.photons / max(float((shape * valid).sum()), 1e-12))
+        photons.append(level * shape)
+        missing += level * unstopped * (1 - passed)
+    return Rendering(scene, factor, q, chi, tuple(photons), missing, valid)
 
 
 def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:

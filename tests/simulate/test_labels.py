@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from bluesky_xtag.simulate import patterns
+from bluesky_xtag.simulate.geometry import Geometry
+from bluesky_xtag.simulate.labels import TAGS, label, verdict
+from bluesky_xtag.simulate.layouts import Layout
+from bluesky_xtag.simulate.scenes import Part, Scene, render
+from bluesky_xtag.simulate.shadows import Beamstop
+
+LAYOUT = Layout((500, 480), 172e-6)
+GEOMETRY = Geometry(LAYOUT.shape, 172e-6, 1.0, 1.0, (230.0, 260.0))
+FLAT = Part("background", patterns.HighQ(0.0, 1.0), 2e4)
+RING = patterns.Rings(0.15, width=0.03)
+
+
+def tags(*parts, shadows=(), layout=LAYOUT, geometry=GEOMETRY, at_limit=0):
+    scene = Scene(layout, geometry, (*parts, FLAT), shadows)
+    return dict(zip(TAGS.names, label(render(scene, 2), at_limit).tolist(), strict=True))
+
+
+def test_the_rule_has_its_thresholds_at_one_and_five():
+    assert [verdict(snr) for snr in (0, 0.99, 1, 4.99, 5, 100)] == [0, 0, -1, -1, 1, 1]
+
+
+@pytest.mark.parametrize(("photons", "wanted"), [(3, 0), (150, -1), (3e4, 1)])
+def test_a_ring_is_labelled_by_its_photons(photons, wanted):
+    assert tags(Part("rings", RING, photons))["ring"] == wanted
+
+
+def test_nothing_but_background_is_empty():
+    found = tags()
+    assert found["empty"] == 1
+    assert not any(found[name] for name in ("ring", "halo", "spots", "diffuse_low_q", "oriented", "beamstop"))
+
+
+def test_doubling_the_exposure_multiplies_the_snr_by_the_root_of_two():
+    from bluesky_xtag.simulate.labels import _Judge
+
+    def strongest(exposure):
+        parts = (Part("rings", RING, 1e4 * exposure), Part("background", patterns.HighQ(0.0, 1.0), 1e4 * exposure))
+        return _Judge(render(Scene(LAYOUT, GEOMETRY, parts), 2)).strongest
+
+    assert strongest(2) / strongest(1) == pytest.approx(2**0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "component", "tag"),
+    [
+        ("halo", patterns.Halo(0.15, 0.25), "halo"),
+        ("low_q", patterns.PowerLaw(3.0, 0.02), "diffuse_low_q"),
+        ("rings", RING, "ring"),
+        ("streak", patterns.Streak(0.4, 0.003, 0.05), "parasitic_streak"),
+        ("grazing", patterns.Yoneda(0.03, 0.004, 0.05, 0.03), "grazing_incidence"),
+        ("rods", patterns.BraggRods((0.05,), 0.003, 0.1), "bragg_rods"),
+    ],
+)
+def test_each_component_has_its_own_tag_and_only_that(kind, component, tag):
+    found = tags(Part(kind, component, 1e6))
+    assert found[tag] == 1
+    components = {"halo", "diffuse_low_q", "ring", "spots", "parasitic_streak", "grazing_incidence", "bragg_rods"}
+    assert not any(found[other] for other in components - {tag})
+
+
+def test_spots_are_counted_one_by_one():
+    def spots(number, photons=1e5):
+        chi = tuple(np.linspace(-2, 2, number))
+        component = patterns.Spots((0.15,) * number, chi, (1.0,) * number, 0.004, 0.02)
+        return tags(Part("spots", component, photons))["spots"]
+
+    assert spots(3) == spots(9) == 1
+    assert spots(2) == -1
+    assert spots(3, photons=0.5) == 0
+
+
+@pytest.mark.parametrize(("count", "higher", "many"), [(1, 0, 0), (2, 1, 0), (6, 1, 1)])
+def test_orders_and_many_rings_count_visible_radii(count, higher, many):
+    rings = patterns.Rings(0.06, tuple(range(1, count + 1)), width=0.04)
+    found = tags(Part("rings", rings, 1e6))
+    assert (found["higher_orders"], found["many_rings"]) == (higher, many)
+
+
+@pytest.mark.parametrize(("eta", "wanted"), [(0.02, 0), (0.12, -1), (0.3, 1), (0.8, 1)])
+def test_oriented_needs_a_contrast_of_0_3(eta, wanted):
+    textured = patterns.Textured(RING, eta)
+    assert tags(Part("rings", textured, 1e6))["oriented"] == wanted
+
+
+def test_a_turn_by_90_degrees_changes_no_label():
+    turned = Geometry(LAYOUT.shape[::-1], 172e-6, 1.0, 1.0, (260.0, 480 - 1 - 230.0))
+    layout = Layout(LAYOUT.shape[::-1], 172e-6)
+    parts = (Part("rings", patterns.Textured(RING, 0.5, 2, 0.3), 1e5), Part("halo", patterns.Halo(0.2, 0.3), 1e5))
+    stop = Beamstop(0.03, 0.01, 1.0)
+    before = tags(*parts, shadows=(stop,))
+    parts = (Part("rings", patterns.Textured(RING, 0.5, 2, 0.3 - np.pi / 2), 1e5), parts[1])
+    assert before == tags(*parts, shadows=(Beamstop(0.03, 0.01, 1.0 - np.pi / 2),), layout=layout, geometry=turned)
+
+
+@pytest.mark.parametrize(("pixels", "wanted"), [(0, 0), (5, -1), (20, 1)])
+def test_saturated_needs_twenty_pixels_at_the_limit(pixels, wanted):
+    assert tags(at_limit=pixels)["saturated"] == wanted
+
+
+def test_a_beamstop_needs_light_to_cast_a_shadow():
+    bright = Part("low_q", patterns.Guinier(30.0), 1e6)
+    assert tags(bright, shadows=(Beamstop(0.04),))["beamstop"] == 1
+    assert tags(Part("low_q", patterns.Guinier(30.0), 1), shadows=(Beamstop(0.004),))["beamstop"] == -1
+    assert tags(bright)["beamstop"] == 0
+
+
+def test_instrument_tags_follow_the_layout_and_the_centre():
+    pilatus = Layout((1043, 981), 172e-6, "Pilatus 1M")
+    inside = Geometry(pilatus.shape, 172e-6, 1.0, 1.0, (500.0, 500.0))
+    outside = Geometry(pilatus.shape, 172e-6, 1.0, 1.0, (-100.0, 500.0))
+    assert tags(layout=pilatus, geometry=inside)["detector_gaps"] == 1
+    assert tags()["detector_gaps"] == 0
+    assert tags(layout=pilatus, geometry=inside)["beam_off_image"] == 0
+    assert tags(layout=pilatus, geometry=outside)["beam_off_image"] == 1
+
+
+@pytest.mark.parametrize(("photons", "weak", "strong"), [(1e2, -1, 0), (1e3, 1, 0), (1e7, 0, 1)])
+def test_intensity_tags_follow_the_strongest_component(photons, weak, strong):
+    found = tags(Part("halo", patterns.Halo(0.15, 0.25), photons))
+    assert (found["weak_scattering"], found["strong_scattering"]) == (weak, strong)
