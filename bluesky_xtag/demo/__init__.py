@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ..catalog import FRAMES, last_scan_id, open_catalog
+from ..errors import XTagError
 from ..view import Labels, LiveTags
 from .results import Result, points, summarize
 from .scans import EXPOSURE, Scan, measured_scans, sample_scan
@@ -93,6 +94,7 @@ def _start(directory: Path, model: Path | None, console: Console) -> tuple[Any, 
 def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel, console: Console) -> list[str]:
     """Run the scans as any session would, and return the uids of their runs."""
     from bluesky import RunEngine
+    from bluesky.utils import RunEngineInterrupted
     from bluesky_tiled_plugins import TiledWriter
 
     from ..session import install
@@ -117,6 +119,9 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
             token = RE.subscribe(LiveTags(labels=scan.labels, progress=True, console=console))
             uids.extend(cast(tuple[str, ...], RE(scan.plan(detector, x, y))))
             RE.unsubscribe(token)
+    except RunEngineInterrupted:
+        RE.abort("Ctrl-C")
+        raise XTagError("the scan was interrupted; what was taken is in the catalogue") from None
     finally:
         xtag.uninstall()
     return uids

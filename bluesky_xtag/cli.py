@@ -1,0 +1,171 @@
+"""The command `xtag`.
+
+Heavy modules are imported inside the commands, so that `xtag --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import XTagError, XTagValueError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Tags every detector frame of a Bluesky scan while it runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+Model = Annotated[Path | None, typer.Option("--model", help="A model directory; the packaged model if not given.")]
+
+
+@app.callback()
+def _quiet() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on its own build help nobody here
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for anything else of ours."""
+    try:
+        yield
+    except XTagError as error:
+        print(f"xtag: {error}", file=sys.stderr)
+        raise typer.Exit(2 if isinstance(error, XTagValueError) else 1) from error
+
+
+@app.command()
+def demo(
+    catalog: Annotated[
+        Path, typer.Option(help="Directory of the embedded Tiled catalogue; made, or opened again.")
+    ] = Path("xtag-demo"),
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 file of measured frames, a data set a frame; a simulated sample if not given."),
+    ] = None,
+    points: Annotated[tuple[int, int], typer.Option(help="Columns and rows of the scan of the sample.", min=1)] = (
+        7,
+        7,
+    ),
+    picture: Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")] = Path("tags.png"),
+    model: Model = None,
+) -> None:
+    """Scan a simulated sample, or measured frames, and tag every frame while the scan runs.
+
+    Ends with status 0 only if every frame has its row in the catalogue.
+    """
+    with _explained():
+        from rich.console import Console
+
+        from .demo import measured_scans, run, sample_scan
+
+        scans = [sample_scan(*points)] if frames is None else measured_scans(frames)
+        troubles = run(scans, catalog, picture, Console(highlight=False), model)
+    for trouble in troubles:
+        print(f"xtag: {trouble}", file=sys.stderr)
+    if troubles:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Argument(help="Model directory to write.")],
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on.")] = 50_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
+) -> None:
+    """Train a model on simulated frames; called again after a stop, training goes on where it was."""
+    with _explained():
+        from .train.fit import train
+
+        print(train(out, workers=workers, samples=samples, epochs=epochs, seed=seed))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write; must not exist.")],
+    frames: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same frames.")] = 0,
+    held_out: Annotated[bool, typer.Option(help="Use detectors and q ranges that training never sees.")] = True,
+) -> None:
+    """Write simulated raw frames with their truth, such as `xtag evaluate` and `xtag demo --frames` read."""
+    with _explained():
+        from .simulate.dataset import simulate
+
+        print(simulate(out, frames, seed=seed, held_out=held_out))
+
+
+@app.command()
+def evaluate(
+    frames: Annotated[Path, typer.Argument(help="HDF5 file of labelled frames.")],
+    model: Model = None,
+    centres: Annotated[bool, typer.Option(help="Tell the model the beam centres that the file knows.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+) -> None:
+    """Print the average precision of each tag, beside chance, on labelled frames."""
+    with _explained():
+        from rich.console import Console
+
+        from .model import TagModel
+        from .train.evaluate import evaluate
+
+        report = evaluate(TagModel.load(model), frames, use_centres=centres)
+    Console().print(report.table())
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+
+
+@app.command()
+def info(model: Model = None) -> None:
+    """Print what is installed, the model with its tags and thresholds, and the device it runs on."""
+    with _explained():
+        from importlib.metadata import version
+
+        from rich.console import Console
+        from rich.table import Table
+
+        from .model import TagModel
+
+        loaded = TagModel.load(model)
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("bluesky_xtag", version("bluesky_xtag"))
+    for package in ("bluesky", "tensorflow", "keras"):
+        table.add_row(package, version(package))
+    table.add_row("model", f"{loaded.name} {loaded.version}, sha256 {loaded.sha256[:12]}")
+    table.add_row("device", loaded.device)
+    measured = loaded.card.get("figures", {}).get("held_out", {})
+    if measured:
+        found, chance = measured["mean_average_precision"], measured["chance"]
+        table.add_row("held-out mAP", f"{found:.3f} (chance {chance:.3f}), simulated geometries never trained on")
+    console.print(table)
+    precision = {row["tag"]: row["average_precision"] for row in measured.get("tags", ())}
+    tags = Table("tag", "group", "threshold", "AP", "holds when")
+    for tag, threshold in zip(loaded.taxonomy.tags, loaded.thresholds, strict=True):
+        known = precision.get(tag.name)
+        tags.add_row(tag.name, tag.group, f"{threshold:.2f}", "" if known is None else f"{known:.3f}", tag.definition)
+    console.print(tags)
+
+
+@bench.command()
+def live(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+) -> None:
+    """Time the tagging of a live scan: our callback, document to scores, and the scan with and without."""
+    with _explained():
+        from .bench import live
+
+        live(json_file)

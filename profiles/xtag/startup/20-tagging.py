@@ -1,0 +1,9 @@
+"""Tags for every frame of every run, from the packaged model; all that a beamline has to add."""
+
+from bluesky_xtag import install
+from bluesky_xtag.view import LiveTags
+
+print("Loading the model ...")
+xtag = install(RE)  # noqa: F821 (from the first file)
+RE.subscribe(LiveTags())  # noqa: F821
+print(f"Ready: {xtag!r}. Try RE(bp.scan([det], x, 0, 10, 11))")
