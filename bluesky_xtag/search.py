@@ -39,10 +39,10 @@ def tags(run: Any) -> pd.DataFrame:
             f"run {start['uid']} has no stream {STREAM!r}: "
             "it holds no images, or no tagger was installed when it was taken"
         )
-    table = run.table(STREAM).reset_index() if header else _stored_table(run[STREAM])
+    table: pd.DataFrame = run.table(STREAM).reset_index() if header else _stored_table(run[STREAM])
     columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
-    table = table[["seq_num", "time", *columns]].sort_values("seq_num", kind="stable")
-    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num")
+    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
+    table = table.reindex(columns=["time", *columns])
     if table["time"].dtype.kind == "M":
         table["time"] = table["time"].astype("int64") / 1e9
     return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})

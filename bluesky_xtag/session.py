@@ -18,8 +18,7 @@ from bluesky.utils import FailedStatus, IllegalMessageSequence, Msg, RunEngineCo
 from .backends import Backend
 from .documents import STREAM
 from .errors import XTagValueError
-from .tagger import Tagger, Wait
-from .worker import Address, Policy
+from .tagger import Address, Policy, Tagger, Wait
 
 if TYPE_CHECKING:
     from .model import TagModel
@@ -177,9 +176,10 @@ class _TaggedPlan:
 
     def _let_plan_read(self, key: Any) -> _Plan:
         """Point the tagger, which the plan is about to read itself, at the run's newest frame."""
-        *earlier, newest = self._unwritten(key) or [None]
-        if newest is not None:
-            yield from self._write(key, earlier)
+        unwritten = self._unwritten(key)
+        if unwritten:
+            newest = unwritten.pop()
+            yield from self._write(key, unwritten)
             self._read_by_plan.add(newest)
             yield Msg("prepare", self._tagger, (newest,))
 

@@ -7,7 +7,7 @@ signal-to-noise ratio of at least 5 over the valid, unsaturated pixels (`bluesky
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import XTagValueError
@@ -82,7 +82,7 @@ class Taxonomy:
         positions = sorted(self.index(name) for name in names)
         return Taxonomy(tuple(self.tags[position] for position in positions))
 
-    def accepted(self, scores: Sequence[float], thresholds: Sequence[float]) -> tuple[str, ...]:
+    def accepted(self, scores: Iterable[float], thresholds: Iterable[float]) -> tuple[str, ...]:
         """Return the names of the tags whose score reaches its threshold (NaN never does)."""
         return tuple(
             name for name, score, threshold in zip(self.names, scores, thresholds, strict=True) if score >= threshold

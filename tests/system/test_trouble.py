@@ -370,7 +370,7 @@ def test_halt_leaves_no_row_uncounted(RE, seen, tag, capsys):
         RE(pausing(ArrayDetector(numbered()), 5, "after the frame"))
     RE.halt()
     tagger.report()
-    assert "no row   3" in capsys.readouterr().out
+    assert "no row    3" in capsys.readouterr().out
 
 
 @WAITS

@@ -7,28 +7,27 @@ scans, an EventPageCollectable) it gives their rows back to the RunEngine, which
 from __future__ import annotations
 
 import logging
-import math
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-from bluesky.protocols import Hints, PartialEventPage, Reading
-from event_model import DataKey
+from bluesky.protocols import Hints, Reading
+from event_model import DataKey, PartialEventPage
 
-from . import documents
-from .backends import Backend, InlineBackend
-from .documents import Tagging
-from .errors import XTagError, XTagValueError
-from .frames import FrameAssembler
+from .. import documents
+from ..backends import Backend, InlineBackend
+from ..documents import Tagging
+from ..errors import XTagValueError
+from ..frames import FrameAssembler
 from .ledger import Ledger
-from .worker import Address, FrameQueue, Policy, Ticket, Worker
+from .statistics import Statistics
+from .status import TaggingStatus
+from .ticket import Address, Ticket
+from .worker import FrameQueue, Policy, Worker
 
 if TYPE_CHECKING:
-    from .model import TagModel
+    from ..model import TagModel
 
 __all__ = ["Tagger", "Wait"]
 
@@ -69,6 +68,13 @@ class Tagger:
         "record" turns every trouble into the status of a row; "raise", for tests, lets it fail the plan.
     name : str
         First part of the column names.
+
+    Attributes
+    ----------
+    statistics : Statistics
+        Counts and times since the tagger was made.
+    closing : contextlib.ExitStack
+        What `uninstall` undoes, last first.
     """
 
     parent = None  # a device of its own
@@ -97,7 +103,7 @@ class Tagger:
         self.name = name
         self.wait = wait
         self.deadline = deadline
-        self.closing = ExitStack()  # what uninstall() undoes, last first
+        self.closing = ExitStack()
         self._on_error = on_error
         self._assemble = FrameAssembler(key=key, streams=streams, beam_centre=beam_centre)
         self._queue = FrameQueue(queue_size, policy)
@@ -107,7 +113,7 @@ class Tagger:
         self._prepared: tuple[Address, ...] = ()
         self._selected: tuple[Address, ...] = ()
         self._latest: Tagging | None = None
-        self._statistics = _Statistics()
+        self.statistics = Statistics()
         self.closing.callback(self._backend.close)
         self.closing.callback(self._worker.stop)
 
@@ -129,17 +135,17 @@ class Tagger:
     @property
     def counts(self) -> Mapping[str, int]:
         """Rows by status, over the life of this tagger."""
-        return self._statistics.rows_by_status()
+        return self.statistics.rows_by_status()
 
     @property
     def frames(self) -> int:
         """How many frames were taken over; those that the RunEngine took again after a pause count once."""
-        return self._statistics.frames
+        return self.statistics.frames
 
     def report(self) -> None:
         """Print what came of the frames so far: rows by status, and the time from document to scores."""
         print(f"{self!r} on {self.model.device}")
-        print(self._statistics)
+        print(self.statistics)
 
     def uninstall(self) -> None:
         """Undo `install`: the RunEngine is as it was before. Rows of frames already taken are still written."""
@@ -149,13 +155,15 @@ class Tagger:
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take over the frames that a document brings; never raises, unless ``on_error="raise"``."""
+        begin = time.perf_counter()
         try:
             self._take(name, doc)
         except Exception:
             if self._on_error == "raise":
                 raise
-            self._statistics.callback_errors += 1
+            self.statistics.callback_errors += 1
             logger.exception("a %s document could not be used; its frames, if any, are not tagged", name)
+        self.statistics.callback_seconds.append(time.perf_counter() - begin)
 
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
@@ -163,11 +171,11 @@ class Tagger:
         for frame in self._assemble(name, dict(doc)):
             ticket = Ticket(frame, self.deadline)
             ticket.when_done(lambda ticket=ticket: self._settled(ticket))
-            self._statistics.frames += 1 - self._ledger.add(ticket)
+            self.statistics.frames += 1 - self._ledger.add(ticket)
             self._queue.put(ticket)
         if name == "stop":
             lost = self._ledger.close(doc["run_start"])
-            self._statistics.unwritten += len(lost)
+            self.statistics.unwritten += len(lost)
             if lost:
                 logger.warning("%d frames of run %s have no row", len(lost), doc["run_start"])
 
@@ -197,12 +205,12 @@ class Tagger:
         """No columns by default in other callbacks' tables and plots."""
         return {"fields": []}
 
-    def prepare(self, value: Sequence[Address]) -> _Wait:
+    def prepare(self, value: Sequence[Address]) -> TaggingStatus:
         """Choose the frames that the next `trigger` waits for and that `read` or `collect_pages` then give."""
-        self._prepared = tuple(Address(*address) for address in value)
-        return _Wait([])
+        self._prepared = tuple(value)
+        return TaggingStatus([])
 
-    def trigger(self) -> _Wait:
+    def trigger(self) -> TaggingStatus:
         """Return a Status that ends when the chosen frames have their outcome, by their deadline at the latest.
 
         Without a choice it is the oldest frame that has no row, or else the last one read.
@@ -211,7 +219,7 @@ class Tagger:
             self._selected, self._prepared = self._prepared, ()
         elif (address := self._ledger.newest()) is not None:
             self._selected = (address,)
-        return _Wait(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
+        return TaggingStatus(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
 
     def read(self) -> dict[str, Reading]:
         """Return the row of the chosen frame."""
@@ -261,118 +269,11 @@ class Tagger:
         if not ticket.expire():
             ticket.settle("late", "read before it was scored")
         if self._ledger.written(ticket.address):
-            self._statistics.add(ticket.tagging)
+            self.statistics.add(ticket.tagging)
         return ticket.tagging
 
 
-class _Wait:
-    """A Status that ends when all tickets have their outcome, or when the last deadline passes.
-
-    It never fails, since a failed Status would fail the plan; but with `must_succeed`, for tests.
-    """
-
-    def __init__(self, tickets: Sequence[Ticket], must_succeed: bool = False) -> None:
-        self._tickets = tickets
-        self._must_succeed = must_succeed
-        self._callbacks: deque[Callable[[Any], None]] = deque()
-        self._lock = threading.Lock()
-        self._open = len(tickets)
-        self._finished = threading.Event()
-        self._timer: threading.Timer | None = None
-        pending = [ticket for ticket in tickets if not ticket.expire()]
-        if pending:
-            last = max(ticket.deadline for ticket in pending)
-            self._timer = threading.Timer(max(0.0, last - time.monotonic()) + 1e-3, self._expire)
-            self._timer.daemon = True
-            self._timer.start()
-        if not tickets:
-            self._finish()
-        for ticket in tickets:
-            ticket.when_done(self._one_done)
-
-    def _expire(self) -> None:
-        for ticket in self._tickets:
-            ticket.expire()
-
-    def _one_done(self) -> None:
-        with self._lock:
-            self._open -= 1
-            if self._open:
-                return
-        self._finish()
-
-    def _finish(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        with self._lock:
-            self._finished.set()
-        while self._callbacks:
-            self._callbacks.popleft()(self)
-
-    def add_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call `callback(self)` at the end, at once if it has come."""
-        with self._lock:
-            if not self._finished.is_set():
-                self._callbacks.append(callback)
-                return
-        callback(self)
-
-    def exception(self, timeout: float | None = 0.0) -> BaseException | None:
-        """Return None: nothing that happens to a frame may fail the plan."""
-        if not self._finished.wait(timeout):
-            raise TimeoutError("the tags are not there yet")
-        bad = [ticket.tagging for ticket in self._tickets if ticket.tagging.status != "ok"]
-        return XTagError(f"{bad[0].status}: {bad[0].reason}") if self._must_succeed and bad else None
-
-    @property
-    def done(self) -> bool:
-        """Whether the Status has ended."""
-        return self._finished.is_set()
-
-    @property
-    def success(self) -> bool:
-        """Whether it has ended, and well."""
-        return self.done and self.exception() is None
-
-
-class _Statistics:
-    """Counts and latencies of a tagger."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.unwritten = 0
-        self.callback_errors = 0
-        self._rows: Counter[str] = Counter()
-        self._latencies: deque[float] = deque(maxlen=100_000)  # enough for percentiles, bounded for long sessions
-
-    def add(self, tagging: Tagging) -> None:
-        self._rows[tagging.status] += 1
-        if tagging.status == "ok":
-            self._latencies.append(tagging.latency)
-
-    def rows_by_status(self) -> dict[str, int]:
-        return {status: self._rows[status] for status in documents.STATUSES}
-
-    def latency(self, percent: float) -> float:
-        """Return a percentile of the seconds from document to scores; NaN before the first score."""
-        return float(np.percentile(self._latencies, percent)) if self._latencies else math.nan
-
-    def __str__(self) -> str:
-        rows = ", ".join(f"{status} {count}" for status, count in self.rows_by_status().items())
-        latency = ", ".join(f"p{percent} {1e3 * self.latency(percent):.0f} ms" for percent in (50, 95, 99))
-        lines = [
-            f"frames   {self.frames}",
-            f"rows     {sum(self._rows.values())}: {rows}",
-            f"latency  {latency if self._latencies else 'nothing scored yet'}",
-        ]
-        if self.unwritten:
-            lines.append(f"no row   {self.unwritten}: their run ended before the row could be written")
-        if self.callback_errors:
-            lines.append(f"unusable documents {self.callback_errors}: see the log")
-        return "\n".join(lines)
-
-
 def _packaged_model() -> TagModel:
-    from .model import TagModel  # only when a model is needed: loading it brings TensorFlow
+    from ..model import TagModel  # only when a model is needed: loading it brings TensorFlow
 
     return TagModel.load()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from .worker import Address, Ticket
+from .ticket import Address, Ticket
 
 __all__ = ["Ledger"]
 
