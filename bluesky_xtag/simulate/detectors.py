@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 
 import cv2
@@ -31,6 +32,8 @@ def module_mask(name: str) -> np.ndarray:
     XTagValueError
         pyFAI knows no such detector.
     """
+    # pyFAI's libraries warn at import that there is no OpenCL; module layouts need none.
+    logging.getLogger("silx.opencl").setLevel(logging.ERROR)
     from pyFAI.detectors import detector_factory
 
     try:

@@ -63,8 +63,15 @@ def _mirror(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
     inputs["scalars"][which, 6] = 1 - inputs["scalars"][which, 6]
 
 
-def generate(directory: Path, chunks: int, seed: int, held_out: bool = False, workers: int | None = None) -> None:
-    """Simulate `chunks` chunks of `CHUNK` samples into a directory; chunks that are there already are kept."""
+def generate(
+    directory: Path,
+    chunks: int,
+    seed: int,
+    held_out: bool = False,
+    workers: int | None = None,
+    size: int = CHUNK,
+) -> None:
+    """Simulate `chunks` chunks of `size` samples into a directory; chunks that are there already are kept."""
     directory.mkdir(parents=True, exist_ok=True)
     wanted = [number for number in range(chunks) if not _chunk_path(directory, number).exists()]
     workers = min(workers or os.cpu_count() or 1, max(len(wanted), 1))
@@ -72,22 +79,24 @@ def generate(directory: Path, chunks: int, seed: int, held_out: bool = False, wo
         return
     if workers == 1:
         for number in track(wanted, description=f"Simulating {directory.name}"):
-            _write_chunk(directory, number, seed, held_out)
+            _write_chunk(directory, number, size, seed, held_out)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_write_chunk, directory, number, seed, held_out) for number in wanted]
+        jobs = [pool.submit(_write_chunk, directory, number, size, seed, held_out) for number in wanted]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()
 
 
 def load(directory: Path, chunks: int) -> Samples:
     """Load the first chunks of a directory into memory."""
-    first = np.load(_chunk_path(directory, 0))
-    layers = {name: np.empty((chunks * CHUNK, *first[name].shape[1:]), first[name].dtype) for name in first.files}
+    with np.load(_chunk_path(directory, 0)) as first:
+        shapes = {name: (first[name].shape, first[name].dtype) for name in first.files}
+    layers = {name: np.empty((chunks * shape[0], *shape[1:]), dtype) for name, (shape, dtype) in shapes.items()}
     for number in range(chunks):
         with np.load(_chunk_path(directory, number)) as chunk:
             for name, layer in layers.items():
-                layer[number * CHUNK : (number + 1) * CHUNK] = chunk[name]
+                size = shapes[name][0][0]
+                layer[number * size : (number + 1) * size] = chunk[name]
     return Samples(**layers)
 
 
@@ -95,12 +104,12 @@ def _chunk_path(directory: Path, number: int) -> Path:
     return directory / f"chunk-{number:05d}.npz"
 
 
-def _write_chunk(directory: Path, number: int, seed: int, held_out: bool) -> None:
+def _write_chunk(directory: Path, number: int, size: int, seed: int, held_out: bool) -> None:
     import cv2
 
     cv2.setNumThreads(1)
     preparation = Preparation()
-    drawn = [sample(seed, number * CHUNK + index, held_out, preparation) for index in range(CHUNK)]
+    drawn = [sample(seed, number * size + index, held_out, preparation) for index in range(size)]
     path = _chunk_path(directory, number)
     part = path.with_suffix(".part.npz")
     np.savez(

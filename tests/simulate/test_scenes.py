@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from bluesky_xtag.prepare import Preparation
+from bluesky_xtag.simulate import patterns
+from bluesky_xtag.simulate.geometry import Geometry
+from bluesky_xtag.simulate.layouts import HELD_OUT, SYNTHETIC, TRAINING, Layout, valid_fraction
+from bluesky_xtag.simulate.sampler import HELD_OUT_Q, draw_scene
+from bluesky_xtag.simulate.scenes import Defects, Part, Scene, expose_binned, expose_full, render
+from bluesky_xtag.simulate.shadows import Absorber, Beamstop, FlightTube
+
+PILATUS = Layout((619, 487), 172e-6, "Pilatus 300k")
+GEOMETRY = Geometry(PILATUS.shape, 172e-6, 1.0, 1.0, (230.0, 260.0))
+SCENE = Scene(
+    PILATUS,
+    GEOMETRY,
+    (Part("rings", patterns.Rings(0.12, width=0.05), 2e6), Part("background", patterns.HighQ(0.0, 1.0), 1e6)),
+    (Beamstop(0.03, 0.01, 0.3),),
+)
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_rendering_holds_the_stated_photons(factor):
+    rendering = render(SCENE, factor)
+    for part, photons in zip(SCENE.parts, rendering.photons, strict=True):
+        assert (photons * rendering.valid).sum() == pytest.approx(part.photons, rel=1e-3)
+
+
+def test_exposing_blocks_is_like_binning_a_full_exposure():
+    full = Preparation().bin(expose_full(render(SCENE), np.random.default_rng(0)))
+    blocks = expose_binned(render(SCENE, 3), np.random.default_rng(1))
+    assert blocks.factor == full.factor
+    np.testing.assert_allclose(blocks.valid, full.valid, atol=1e-6)
+    difference = (blocks.counts - full.counts)[full.valid > 0.5]
+    spread = np.sqrt(np.maximum(full.counts + blocks.counts, 1))[full.valid > 0.5]
+    # Edges of the beamstop and of the ring fall differently on blocks; everywhere else only chance differs.
+    assert np.median(np.abs(difference / spread)) == pytest.approx(0.67, abs=0.15)
+    assert blocks.counts.sum() == pytest.approx(full.counts.sum(), rel=0.01)
+
+
+def test_gaps_are_written_as_the_detector_does():
+    gaps = valid_fraction(PILATUS, 1) < 0.5
+    image = expose_full(render(SCENE), np.random.default_rng(0))
+    assert (image[gaps] == -1).all() and (image[~gaps] >= 0).all()
+
+
+def test_unmarked_gaps_count_as_valid_zeros():
+    scene = Scene(PILATUS, GEOMETRY, SCENE.parts, defects=Defects(gap_value=0))
+    binned = expose_binned(render(scene, 3), np.random.default_rng(0))
+    assert binned.valid.min() == 1
+    assert binned.counts[valid_fraction(PILATUS, 3) == 0].sum() == 0
+
+
+def test_the_counter_stops_at_its_limit():
+    bright = Scene(PILATUS, GEOMETRY, (Part("rings", patterns.Rings(0.12), 1e12),), defects=Defects(limit=65534))
+    image = expose_full(render(bright), np.random.default_rng(0))
+    binned = expose_binned(render(bright, 3), np.random.default_rng(0))
+    assert image.max() == binned.maximum == 65534
+    assert binned.at_limit == pytest.approx((image == 65534).sum(), rel=0.1)
+
+
+def test_shadows_transmit_between_nothing_and_all():
+    for shadow in (
+        Beamstop(0.1, 0.02, 1.0, 0.1, (0.01, 0), 0.1, 0.01),
+        FlightTube((0.5, 0.5), 0.4),
+        Absorber(0.1, 0.3, 0.2),
+    ):
+        factor = shadow.factor(GEOMETRY)
+        assert factor.shape == GEOMETRY.shape and 0 <= factor.min() < 0.3 and factor.max() == 1
+
+
+def test_the_beamstop_takes_away_what_is_missing():
+    shaded = render(SCENE, 3)
+    free = render(Scene(PILATUS, GEOMETRY, SCENE.parts), 3)
+    scale = shaded.photons[1][0, 0] / free.photons[1][0, 0]
+    hidden = free.photons[1].sum() * scale - shaded.photons[1].sum()
+    assert 0 < hidden <= shaded.missing.sum() * 1.001
+
+
+def test_held_out_scenes_share_neither_detector_nor_q_range_with_training():
+    assert not set(HELD_OUT) & {*TRAINING, *SYNTHETIC}
+    for index in range(60):
+        for held_out in (False, True):
+            scene = draw_scene(np.random.default_rng([1, index]), held_out)
+            assert (scene.layout in HELD_OUT) == held_out
+            corners = [(x, y) for x in (0, scene.layout.shape[1]) for y in (0, scene.layout.shape[0])]
+            far = max(np.hypot(*np.subtract(corner, scene.geometry.beam_centre)) for corner in corners)
+            two_theta = np.arctan(far * scene.geometry.pixel_size / scene.geometry.distance)
+            q_max = 4 * np.pi / scene.geometry.wavelength * np.sin(two_theta / 2)
+            assert held_out == any(low <= q_max * (1 + 1e-9) and q_max * (1 - 1e-9) < high for low, high in HELD_OUT_Q)
+
+
+@pytest.mark.parametrize("layout", [*HELD_OUT, *TRAINING], ids=lambda layout: layout.name or str(layout.shape))
+def test_layouts_have_the_shape_of_their_detector(layout):
+    assert layout.gaps().shape == layout.shape
+    assert 0.85 < valid_fraction(layout, 8).mean() <= 1

@@ -1,0 +1,259 @@
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bluesky_xtag.errors import FrameError, ModelError, XTagValueError
+from bluesky_xtag.model import BUCKETS, CARD, NETWORK, TagModel
+from bluesky_xtag.prepare import Preparation
+from bluesky_xtag.taxonomy import DEFAULT_TAXONOMY
+
+# Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+REAL_FRAMES = Path(__file__).parents[1] / ".." / "shared" / "real_frames.h5"
+TAXONOMY = DEFAULT_TAXONOMY.subset(["ring", "halo", "empty"])
+
+
+def small_network(tags=3, extra=None):
+    """A network that is quick to build, with inputs as the preparation makes them."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    inputs = {name: keras.Input(shape, name=name) for name, shape in Preparation().shapes.items()}
+    pooled = [layers.GlobalMaxPooling2D()(inputs[name]) for name in ("plain", "polar")]
+    hidden = layers.Concatenate()([*pooled, inputs["scalars"]])
+    if extra is not None:
+        hidden = extra(hidden)
+    return keras.Model(inputs, layers.Dense(tags, activation="sigmoid")(hidden))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TagModel.from_network(
+        small_network(), TAXONOMY, (0.5, 0.4, 0.3), Preparation(), name="small", version="1", note="for tests"
+    )
+
+
+@pytest.fixture
+def directory(model, tmp_path):
+    return model.save(tmp_path / "model")
+
+
+def edit_card(directory, **changes):
+    card = json.loads((directory / CARD).read_text())
+    card.update(changes)
+    (directory / CARD).write_text(json.dumps(card))
+
+
+def edit_network(directory, old, new):
+    """Replace text in the network's description; the card is told the new hash."""
+    path = directory / NETWORK
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert old in members["config.json"]
+    members["config.json"] = members["config.json"].replace(old, new, 1)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    edit_card(directory, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def frames(number, seed=0, shape=(195, 487)):
+    return np.random.default_rng(seed).poisson(3, (number, *shape)).astype(np.int32)
+
+
+def test_importing_the_module_does_not_import_tensorflow():
+    code = "import sys, bluesky_xtag.model; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_saved_and_loaded_it_is_the_same_model(model, directory):
+    loaded = TagModel.load(directory)
+    assert (loaded.name, loaded.version, loaded.sha256, loaded.card) == ("small", "1", model.sha256, model.card)
+    assert loaded.taxonomy == TAXONOMY and loaded.preparation == Preparation()
+    np.testing.assert_array_equal(loaded.thresholds, model.thresholds)
+    np.testing.assert_array_equal(loaded.predict(frames(3)), model.predict(frames(3)))
+    assert sorted(path.name for path in directory.parent.iterdir()) == ["model"]
+
+
+def test_saving_replaces_a_model_but_nothing_else(model, directory, tmp_path):
+    model.save(directory)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.txt").write_text("miaow")
+    with pytest.raises(ModelError, match="holds no model"):
+        model.save(tmp_path / "photos")
+    assert (tmp_path / "photos" / "cat.txt").read_text() == "miaow"
+
+
+@pytest.mark.parametrize("name", [CARD, NETWORK])
+def test_a_missing_file_is_named(directory, name):
+    (directory / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        TagModel.load(directory)
+
+
+def test_a_broken_card_is_refused(directory):
+    (directory / CARD).write_text("{")
+    with pytest.raises(ModelError, match="not JSON"):
+        TagModel.load(directory)
+
+
+def test_a_changed_network_is_refused(directory):
+    with (directory / NETWORK).open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError, match="sha256"):
+        TagModel.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format"),
+        ({"thresholds": [0.5]}, "thresholds"),
+        ({"thresholds": [0.5, 0.5, 2.0]}, "thresholds"),
+        ({"thresholds": "high"}, "thresholds"),
+        ({"taxonomy": [{"name": "Ring!", "group": "", "definition": ""}] * 3}, "taxonomy"),
+        ({"taxonomy": 3}, "taxonomy"),
+        ({"preparation": {"grid": 256}}, "preparation"),
+        ({"preparation": Preparation(side=32).to_dict()}, "network takes"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(directory, changes, message):
+    edit_card(directory, **changes)
+    with pytest.raises(ModelError, match=message):
+        TagModel.load(directory)
+
+
+def test_another_number_of_tags_than_the_network_has_is_refused(directory):
+    card = json.loads((directory / CARD).read_text())
+    edit_card(directory, taxonomy=card["taxonomy"][:2], thresholds=[0.5, 0.5])
+    with pytest.raises(ModelError, match="2 tags"):
+        TagModel.load(directory)
+
+
+def test_a_card_that_lacks_something_is_refused(directory):
+    card = json.loads((directory / CARD).read_text())
+    del card["sha256"]
+    (directory / CARD).write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="lacks sha256"):
+        TagModel.load(directory)
+
+
+def test_code_in_a_network_is_refused_and_not_run(tmp_path):
+    import keras
+
+    lambda_layer = keras.layers.Lambda(lambda x: x * 2)
+    with pytest.raises(ModelError, match="Lambda"):
+        TagModel.from_network(
+            small_network(extra=lambda_layer), TAXONOMY, (0.5,) * 3, Preparation(), name="evil", version="1"
+        )
+
+
+@pytest.mark.parametrize("module", [b"os", b"builtins", b"keras.utils", b"my_package.layers"])
+def test_foreign_classes_in_a_network_are_refused(directory, module):
+    edit_network(directory, b'"module": "keras.layers"', b'"module": "' + module + b'"')
+    with pytest.raises(ModelError, match="could run code"):
+        TagModel.load(directory)
+
+
+def test_more_files_in_a_network_are_refused(directory):
+    with zipfile.ZipFile(directory / NETWORK, "a") as archive:
+        archive.writestr("assets/run.py", "print('here')")
+    edit_card(directory, sha256=hashlib.sha256((directory / NETWORK).read_bytes()).hexdigest())
+    with pytest.raises(ModelError, match="run.py"):
+        TagModel.load(directory)
+
+
+def test_what_is_no_network_is_refused(directory):
+    (directory / NETWORK).write_bytes(b"nothing")
+    edit_card(directory, sha256=hashlib.sha256(b"nothing").hexdigest())
+    with pytest.raises(ModelError, match="not a Keras file"):
+        TagModel.load(directory)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 16, 21])
+def test_a_score_for_each_tag_of_each_frame(model, number):
+    scores = model.predict(frames(number)) if number else model.predict([])
+    assert scores.shape == (number, 3) and scores.dtype == np.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_company_in_a_call_does_not_change_a_frames_scores(model):
+    stack = frames(max(BUCKETS) + 3)
+    together = model.predict(stack)
+    alone = np.concatenate([model.predict(image[None]) for image in stack])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_array_equal(together, model.predict(stack))
+
+
+def test_frames_of_different_shapes_go_together(model):
+    images = [frames(1, shape=shape)[0] for shape in ((195, 487), (64, 64), (300, 200))]
+    together = model.predict(images, [(1.0, 2.0), None, (150.0, 100.0)])
+    alone = model.predict([images[2]], [(150.0, 100.0)])
+    np.testing.assert_allclose(together[2], alone[0], atol=1e-5)
+
+
+def test_calls_that_do_not_fit_are_refused(model):
+    with pytest.raises(XTagValueError, match=r"image\[None\]"):
+        model.predict(frames(1)[0])
+    with pytest.raises(XTagValueError, match="beam centres"):
+        model.predict(frames(2), [(1.0, 1.0)])
+    with pytest.raises(FrameError, match="no valid pixel"):
+        model.predict(np.full((1, 10, 10), -1))
+
+
+def test_a_mask_hides_pixels(model):
+    images, mask = frames(1), np.zeros((195, 487), bool)
+    mask[:50] = True
+    spoiled = images.copy()
+    spoiled[0, :50] = 10**6
+    np.testing.assert_array_equal(model.predict(images, mask=mask), model.predict(spoiled, mask=mask))
+
+
+def test_the_device_is_announced(directory, caplog):
+    caplog.set_level("INFO", logger="bluesky_xtag.model")
+    model = TagModel.load(directory)
+    assert model.device == "CPU" or model.device.startswith("GPU: ")
+    assert "the model runs on" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return TagModel.load()
+
+
+def test_the_packaged_model_is_small_and_knows_its_figures(packaged):
+    from bluesky_xtag.model import DEFAULT
+
+    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) < 10e6
+    held_out = packaged.card["figures"]["held_out"]
+    assert held_out["mean_average_precision"] >= 0.80 > 0.4 > held_out["chance"]
+
+
+def test_the_packaged_model_tags_geometries_that_it_never_saw(packaged):
+    from bluesky_xtag.simulate.dataset import sample
+    from bluesky_xtag.train.metrics import mean_average_precision
+
+    drawn = [sample(271828, index, held_out=True) for index in range(400)]
+    scores = packaged.infer([inputs for inputs, _ in drawn])
+    found, chance = mean_average_precision(np.stack([labels for _, labels in drawn]), scores)
+    assert chance < 0.3
+    assert found >= 0.80
+
+
+@pytest.mark.skipif(not REAL_FRAMES.exists(), reason="measured frames are not here (../shared/real_frames.h5)")
+def test_the_packaged_model_tags_measured_frames(packaged):
+    from bluesky_xtag.train.evaluate import evaluate
+
+    rows = {row.tag: row for row in evaluate(packaged, REAL_FRAMES).tags}
+    chosen = [rows[tag] for tag in ("ring", "diffuse_low_q", "beamstop", "detector_gaps", "oriented")]
+    precision = np.mean([row.average_precision for row in chosen])
+    chance = np.mean([row.prevalence for row in chosen])
+    assert precision > chance + 0.2
