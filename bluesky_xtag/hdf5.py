@@ -7,11 +7,13 @@ it again; and a fresh view cannot be stale.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,8 @@ __all__ = ["Hdf5Frames", "read_image"]
 
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
+# The pauses add up to 2**20 ns.
+_METADATA_ATTEMPTS = 20
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -135,27 +139,63 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 
 def _open(path: str | os.PathLike[str]) -> h5py.File:
-    """Open a file in SWMR mode, or plainly if its writer does not write in that mode."""
-    try:
-        return _open_unlocked(path, libver="latest", swmr=True)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return _open_unlocked(path)
+    """Open a file plainly, or in SWMR mode if its writer has it open in that mode.
+
+    Plainly first: HDF5 then refuses a truncated file, which in SWMR mode it reads as zeros.
+    """
+    refusals = []
+    for opens in (_open_plainly, _open_swmr):
+        # Without a lock the writer never finds the file locked by us. But where this process has the file open
+        # already, HDF5 wants the same choice of locking from everybody.
+        for locking in (False, None):
+            try:
+                return opens(path, locking)
+            except FileNotFoundError:
+                raise
+            except OSError as refusal:
+                refusals.append(refusal)
+                if "locking flag" not in str(refusal):
+                    break
+    raise refusals[0]
 
 
-def _open_unlocked(path: str | os.PathLike[str], **options: Any) -> h5py.File:
-    """Open a file without a lock, so that its writer never finds it locked by us."""
+def _open_plainly(path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
     import h5py
     import hdf5plugin  # noqa: F401 - registers the compression filters of detectors
 
-    try:
-        return h5py.File(path, "r", locking=False, **options)
-    except OSError as refusal:
-        if "locking flag" not in str(refusal):
-            raise
-    # This process has the file open already, and HDF5 wants the same choice of locking from everybody.
-    return h5py.File(path, "r", **options)
+    return h5py.File(path, "r", locking=locking)
+
+
+def _open_swmr(path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
+    import h5py
+
+    low: Any = h5py.h5f
+    access = low.ACC_RDONLY | low.ACC_SWMR_READ
+    return h5py.File(low.open(os.fsencode(path), access, fapl=_swmr_access_list(locking)))
+
+
+@cache
+def _swmr_access_list(locking: bool | None) -> Any:
+    """Return how to open a file in SWMR mode: as `h5py.File` does, but giving up on torn metadata within 1 ms.
+
+    HDF5 reads metadata with a wrong checksum up to 100 times in this mode and doubles its pause each time: on a torn
+    file that never ends, and it holds up every thread. h5py offers no way to ask for fewer attempts.
+    """
+    import h5py
+    from h5py._objects import phil
+
+    h5f: Any = h5py.h5f
+    h5p: Any = h5py.h5p
+    access_list = h5p.create(h5p.FILE_ACCESS)
+    access_list.set_fclose_degree(h5f.CLOSE_STRONG)
+    if locking is not None:
+        access_list.set_file_locking(locking, True)
+    set_attempts = ctypes.CDLL(h5p.__file__).H5Pset_metadata_read_attempts
+    set_attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
+    with phil:  # h5py's lock around every call of HDF5
+        if set_attempts(access_list.id, _METADATA_ATTEMPTS) < 0:
+            raise OSError("HDF5 does not let the attempts at reading metadata be limited")
+    return access_list
 
 
 def _is_foreign(path: str | os.PathLike[str]) -> bool:
@@ -219,25 +259,28 @@ def _image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.nda
         region = (*(slice(int(at), int(at) + 1) for at in lead), slice(0, shape[-2]), slice(0, shape[-1]))
         complete = row < shape[0]
     if not complete or not _written(dataset, region):
-        raise FrameNotReady(f"{where} has the shape {shape} so far; image {index} is wanted and not written yet")
+        raise FrameNotReady(f"{where} has the shape {shape} so far; image {index} is not written yet")
     return dataset[region].reshape(-1, shape[-1])
 
 
 def _written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
-    """Tell whether all chunks of a region are in the file.
+    """Tell whether all of a region is in the file.
 
-    A writer makes the dataset longer before it writes the new chunks, and HDF5 reads missing ones as zeros without an
-    error: an empty frame that never was.
+    A writer makes the dataset longer before it writes the new chunks, and a file may be cut off: HDF5 reads zeros then,
+    without an error, an empty frame that never was.
     """
+    size = os.path.getsize(dataset.file.filename)
     if not dataset.chunks:
-        return True
+        offset = dataset.id.get_offset()
+        return offset is None or offset + dataset.id.get_storage_size() <= size
     starts = itertools.product(
         *(
-            range(part.start - part.start % size, part.stop, size)
-            for part, size in zip(region, dataset.chunks, strict=True)
+            range(part.start - part.start % chunk, part.stop, chunk)
+            for part, chunk in zip(region, dataset.chunks, strict=True)
         )
     )
-    return all(dataset.id.get_chunk_info_by_coord(start).byte_offset is not None for start in starts)
+    chunks = (dataset.id.get_chunk_info_by_coord(start) for start in starts)
+    return all(chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= size for chunk in chunks)
 
 
 def _listing(file: h5py.File) -> str:

@@ -199,8 +199,10 @@ class ConsolidatedImages:
         except ImportError as error:
             raise FrameError(f"{kind} is read with Tiled: pip install 'bluesky_xtag[tiled]'") from error
         try:
-            # A copy, for some consolidators change the document.
-            consolidator = consolidator_factory(copy.deepcopy(self.stream_resource), self.descriptor)
+            # A copy, for some consolidators change the document. HDF5 in SWMR mode waits for ever on a torn file.
+            resource: Any = copy.deepcopy(self.stream_resource)
+            resource["parameters"]["swmr"] = False
+            consolidator = consolidator_factory(resource, self.descriptor)
             indices: Any = {"start": self.position, "stop": self.position + 1}
             consolidator.consume_stream_datum(cast(Any, {"indices": indices, "seq_nums": indices}))
         except Exception as error:  # noqa: BLE001 - whatever they raise, they will raise it again
