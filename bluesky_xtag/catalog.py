@@ -6,6 +6,7 @@ A facility points at its own Tiled server instead; nothing else in the package k
 from __future__ import annotations
 
 import logging
+import sqlite3  # noqa: F401 (before TensorFlow, whose own SQLite has no full-text search and would take its place)
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -6,7 +6,6 @@ Heavy modules are imported inside the commands, so that `xtag --help` answers at
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,11 +28,6 @@ bench = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
 Model = Annotated[Path | None, typer.Option("--model", help="A model directory; the packaged model if not given.")]
-
-
-@app.callback()
-def _quiet() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on its own build help nobody here
 
 
 @contextmanager
@@ -120,9 +114,12 @@ def evaluate(
         from rich.console import Console
 
         from .model import TagModel
+        from .quiet import without_build_notes
         from .train.evaluate import evaluate
 
-        report = evaluate(TagModel.load(model), frames, use_centres=centres)
+        with without_build_notes():
+            loaded = TagModel.load(model)
+        report = evaluate(loaded, frames, use_centres=centres)
     Console().print(report.table())
     if json_file is not None:
         json_file.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
@@ -138,8 +135,10 @@ def info(model: Model = None) -> None:
         from rich.table import Table
 
         from .model import TagModel
+        from .quiet import without_build_notes
 
-        loaded = TagModel.load(model)
+        with without_build_notes():
+            loaded = TagModel.load(model)
     console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_row("bluesky_xtag", version("bluesky_xtag"))

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..catalog import FRAMES, last_scan_id, open_catalog
 from ..errors import XTagError
+from ..quiet import without_build_notes
 from ..view import Labels, LiveTags
 from .results import Result, points, summarize
 from .scans import EXPOSURE, Scan, measured_scans, sample_scan
@@ -84,8 +85,9 @@ def _start(directory: Path, model: Path | None, console: Console) -> tuple[Any, 
         loading = progress.add_task("TensorFlow and the model", total=1)
         catalog = pool.submit(open_catalog, directory)
         catalog.add_done_callback(lambda _: progress.update(opening, completed=1))
-        network = TagModel.load(model)
-        network.warm()
+        with without_build_notes():
+            network = TagModel.load(model)
+            network.warm()
         story = f"Model {network.name} {network.version} on {network.device}"
         progress.update(loading, completed=1, description=story)
         return catalog.result(), network

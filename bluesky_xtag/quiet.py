@@ -1,0 +1,44 @@
+"""Keeps TensorFlow's notes on its own build off the terminal.
+
+They come from C++ before any setting of TensorFlow is read, so neither `logging` nor an environment variable
+stops them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["without_build_notes"]
+
+_NOTE = re.compile(rb"I\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog")
+
+
+@contextmanager
+def without_build_notes() -> Iterator[None]:
+    """Pass on what is written to the process's stderr, line by line, but for absl's informational notes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    terminal, (readable, writable) = os.dup(2), os.pipe()
+    os.dup2(writable, 2)
+    os.close(writable)
+
+    def forward() -> None:
+        with os.fdopen(readable, "rb") as lines:
+            for line in lines:
+                if not _NOTE.match(line):
+                    os.write(terminal, line)
+
+    thread = threading.Thread(target=forward, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)  # closes the last writable end, which ends the thread
+        thread.join(timeout=5)
+        os.close(terminal)
