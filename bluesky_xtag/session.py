@@ -104,7 +104,8 @@ class _TaggedPlan:
         self._tagger = tagger
         self._runs: dict[Any, str] = {}  # run key of the messages -> uid of the open run
         self._bundling: set[Any] = set()  # keys of runs that are between `create` and `save`
-        self._paged: set[Any] = set()  # keys of runs whose rows come as event pages
+        self._form: dict[Any, Literal["event", "page"]] = {}  # how the rows of a run come, once the first has
+        self._declared: set[Any] = set()  # keys of runs whose stream was declared, which pages need
         self._read_by_plan: set[Address] = set()
 
     def follow(self, plan: _Plan) -> _Plan:
@@ -151,6 +152,8 @@ class _TaggedPlan:
             self._runs[msg.run] = response
         elif msg.command == "close_run":
             self._forget(msg.run)
+        elif msg.command == "checkpoint":
+            self._tagger.checkpoint()
         elif msg.command == "create":
             self._bundling.add(msg.run)
         elif msg.command in ("save", "drop"):
@@ -160,7 +163,7 @@ class _TaggedPlan:
         elif msg.command == "collect" and msg.obj is not self._tagger:
             # Fly scans bring frames by the hundred, so their rows come in pages.
             if self._unwritten(msg.run):
-                yield from self._declare_pages(msg.run)
+                self._form.setdefault(msg.run, "page")
             if self._tagger.wait == "overlap":
                 yield from self._write(msg.run, self._ready(msg.run))
 
@@ -189,7 +192,7 @@ class _TaggedPlan:
         """Write rows, unless an event bundle is open: then the next chance is taken."""
         if not addresses or key in self._bundling:
             return
-        if key in self._paged:
+        if self._form.setdefault(key, "event") == "page":
             yield from self._guard(self._page(key, addresses))
         else:
             for address in addresses:
@@ -207,6 +210,9 @@ class _TaggedPlan:
             yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
 
     def _page(self, key: Any, addresses: Sequence[Address]) -> _Plan:
+        if key not in self._declared:
+            self._declared.add(key)
+            yield Msg("declare_stream", None, self._tagger, run=key, name=STREAM, collect=True)
         yield from self._await(addresses)
         yield Msg("collect", self._tagger, run=key, name=STREAM, return_payload=False)
 
@@ -214,11 +220,6 @@ class _TaggedPlan:
         if addresses:
             yield Msg("prepare", self._tagger, tuple(addresses))
             yield from bps.trigger(self._tagger, wait=True)
-
-    def _declare_pages(self, key: Any) -> _Plan:
-        if key not in self._paged:
-            self._paged.add(key)
-            yield Msg("declare_stream", None, self._tagger, run=key, name=STREAM, collect=True)
 
     def _finish(self, key: Any) -> _Plan:
         """Write all rows of a run that is about to be closed, waiting for them until their deadlines."""
@@ -236,7 +237,8 @@ class _TaggedPlan:
     def _forget(self, key: Any) -> None:
         run = self._runs.pop(key, None)
         self._bundling.discard(key)
-        self._paged.discard(key)
+        self._declared.discard(key)
+        self._form.pop(key, None)
         self._read_by_plan = {address for address in self._read_by_plan if address.run != run}
 
     def _guard(self, messages: Iterable[Msg]) -> _Plan:

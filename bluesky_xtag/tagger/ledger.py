@@ -32,6 +32,12 @@ class Ledger:
             self._tickets[run] = {}
             self._unwritten[run] = {}
 
+    def forget_written(self) -> None:
+        """Let the tickets go whose rows are written."""
+        with self._lock:
+            for run, unwritten in self._unwritten.items():
+                self._tickets[run] = {address: self._tickets[run][address] for address in unwritten}
+
     def close(self, run: str) -> list[Ticket]:
         """End the account of a run; return the tickets that never got a row."""
         with self._lock:

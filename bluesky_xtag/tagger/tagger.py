@@ -198,6 +198,10 @@ class Tagger:
             ready.append(ticket.address)
         return ready
 
+    def checkpoint(self) -> None:
+        """Forget the rows that are written: the RunEngine will never ask for what was before its last checkpoint."""
+        self._ledger.forget_written()
+
     # The Readable
 
     @property

@@ -146,6 +146,7 @@ def test_steps_and_a_flight_in_one_run(RE, seen, tag, blob, wait):
         rows = seen.rows(stop["run_start"])
         assert Counter(row["status"] for row in rows) == {"ok": 7}
         assert len({row["frame_event"] for row in rows}) >= 3
+        assert len(seen.descriptors("tags", stop["run_start"])) == 1
 
 
 @WAITS

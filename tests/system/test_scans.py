@@ -9,7 +9,7 @@ from detectors import ArrayDetector, constant, numbered
 from models import CountsModel
 from ophyd.sim import motor, motor1, motor2
 
-from bluesky_xtag import install
+from bluesky_xtag import Tagger, install
 
 WAITS = ("overlap", "point")
 
@@ -77,6 +77,31 @@ def test_plan_that_reads_the_tagger_gets_no_second_row(RE, seen, tag, wait):
     assert read == [1, 2, 3, 4]
     seen.assert_every_frame_has_its_row()
     assert seen.statuses() == {"ok": 4}
+
+
+def test_tagger_without_preprocessor_is_a_device_that_plans_read(RE, seen):
+    tagger = Tagger(CountsModel())
+    RE.subscribe(tagger)
+    det = ArrayDetector(numbered())
+
+    @bpp.run_decorator()
+    def plan():
+        for _ in range(3):
+            yield from bps.trigger_and_read([det])
+            yield from bps.trigger_and_read([tagger], name="tags")
+
+    RE(plan())
+    tagger.uninstall()
+    seen.assert_every_frame_has_its_row()
+    assert seen.statuses() == {"ok": 3}
+
+
+def test_tagger_read_before_there_is_a_frame_does_not_hang(RE, seen, tag, caplog):
+    tagger = tag()
+    RE(bp.count([tagger], 1))
+    (event,) = seen.events("primary")
+    assert event["data"]["xtag_status"] == "failed"
+    assert "read the detector first" in caplog.text
 
 
 @pytest.mark.parametrize("wait", WAITS)

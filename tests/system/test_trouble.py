@@ -8,9 +8,11 @@ import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
+from bluesky.suspenders import SuspendBoolHigh
 from bluesky.utils import RunEngineInterrupted
 from detectors import ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
 from models import CountsModel, HangingModel, RaisingModel
+from ophyd import Signal
 from ophyd.sim import SynAxis
 from pausing import pausing
 
@@ -321,6 +323,30 @@ def test_second_pause_of_the_same_point(RE, seen, tag, wait):
         RE.resume()
     RE.resume()
     assert_scan_went_well(seen, 2)
+
+
+@WAITS
+def test_suspender_rewinds_too(RE, seen, tag, wait):
+    """The beam is lost after the third frame; the RunEngine goes back to the checkpoint when it returns."""
+    tag(wait=wait)
+    beam_lost = Signal(name="beam_lost", value=0)
+    RE.install_suspender(SuspendBoolHigh(beam_lost))
+    det = ArrayDetector(numbered())
+    lost = iter([True])
+
+    @bpp.run_decorator()
+    def plan():
+        for point in range(1, 6):
+            yield from bps.checkpoint()
+            yield from bps.trigger_and_read([det])
+            if point == 3 and next(lost, False):
+                beam_lost.put(1)
+                threading.Timer(0.2, beam_lost.put, [0]).start()
+                yield from bps.sleep(0.5)
+
+    RE(plan())
+    assert_scan_went_well(seen, 5)
+    assert len(seen.of("event")) > 10  # the third was taken twice
 
 
 @WAITS
