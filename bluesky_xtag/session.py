@@ -98,15 +98,11 @@ class TagPreprocessor:
 
 
 class _TaggedPlan:
-    """One plan on its way through the RunEngine, and what must be known of its runs to add rows."""
+    """One plan on its way through the RunEngine, with the rows of its runs added."""
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
-        self._runs: dict[Any, str] = {}  # run key of the messages -> uid of the open run
-        self._bundling: set[Any] = set()  # keys of runs that are between `create` and `save`
-        self._form: dict[Any, Literal["event", "page"]] = {}  # how the rows of a run come, once the first has
-        self._declared: set[Any] = set()  # keys of runs whose stream was declared, which pages need
-        self._read_by_plan: set[Address] = set()
+        self._runs: dict[Any, _TaggedRun] = {}  # by the run key of the messages
 
     def follow(self, plan: _Plan) -> _Plan:
         """Pass every message on, with ours around it; what the RunEngine answers goes to the plan."""
@@ -133,113 +129,125 @@ class _TaggedPlan:
             except Exception as exception:
                 error = exception
 
-    # Where messages are added
-
     def _before(self, msg: Msg) -> _Plan:
+        run = self._runs.get(msg.run)
         if msg.obj is self._tagger:
-            if msg.command == "trigger":
-                yield from self._let_plan_read(msg.run)
+            if run is not None and msg.command == "trigger":
+                yield from run.let_plan_read()
         elif self._tagger.wait == "point":
-            for key in list(self._runs):
-                yield from self._write(key, self._unwritten(key))
-        elif msg.command == "create":
-            yield from self._write(msg.run, self._ready(msg.run))
-        if msg.command == "close_run":
-            yield from self._finish(msg.run)
+            for each in self._runs.values():
+                yield from each.write(each.unwritten())
+        elif run is not None and msg.command == "create":
+            yield from run.write(run.ready())
+        if run is not None and msg.command == "close_run":
+            yield from run.finish()
 
     def _after(self, msg: Msg, response: Any) -> _Plan:
         if msg.command == "open_run":
-            self._runs[msg.run] = response
-        elif msg.command == "close_run":
-            self._forget(msg.run)
+            self._runs[msg.run] = _TaggedRun(self._tagger, msg.run, uid=response)
         elif msg.command == "checkpoint":
             self._tagger.checkpoint()
+        run = self._runs.get(msg.run)
+        if run is None:
+            return
+        if msg.command == "close_run":
+            del self._runs[msg.run]
         elif msg.command == "create":
-            self._bundling.add(msg.run)
+            run.bundling = True
         elif msg.command in ("save", "drop"):
-            self._bundling.discard(msg.run)
+            run.bundling = False
             if self._tagger.wait == "point":
-                yield from self._await(self._unwritten(msg.run))
+                yield from run.wait_for(run.unwritten())
         elif msg.command == "collect" and msg.obj is not self._tagger:
-            # Fly scans bring frames by the hundred, so their rows come in pages.
-            if self._unwritten(msg.run):
-                self._form.setdefault(msg.run, "page")
-            if self._tagger.wait == "overlap":
-                yield from self._write(msg.run, self._ready(msg.run))
+            yield from run.collected()
 
-    # Which frames
+    def _finish_runs(self) -> _Plan:
+        for run in self._runs.values():
+            yield from run.finish()
 
-    def _unwritten(self, key: Any) -> list[Address]:
-        return [
-            address for address in self._tagger.unwritten(self._runs.get(key, "")) if address not in self._read_by_plan
-        ]
 
-    def _ready(self, key: Any) -> list[Address]:
-        return [address for address in self._tagger.ready(self._runs.get(key, "")) if address not in self._read_by_plan]
+class _TaggedRun:
+    """An open run, and the messages that write its rows."""
 
-    def _let_plan_read(self, key: Any) -> _Plan:
+    def __init__(self, tagger: Tagger, key: Any, uid: str) -> None:
+        self.bundling = False  # between `create` and `save`
+        self._tagger = tagger
+        self._key = key
+        self._uid = uid
+        self._form: Literal["event", "page"] | None = None  # how rows come in this run, once the first has
+        self._declared = False
+        self._read_by_plan: set[Address] = set()
+
+    def unwritten(self) -> list[Address]:
+        """Return the frames that have no row yet, but for those that the plan reads itself."""
+        return [address for address in self._tagger.unwritten(self._uid) if address not in self._read_by_plan]
+
+    def ready(self) -> list[Address]:
+        """Return those of `unwritten` whose rows need no waiting."""
+        return [address for address in self._tagger.ready(self._uid) if address not in self._read_by_plan]
+
+    def let_plan_read(self) -> _Plan:
         """Point the tagger, which the plan is about to read itself, at the run's newest frame."""
-        unwritten = self._unwritten(key)
+        unwritten = self.unwritten()
         if unwritten:
             newest = unwritten.pop()
-            yield from self._write(key, unwritten)
+            yield from self.write(unwritten)
             self._read_by_plan.add(newest)
             yield Msg("prepare", self._tagger, (newest,))
 
-    # How rows are written
+    def collected(self) -> _Plan:
+        """Write what is ready of a fly scan, which brings frames by the hundred: its rows come in pages."""
+        if self.unwritten():
+            self._form = self._form or "page"
+        yield from self.write(self.ready())
 
-    def _write(self, key: Any, addresses: Sequence[Address]) -> _Plan:
-        """Write rows, unless an event bundle is open: then the next chance is taken."""
-        if not addresses or key in self._bundling:
-            return
-        if self._form.setdefault(key, "event") == "page":
-            yield from self._guard(self._page(key, addresses))
-        else:
-            for address in addresses:
-                yield from self._guard(self._row(key, address))
+    def finish(self) -> _Plan:
+        """Write all rows of a run that is about to be closed, waiting for them until their deadlines."""
+        unwritten = self._tagger.unwritten(self._uid)
+        if unwritten and self.bundling:
+            # The plan failed inside a bundle, whose event is lost anyway.
+            yield from self._guard([Msg("drop", run=self._key)])
+            self.bundling = False
+        yield from self.write(unwritten)
 
-    def _row(self, key: Any, address: Address) -> _Plan:
-        # A replayed `prepare` carries the address too, so after a pause the same frame gets the same row.
-        yield Msg("prepare", self._tagger, (address,))
-        try:
-            yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
-        except IllegalMessageSequence:
-            # A RunEngine may insist that streams be declared; it refuses the event, but only after opening it.
-            yield Msg("drop", run=key)
-            yield Msg("declare_stream", None, self._tagger, run=key, name=STREAM)
-            yield from _in_run(key, bps.trigger_and_read([self._tagger], name=STREAM))
-
-    def _page(self, key: Any, addresses: Sequence[Address]) -> _Plan:
-        if key not in self._declared:
-            self._declared.add(key)
-            yield Msg("declare_stream", None, self._tagger, run=key, name=STREAM, collect=True)
-        yield from self._await(addresses)
-        yield Msg("collect", self._tagger, run=key, name=STREAM, return_payload=False)
-
-    def _await(self, addresses: Sequence[Address]) -> _Plan:
+    def wait_for(self, addresses: Sequence[Address]) -> _Plan:
+        """Hold the plan until these frames have their outcome."""
         if addresses:
             yield Msg("prepare", self._tagger, tuple(addresses))
             yield from bps.trigger(self._tagger, wait=True)
 
-    def _finish(self, key: Any) -> _Plan:
-        """Write all rows of a run that is about to be closed, waiting for them until their deadlines."""
-        if key in self._bundling and self._tagger.unwritten(self._runs.get(key, "")):
-            # The plan failed inside a bundle, whose event is lost anyway.
-            yield from self._guard([Msg("drop", run=key)])
-            self._bundling.discard(key)
-        yield from self._write(key, self._tagger.unwritten(self._runs.get(key, "")))
+    def write(self, addresses: Sequence[Address]) -> _Plan:
+        """Write rows, unless an event bundle is open: then the next chance is taken."""
+        if not addresses or self.bundling:
+            return
+        self._form = self._form or "event"
+        if self._form == "page":
+            yield from self._guard(self._page(addresses))
+        else:
+            for address in addresses:
+                yield from self._guard(self._event(address))
 
-    def _finish_runs(self) -> _Plan:
-        for key in list(self._runs):
-            yield from self._finish(key)
-            self._forget(key)
+    def _event(self, address: Address) -> _Plan:
+        # A replayed `prepare` carries the address too, so after a pause the same frame gets the same row.
+        yield Msg("prepare", self._tagger, (address,))
+        try:
+            yield from self._trigger_and_read()
+        except IllegalMessageSequence:
+            # A RunEngine may insist that streams be declared; it refuses the event, but only after opening it.
+            yield Msg("drop", run=self._key)
+            yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM)
+            yield from self._trigger_and_read()
 
-    def _forget(self, key: Any) -> None:
-        run = self._runs.pop(key, None)
-        self._bundling.discard(key)
-        self._declared.discard(key)
-        self._form.pop(key, None)
-        self._read_by_plan = {address for address in self._read_by_plan if address.run != run}
+    def _trigger_and_read(self) -> _Plan:
+        plan = bps.trigger_and_read([self._tagger], name=STREAM)
+        return plan if self._key is None else set_run_key_wrapper(plan, self._key)
+
+    def _page(self, addresses: Sequence[Address]) -> _Plan:
+        if not self._declared:
+            self._declared = True
+            yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM, collect=True)
+        yield from self.wait_for(addresses)
+        yield Msg("collect", self._tagger, run=self._key, name=STREAM, return_payload=False)
 
     def _guard(self, messages: Iterable[Msg]) -> _Plan:
         """Send messages of ours so that their failure (a subscriber that raises, say) cannot harm the plan.
@@ -252,7 +260,3 @@ class _TaggedPlan:
             raise
         except Exception:
             logger.exception("rows of the stream %r could not be written", STREAM)
-
-
-def _in_run(key: Any, plan: _Plan) -> _Plan:
-    return plan if key is None else set_run_key_wrapper(plan, key)
