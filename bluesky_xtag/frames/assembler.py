@@ -288,6 +288,8 @@ def _stream_images(
     path = path_of(resource["uri"])
     if path is None:
         return MissingImages(f"{resource['uri']} is not a file: only file URIs can be read")
-    if resource["mimetype"] == "application/x-hdf5" and not parameters.get("slice"):
+    if parameters.get("slice"):
+        return MissingImages(f"{resource['uri']} is announced with a slice, which is not supported: announce images")
+    if resource["mimetype"] == "application/x-hdf5":
         return Hdf5Images(path, parameters["dataset"], position * count, image.size)
     return ConsolidatedImages(resource, descriptor, position, image.size)

@@ -169,14 +169,14 @@ class HandlerImages:
         try:
             return action(*args)
         except (ImportError, TypeError) as error:
-            raise FrameError(f"the handler of {self.spec!r} cannot read {self.path}: {error!r}") from error
+            raise FrameError(f"the handler of {self.spec!r} cannot read {self.path}: {_said(error)}") from error
         except Exception as error:  # noqa: BLE001 - handlers raise anything while a file is incomplete
-            raise FrameNotReady(f"the handler of {self.spec!r} cannot read {self.path} yet: {error!r}") from error
+            raise FrameNotReady(f"the handler of {self.spec!r} cannot read {self.path} yet: {_said(error)}") from error
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ConsolidatedImages:
-    """Images of one index of a stream_datum in any format that Bluesky's consolidators know (TIFF, JPEG, NPY ...)."""
+    """Images of one index of a stream_datum in files that Bluesky's consolidators know: TIFF, JPEG, NPY sequences."""
 
     stream_resource: Mapping[str, Any]
     descriptor: Mapping[str, Any]
@@ -185,29 +185,32 @@ class ConsolidatedImages:
 
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
-        consolidator = self._consolidator()
+        uris, adapter = self._files()
         try:
-            payload = consolidator.get_adapter().read()
-            return _pick(payload, index)
+            return _pick(adapter.from_uris(*uris).read(), index)
         except Exception as error:  # noqa: BLE001 - adapters raise anything while a file is incomplete
-            raise FrameNotReady(f"{self.stream_resource['uri']} cannot be read yet: {error!r}") from error
+            raise FrameNotReady(f"{' '.join(uris)} cannot be read yet: {_said(error)}") from error
 
-    def _consolidator(self) -> Any:
+    def _files(self) -> tuple[list[str], Any]:
+        """Return the URIs of the files of this index, and the adapter that reads them."""
         kind = self.stream_resource["mimetype"]
         try:
             from bluesky.consolidators import consolidator_factory
+            from tiled.mimetypes import DEFAULT_ADAPTERS_BY_MIMETYPE
         except ImportError as error:
             raise FrameError(f"{kind} is read with Tiled: pip install 'bluesky_xtag[tiled]'") from error
+        indices: Any = {"start": self.position, "stop": self.position + 1}
         try:
-            # A copy, for some consolidators change the document. HDF5 in SWMR mode waits for ever on a torn file.
-            resource: Any = copy.deepcopy(self.stream_resource)
-            resource["parameters"]["swmr"] = False
-            consolidator = consolidator_factory(resource, self.descriptor)
-            indices: Any = {"start": self.position, "stop": self.position + 1}
+            # A copy, for some consolidators change the document.
+            consolidator = consolidator_factory(copy.deepcopy(self.stream_resource), self.descriptor)
             consolidator.consume_stream_datum(cast(Any, {"indices": indices, "seq_nums": indices}))
+            return [asset.data_uri for asset in consolidator.assets], DEFAULT_ADAPTERS_BY_MIMETYPE[kind]
         except Exception as error:  # noqa: BLE001 - whatever they raise, they will raise it again
-            raise FrameError(f"Bluesky's consolidators cannot read {kind}: {error!r}") from error
-        return consolidator
+            raise FrameError(f"Bluesky's consolidators cannot read {kind}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def path_of(uri: str) -> str | None:
