@@ -43,11 +43,6 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     XTagValueError
         If the directory cannot be used.
     """
-    from tiled.catalog import from_uri
-    from tiled.client import Context, from_context
-    from tiled.server.app import build_app
-
-    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # it would print its version
     directory = Path(directory).expanduser().resolve()
     try:
         for name in ("data", FRAMES):
@@ -56,6 +51,11 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
         raise XTagValueError(
             f"the catalogue directory {directory} cannot be used ({error.strerror}): name one that you may write to"
         ) from error
+    from tiled.catalog import from_uri
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # it would print its version
     database = directory / "catalog.db"
     tree = from_uri(
         f"sqlite:///{database}",

@@ -134,6 +134,7 @@ class LiveTags:
         run = self._runs.pop(uid)
         self._streams = {key: value for key, value in self._streams.items() if value[0] != uid}
         if self._progress and run.task is not None:
+            self._progress.refresh()
             self._progress.remove_task(run.task)
             if not self._progress.task_ids:
                 self._progress.stop()

@@ -1,0 +1,63 @@
+"""The profile as IPython and as the Queue Server load it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STARTUP = Path(__file__).parents[2] / "profiles" / "xtag" / "startup"
+
+QUEUE_SERVER = """
+from bluesky_queueserver.manager.profile_ops import (
+    existing_plans_and_devices_from_nspace, load_worker_startup_code
+)
+namespace = load_worker_startup_code(startup_dir=sys.argv[1])
+plans, devices, *_ = existing_plans_and_devices_from_nspace(nspace=namespace)
+print("plans:", *sorted(plans))
+print("devices:", *sorted(devices))
+"""
+
+SCAN = """
+from bluesky_xtag.search import tags
+(uid,) = RE(bp.scan([det], x, 0, 10, 3))
+print("rows:", *tags(catalog[uid])["xtag_frame_seq_num"])
+print("latest:", xtag.latest.status, bool(bps))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*command):
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "IPYTHONDIR": str(tmp_path / "ipython"),
+            "XTAG_CATALOG": str(tmp_path / "catalog"),
+            "COLUMNS": "150",
+        }
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_ipython_scans_and_reads_tags_back(run, tmp_path):
+    # IPython writes its history into a profile, so it gets a copy.
+    profile = tmp_path / "profile"
+    shutil.copytree(STARTUP, profile / "startup")
+    script = tmp_path / "scan.py"
+    script.write_text(SCAN)
+    out = run(sys.executable, "-m", "IPython", "--no-banner", f"--profile-dir={profile}", str(script))
+    assert "rows: 1 2 3" in out
+    assert "latest: ok True" in out
+    assert "3 frames: 3 ok" in out, "the live table was not shown"
+
+
+def test_the_queue_server_finds_plans_and_devices(run):
+    out = run(sys.executable, "-c", "import sys\n" + QUEUE_SERVER, str(STARTUP)).splitlines()
+    plans, devices = (next(line for line in out if line.startswith(name)).split() for name in ("plans:", "devices:"))
+    assert {"count", "scan", "grid_scan", "list_scan"} <= set(plans)
+    assert {"det", "x", "y"} <= set(devices)

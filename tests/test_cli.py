@@ -1,0 +1,97 @@
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bluesky_xtag.cli import app
+
+HEAVY = ("tensorflow", "keras", "tiled", "databroker", "bluesky", "ophyd", "matplotlib", "pyFAI", "pandas", "h5py")
+
+
+@pytest.fixture
+def xtag():
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    path = tmp_path / "labelled.h5"
+    rng = np.random.default_rng(1)
+    with h5py.File(path, "w") as file:
+        file.attrs["tags"] = ["empty", "beamstop"]
+        for number, truth in enumerate(([1, 0], [0, 1], [0, 0])):
+            frame = file.create_dataset(f"frame{number}", data=rng.poisson(1.0, (60, 50)).astype(np.int32))
+            frame.attrs["truth"] = truth
+    return path
+
+
+def test_every_command_is_listed_and_nothing_heavy_is_imported_for_it():
+    code = (
+        "import sys; from typer.testing import CliRunner; from bluesky_xtag.cli import app;"
+        "print(CliRunner().invoke(app, ['--help']).output);"
+        f"print('imported:', *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in ("demo", "train", "simulate", "evaluate", "info", "bench"))
+    assert done.stdout.splitlines()[-1].strip() == "imported:"
+
+
+def test_a_wrong_frames_file_ends_with_status_2_and_names_the_file_and_the_remedy(xtag, tmp_path):
+    missing = xtag("demo", "--frames", tmp_path / "missing.h5")
+    assert missing.exit_code == 2
+    assert f"there is no file {tmp_path / 'missing.h5'}: name an HDF5 file" in missing.output
+    (tmp_path / "text.h5").write_text("no HDF5")
+    foreign = xtag("demo", "--frames", tmp_path / "text.h5")
+    assert foreign.exit_code == 2
+    assert "text.h5 cannot be read as HDF5" in foreign.output
+    assert "Traceback" not in missing.output + foreign.output
+
+
+def test_a_missing_model_ends_with_status_1_and_names_it(xtag, tmp_path):
+    result = xtag("info", "--model", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'nowhere' / 'card.json'} is missing" in result.output
+
+
+def test_info_tells_the_model_its_tags_and_the_device(xtag):
+    result = xtag("info")
+    assert result.exit_code == 0, result.output
+    for word in ("bluesky_xtag", "tensorflow", "device", "held-out mAP", "ring", "halo", "threshold"):
+        assert word in result.output
+
+
+def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
+    frames = tmp_path / "simulated.h5"
+    assert xtag("simulate", frames, "--frames", 3, "--seed", 5).exit_code == 0
+    with h5py.File(frames) as file:
+        assert len(file) == 3
+    again = xtag("simulate", frames, "--frames", 3)
+    assert again.exit_code == 2
+    assert str(frames) in again.output
+
+
+def test_evaluate_prints_figures_and_writes_them_as_json(xtag, labelled, tmp_path):
+    result = xtag("evaluate", labelled, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert "beamstop" in result.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["frames"] == 3
+    assert {row["tag"] for row in figures["tags"]} == {"empty", "beamstop"}
+
+
+def test_tensorflows_notes_stay_off_the_terminal_and_other_words_pass():
+    code = (
+        "import os; from bluesky_xtag.quiet import without_build_notes\n"
+        "with without_build_notes():\n"
+        "    os.write(2, b'I0000 00:00:1795400371.445008   14464 port.cc:153] oneDNN is on\\n')\n"
+        "    os.write(2, b'E0000 00:00:1795400371.445008   14464 cuda.cc:52] trouble\\nbare words')\n"
+        "os.write(2, b' after\\n')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr.splitlines() == ["E0000 00:00:1795400371.445008   14464 cuda.cc:52] trouble", "bare words after"]
