@@ -269,10 +269,15 @@ def _written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
     A writer makes the dataset longer before it writes the new chunks, and a file may be cut off: HDF5 reads zeros then,
     without an error, an empty frame that never was.
     """
+    import h5py
+
+    h5d: Any = h5py.h5d
     size = os.path.getsize(dataset.file.filename)
     if not dataset.chunks:
+        if dataset.id.get_create_plist().get_layout() != h5d.CONTIGUOUS or dataset.external:
+            return True  # virtual, or somewhere else: nothing to look at
         offset = dataset.id.get_offset()
-        return offset is None or offset + dataset.id.get_storage_size() <= size
+        return offset is not None and offset + dataset.id.get_storage_size() <= size
     starts = itertools.product(
         *(
             range(part.start - part.start % chunk, part.stop, chunk)

@@ -66,6 +66,26 @@ def test_extended_but_unwritten_frame_is_not_taken_for_an_empty_one(tmp_path, wr
         read_image(path, DATA, 1)
 
 
+def test_dataset_that_has_its_size_before_its_images(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("chunked", (3, 24, 32), "uint16", chunks=(1, 24, 32))[0] = 7
+        file.create_dataset("plain", (3, 24, 32), "uint16")
+    assert read_image(tmp_path / "a.h5", "chunked", 0)[0, 0] == 7
+    for dataset in ("chunked", "plain"):
+        with pytest.raises(FrameNotReady, match="not written yet"):
+            read_image(tmp_path / "a.h5", dataset, 1)
+
+
+def test_virtual_dataset(tmp_path):
+    layout = h5py.VirtualLayout((4, 24, 32), "uint16")
+    for part in (0, 1):
+        path = write_file(tmp_path / f"{part}.h5", numbered(2, first=2 * part))
+        layout[2 * part : 2 * part + 2] = h5py.VirtualSource(path, DATA, (2, 24, 32))
+    with h5py.File(tmp_path / "vds.h5", "w", libver="latest") as file:
+        file.create_virtual_dataset(DATA, layout)
+    assert [read_image(tmp_path / "vds.h5", DATA, index)[1, 1] for index in range(4)] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("swmr", [True, False])
 def test_reading_never_keeps_the_writer_from_its_file(tmp_path, writer, swmr):
     path = tmp_path / "a.h5"

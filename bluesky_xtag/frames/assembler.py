@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -216,10 +216,11 @@ class FrameAssembler:
         if image is None:
             return
         count = _per_index(image, resource, stream.descriptor)
+        source_at = _stream_source(image, resource, stream.descriptor, count)
         centre = image.centre.constant
         start, stop = doc["indices"]["start"], doc["indices"]["stop"]
         for seq_num, position in enumerate(range(start, stop), start=doc["seq_nums"]["start"]):
-            source = _stream_images(image, resource, stream.descriptor, position, count)
+            source = source_at(position)
             for index in range(count):
                 yield Frame(stream.run, stream.name, image.key, doc["uid"], seq_num, index, centre, source)
 
@@ -277,19 +278,22 @@ def _parameters(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     return resource.get("parameters") or resource.get("resource_kwargs") or {}
 
 
-def _stream_images(
-    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], position: int, count: int
-) -> Images:
+def _stream_source(
+    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], count: int
+) -> Callable[[int], Images]:
+    """Return what makes the reader of the images at a position of the stream."""
     parameters = _parameters(resource)
+    size = image.size
     if "uri" not in resource:  # as ophyd-async wrote it before 0.4
         path = os.path.join(resource.get("root") or "", resource["resource_path"])
         dataset = parameters.get("path") or "/entry/data/data"
-        return Hdf5Images(path, dataset, position * count, image.size)
-    path = path_of(resource["uri"])
+        return lambda position: Hdf5Images(path, dataset, position * count, size)
+    uri, path = resource["uri"], path_of(resource["uri"])
     if path is None:
-        return MissingImages(f"{resource['uri']} is not a file: only file URIs can be read")
+        return lambda _: MissingImages(f"{uri} is not a file: only file URIs can be read")
     if parameters.get("slice"):
-        return MissingImages(f"{resource['uri']} is announced with a slice, which is not supported: announce images")
+        return lambda _: MissingImages(f"{uri} is announced with a slice, which is not supported: announce images")
     if resource["mimetype"] == "application/x-hdf5":
-        return Hdf5Images(path, parameters["dataset"], position * count, image.size)
-    return ConsolidatedImages(resource, descriptor, position, image.size)
+        dataset = parameters["dataset"]
+        return lambda position: Hdf5Images(path, dataset, position * count, size)
+    return lambda position: ConsolidatedImages(resource, descriptor, position, size)
