@@ -1,0 +1,30 @@
+"""Sphinx configuration; `make docs` builds the pages into docs/_build/html."""
+
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import from_code
+
+project = "bluesky_xtag"
+author = "the bluesky_xtag developers"
+copyright = "2026, the bluesky_xtag developers"
+release = version = version_of("bluesky_xtag")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"bluesky_xtag {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+numpydoc_show_class_members = False
+numpydoc_show_inherited_class_members = False
+
+from_code.write(Path(__file__).parent / "_build" / "from_code")

@@ -1,0 +1,100 @@
+"""The parts of the reference that come from the code, the packaged model and the measurements.
+
+They are made anew with every build, so that they cannot differ from what they describe.
+"""
+
+import json
+from pathlib import Path
+
+import bluesky_xtag
+from bluesky_xtag import DEFAULT_TAXONOMY
+
+__all__ = ["command_line", "measures", "model", "tags", "write"]
+
+CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
+BENCH = Path(__file__).parent / "reference" / "bench-live.json"
+MEASURES = {
+    "callback_p50_ms": "time taken from the RunEngine per document, p50",
+    "callback_p99_ms": "time taken from the RunEngine per document, p99",
+    "overlap_document_to_scores_p50_ms": "from document to scores, `overlap`, p50",
+    "overlap_document_to_scores_p95_ms": "from document to scores, `overlap`, p95",
+    "overlap_document_to_scores_p99_ms": "from document to scores, `overlap`, p99",
+    "point_document_to_scores_p50_ms": "from document to scores, `point`, p50",
+    "point_document_to_scores_p95_ms": "from document to scores, `point`, p95",
+    "point_document_to_scores_p99_ms": "from document to scores, `point`, p99",
+    "overlap_scan_time_over_without": "scan time with `overlap`, over scan time without tagging",
+    "point_scan_time_over_without": "scan time with `point`, over scan time without tagging",
+}
+
+
+def write(directory):
+    """Write the generated parts; pages include them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in (command_line, measures, model, tags):
+        (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
+
+
+def tags():
+    """Return a table of the default taxonomy."""
+    return _table(
+        ("group", "tag", "holds when"), ((tag.group, f"`{tag.name}`", tag.definition) for tag in DEFAULT_TAXONOMY.tags)
+    )
+
+
+def model():
+    """Return what the card of the packaged model says: identity, and the figures of each tag."""
+    card = json.loads(CARD.read_text("utf-8"))
+    figures = card["figures"]["held_out"]
+    tags = {figure["tag"]: figure for figure in figures["tags"]}
+    found, chance = figures["mean_average_precision"], figures["chance"]
+    identity = (
+        f"Model `{card['name']}`, version {card['version']}, {card['parameters']:,} parameters, "
+        f"SHA-256 `{card['sha256'][:12]}`. Mean average precision on held-out geometries: "
+        f"**{found:.3f}**; chance: {chance:.3f}.\n\n"
+    )
+    rows = (
+        (
+            f"`{tag['name']}`",
+            f"{threshold:.2f}",
+            *(_figure(tags[tag["name"]].get(key)) for key in ("average_precision", "prevalence", "f1")),
+            str(tags[tag["name"]]["frames"]),
+        )
+        for tag, threshold in zip(card["taxonomy"], card["thresholds"], strict=True)
+    )
+    head = ("tag", "accepted from", "average precision", "chance (prevalence)", "F1 at the threshold", "frames")
+    return identity + _table(head, rows)
+
+
+def measures():
+    """Return the figures of `xtag bench live` that are kept with these pages."""
+    if not BENCH.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(BENCH.read_text("utf-8"))
+    versions = ", ".join(f"{package} {version}" for package, version in figures["versions"].items())
+    machine = (
+        f"Measured on {figures['machine']}, device {figures['device']}, model {figures['model']}, {versions}: "
+        f"{figures['rounds']} rounds of {figures['points']} points.\n\n"
+    )
+    rows = ((meaning, f"{figures[name]:.3g}{' ms' * name.endswith('_ms')}") for name, meaning in MEASURES.items())
+    return machine + _table(("figure", "measured"), rows)
+
+
+def command_line():
+    """Return the help of the command `xtag` and of its subcommands."""
+    import typer.main
+    from click import Context
+    from typer.cli import get_docs_for_click
+
+    from bluesky_xtag.cli import app
+
+    command = typer.main.get_command(app)
+    return get_docs_for_click(obj=command, ctx=Context(command, info_name="xtag"), name="xtag", indent=1)
+
+
+def _figure(value):
+    return "" if value is None else f"{value:.3f}"
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
