@@ -123,7 +123,7 @@ class TagModel:
         cls,
         network: Any,
         taxonomy: Taxonomy,
-        thresholds: Sequence[float],
+        thresholds: Sequence[float] | np.ndarray,
         preparation: Preparation,
         *,
         name: str,
@@ -289,7 +289,7 @@ def _network(file: bytes, preparation: Preparation, tags: int) -> Any:
         path = Path(directory) / NETWORK
         path.write_bytes(file)
         try:
-            network = keras.saving.load_model(path, compile=False, safe_mode=True)
+            network: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             raise ModelError(
                 f"{NETWORK} cannot be loaded by Keras {keras.__version__} ({error}): "
@@ -337,9 +337,10 @@ def _trace(network: Any) -> dict[int, Any]:
     """Return, for each batch size, a function from arrays to an array, traced once."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=False)
-    def forward(layers: dict[str, Any]) -> Any:
+    def call(layers: dict[str, Any]) -> Any:
         return network(layers, training=False)
+
+    forward: Any = tf.function(call, reduce_retracing=False)
 
     def concrete(size: int) -> Any:
         specs = {tensor.name: tf.TensorSpec((size, *tensor.shape[1:]), tf.float32) for tensor in network.inputs}

@@ -303,8 +303,10 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
     bound = 2 * np.sqrt((log**2).sum() / max(valid.sum(), 1))
     log = np.clip(log, -bound, bound)
     size = [fft.next_fast_len(2 * side, real=True) for side in shape]
-    image, energy, where = (fft.rfft2(layer, size) for layer in (log, log**2, valid))
-    product, power, overlap = (fft.irfft2(pair, size) for pair in (image * image, energy * where, where * where))
+    image, energy, where = (np.asarray(fft.rfft2(layer, size)) for layer in (log, log**2, valid))
+    product, power, overlap = (
+        np.asarray(fft.irfft2(pair, size)) for pair in (image * image, energy * where, where * where)
+    )
     share = np.clip(overlap / max(valid.sum(), 1), 0, 1)
     correlation = np.where((share > 0.1) & (power > 1e-3), product / np.maximum(power, 1e-3), -1)
     merit = correlation * share**0.25

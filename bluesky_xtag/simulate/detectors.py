@@ -41,7 +41,7 @@ def module_mask(name: str) -> np.ndarray:
     except RuntimeError as error:
         raise XTagValueError(f"no detector {name!r} is known: {error}; see pyFAI.detectors.ALL_DETECTORS") from error
     mask = detector.calc_mask()
-    gaps = np.zeros(detector.max_shape, bool) if mask is None else mask.astype(bool)
+    gaps = np.zeros(detector.max_shape or (0, 0), bool) if mask is None else mask.astype(bool)
     gaps.setflags(write=False)
     return gaps
 

@@ -133,7 +133,7 @@ class _Judge:
     def high_background(self) -> int:
         if self.strongest < 5:
             return IGNORED
-        sample = sum(photons for part, photons in self.parts if part.kind in SAMPLE)
+        sample = np.sum([photons for part, photons in self.parts if part.kind in SAMPLE], axis=0)
         support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
         return verdict(float((self.under - sample)[support].sum() / sample[support].sum()), 0.5, 1.0)
 

@@ -80,7 +80,7 @@ def _synthetic(number: int, seed: int) -> tuple[Layout, ...]:
     for _ in range(number):
         long, aspect = rng.integers(200, 2600), 8 ** (rng.random() ** 2.5)
         sides = (max(100, round(long / aspect)), int(long))
-        shape = sides if rng.random() < 0.6 else sides[::-1]
+        shape = sides if rng.random() < 0.6 else (sides[1], sides[0])
         pixel_size = float(10 ** rng.uniform(-4.3, -3.7))
         kind = rng.random()
         if kind < 0.5:

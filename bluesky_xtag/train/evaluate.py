@@ -145,7 +145,7 @@ def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -
         for data in file.values():
             image, centre = data[()], data.attrs.get("beam_centre_xy") if use_centres else None
             start = time.perf_counter()
-            found = model.predict([image], [None if centre is None else tuple(map(float, centre))])[0]
+            found = model.predict([image], [None if centre is None else (float(centre[0]), float(centre[1]))])[0]
             seconds.append(time.perf_counter() - start)
             scores.append(found[positions])
             truth.append(np.asarray(data.attrs["truth"])[columns])

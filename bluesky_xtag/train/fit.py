@@ -45,26 +45,29 @@ class Settings:
         Of AdamW; the rate falls to zero along a cosine.
     seed : int
         Of everything.
+    chunk : int
+        Samples that are simulated and kept on disk together.
     """
 
-    samples: int = 50_000
-    validation: int = 3_000
-    test: int = 3_000
+    samples: int = 70_000
+    validation: int = 4_000
+    test: int = 4_000
     epochs: int = 8
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     seed: int = 1
+    chunk: int = data.CHUNK
 
     def __post_init__(self) -> None:
         if min(self.samples, self.validation, self.test) < 1 or self.epochs < 1:
             raise XTagValueError("samples, validation, test and epochs must be at least 1")
-        if self.batch > self.chunks("samples") * data.CHUNK:
+        if self.batch > self.chunks("samples") * self.chunk:
             raise XTagValueError(f"a batch of {self.batch} is larger than the training set: lower it")
 
     def chunks(self, name: str) -> int:
         """Return how many chunks hold the samples called `name`."""
-        return -(-getattr(self, name) // data.CHUNK)
+        return -(-getattr(self, name) // self.chunk)
 
 
 class _Fit:
@@ -78,7 +81,7 @@ class _Fit:
         self.network = build(Preparation().shapes, len(TAGS))
         self.per_epoch = len(samples) // settings.batch
         self.total = self.per_epoch * settings.epochs
-        rate = keras.optimizers.schedules.CosineDecay(
+        rate: Any = keras.optimizers.schedules.CosineDecay(
             0.0, self.total, warmup_target=settings.learning_rate, warmup_steps=min(300, self.total // 10)
         )
         optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
@@ -93,7 +96,7 @@ class _Fit:
         from keras import ops
 
         state = {"step": self.step, "history": self.history, "seconds": self.seconds}
-        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays: dict[str, Any] = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
         part = self.path.with_suffix(".part.npz")
         np.savez(part, **arrays, state=json.dumps(state))
         part.replace(self.path)
@@ -155,7 +158,8 @@ def _masked_loss(labels: np.ndarray) -> Any:
         counted = ops.cast(truth >= 0, logits.dtype)
         hit = ops.cast(truth > 0, logits.dtype)
         entropy = ops.softplus(logits) - hit * logits
-        return ops.sum(entropy * counted * (1 + (weight - 1) * hit)) / (ops.sum(counted) + 1e-6)
+        total: Any = ops.sum(entropy * counted * (1 + (weight - 1) * hit))
+        return total / ops.maximum(ops.sum(counted), 1)
 
     return loss
 
@@ -190,7 +194,8 @@ def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Pa
     work.mkdir(parents=True, exist_ok=True)
     _same_settings(work / "settings.json", chosen)
     for name, offset, held_out in (("validation", 1, False), ("test", 0, True), ("samples", 2, False)):
-        data.generate(work / name, chosen.chunks(name), 3 * chosen.seed - offset, held_out, workers)
+        seed = 3 * chosen.seed - offset
+        data.generate(work / name, chosen.chunks(name), seed, held_out, workers, chosen.chunk)
     samples, validation = (data.load(work / name, chosen.chunks(name)) for name in ("samples", "validation"))
     fit = _Fit(chosen, samples, work)
     fit.restore()

@@ -1,0 +1,52 @@
+import numpy as np
+
+from bluesky_xtag.prepare import Preparation
+from bluesky_xtag.simulate import patterns
+from bluesky_xtag.simulate.geometry import Geometry
+from bluesky_xtag.train.data import Samples, _mirror, generate, load
+
+
+def test_chunks_are_the_same_however_they_are_made(tmp_path):
+    generate(tmp_path / "one", 2, seed=5, workers=1, size=12)
+    generate(tmp_path / "two", 2, seed=5, workers=2, size=12)
+    one, two = (load(tmp_path / name, 2) for name in ("one", "two"))
+    assert len(one) == 24 and one.polar.dtype == np.float16
+    np.testing.assert_array_equal(one.polar, two.polar)
+    np.testing.assert_array_equal(one.labels, two.labels)
+
+
+def test_chunks_that_are_there_are_kept(tmp_path):
+    generate(tmp_path, 1, seed=5, workers=1, size=5)
+    path = next(tmp_path.iterdir())
+    before = path.stat().st_mtime_ns
+    generate(tmp_path, 2, seed=5, workers=1, size=5)
+    assert path.stat().st_mtime_ns == before
+    assert len(load(tmp_path, 2)) == 10
+
+
+def test_a_mirrored_sample_is_the_sample_of_the_mirrored_frame():
+    geometry = Geometry((240, 256), 172e-6, 1.0, 1.0, (100.3, 130.2))
+    textured = patterns.Textured(patterns.Rings(0.1, (1, 1.5), width=0.1), 0.6, 2, 0.7)
+    image = np.random.default_rng(0).poisson(50 * textured.intensity(geometry.q(), geometry.chi()))
+    prepare = Preparation()
+    plain = prepare(image, (100.0, 130.0))
+    wanted = prepare(image[:, ::-1], (255 - 100.0, 130.0))
+    batch = {name: getattr(plain, name)[None].copy() for name in ("plain", "polar", "scalars")}
+    _mirror(batch, np.array([True]))
+    np.testing.assert_allclose(batch["scalars"][0], wanted.scalars, atol=1e-5)
+    np.testing.assert_allclose(batch["plain"][0], wanted.plain, atol=1e-5)
+    # A few bins on the border of two cells go to the other one in the mirror.
+    mirrored, direct = batch["polar"][0][20:, :, 0].ravel(), wanted.polar[20:, :, 0].ravel()
+    assert np.corrcoef(mirrored, direct)[0, 1] > 0.99
+
+
+def test_batches_hold_every_sample_once():
+    number = 37
+    samples = Samples(
+        plain=np.zeros((number, 4, 4, 3), np.float16),
+        polar=np.zeros((number, 4, 8, 5), np.float16),
+        scalars=np.zeros((number, 12), np.float16),
+        labels=np.arange(number, dtype=np.int8)[:, None],
+    )
+    seen = np.concatenate([labels for _, labels in samples.batches(np.random.default_rng(0), 5)])
+    assert seen.size == 35 == np.unique(seen).size

@@ -1,0 +1,90 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bluesky_xtag.errors import XTagValueError
+from bluesky_xtag.model import TagModel
+from bluesky_xtag.simulate.labels import TAGS
+from bluesky_xtag.train import fit
+from bluesky_xtag.train.fit import Settings, train
+
+# Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+SMALL = {"samples": 80, "validation": 40, "test": 40, "epochs": 2, "batch": 16, "chunk": 40}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("trained") / "small", workers=1, **SMALL)
+
+
+def test_training_writes_a_model_that_can_be_loaded(trained):
+    model = TagModel.load(trained)
+    assert model.taxonomy == TAGS and model.name == "small"
+    assert model.predict(np.zeros((2, 195, 487), np.int32)).shape == (2, len(TAGS))
+    assert (trained / "training.png").stat().st_size > 1000
+
+
+def test_the_card_holds_what_is_needed_to_repeat_it(trained):
+    card = TagModel.load(trained).card
+    assert {key: card["training"][key] for key in SMALL} == SMALL
+    assert card["training"]["seed"] == 1
+    assert {"keras", "numpy", "tensorflow", "python"} <= set(card["versions"])
+    for name in ("validation", "held_out"):
+        figures = card["figures"][name]
+        assert figures["frames"] == 40
+        assert [row["tag"] for row in figures["tags"]] == list(TAGS.names)
+        assert {"average_precision", "prevalence"} <= set(figures["tags"][0])
+
+
+def test_training_goes_on_where_it_was_stopped(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained.with_name("small.work"), tmp_path / "small.work")
+    (tmp_path / "small.work" / "checkpoint.npz").unlink()
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    save, saved = fit._Fit.save, []
+
+    def stop_at_the_seventh(self):
+        save(self)
+        saved.append(self.step)
+        if len(saved) == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit._Fit, "save", stop_at_the_seventh)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "small", workers=1, **SMALL)
+    train(tmp_path / "small", workers=1, **SMALL)
+    # 80 samples in batches of 16 are 5 steps an epoch; each epoch's end is saved too.
+    assert saved == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10]
+    whole, resumed = (TagModel.load(directory) for directory in (trained, tmp_path / "small"))
+    images = np.random.default_rng(0).poisson(5, (4, 195, 487))
+    np.testing.assert_allclose(resumed.predict(images), whole.predict(images), atol=0.02)
+
+
+def test_other_settings_in_the_same_place_are_refused(trained):
+    with pytest.raises(XTagValueError, match="other settings"):
+        train(trained, workers=1, **(SMALL | {"epochs": 3}))
+    assert json.loads((trained.with_name("small.work") / "settings.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"epochs": 0}, {"samples": 10, "chunk": 10, "batch": 20}])
+def test_settings_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(XTagValueError):
+        Settings(**wrong)
+
+
+def test_ignored_labels_change_nothing_in_the_loss():
+    from keras import ops
+
+    labels = np.array([[1, 0, -1], [0, 1, 1], [0, 0, 0]], np.int8)
+    loss = fit._masked_loss(labels)
+    logits = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    other = logits.copy()
+    other[0, 2] = 50
+    first, second = (
+        float(ops.convert_to_numpy(loss(ops.convert_to_tensor(labels.astype(np.float32)), ops.convert_to_tensor(z))))
+        for z in (logits, other)
+    )
+    assert first == second > 0
