@@ -190,11 +190,12 @@ def _swmr_access_list(locking: bool | None) -> Any:
     access_list.set_fclose_degree(h5f.CLOSE_STRONG)
     if locking is not None:
         access_list.set_file_locking(locking, True)
-    set_attempts = ctypes.CDLL(h5p.__file__).H5Pset_metadata_read_attempts
+    set_attempts = getattr(ctypes.CDLL(h5p.__file__), "H5Pset_metadata_read_attempts", None)
+    if set_attempts is None:
+        raise OSError("this build of h5py does not let SWMR files be read without the risk of waiting for ever")
     set_attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
     with phil:  # h5py's lock around every call of HDF5
-        if set_attempts(access_list.id, _METADATA_ATTEMPTS) < 0:
-            raise OSError("HDF5 does not let the attempts at reading metadata be limited")
+        set_attempts(access_list.id, _METADATA_ATTEMPTS)
     return access_list
 
 
