@@ -7,6 +7,7 @@ scans, an EventPageCollectable) it gives their rows back to the RunEngine, which
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -109,6 +110,7 @@ class Tagger:
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(model or _packaged_model())
         self._worker = Worker(self._backend, self._queue)
+        self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
         self._prepared: tuple[Address, ...] = ()
         self._selected: tuple[Address, ...] = ()
@@ -168,7 +170,9 @@ class Tagger:
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
             self._ledger.open(doc["uid"])
-        for frame in self._assemble(name, dict(doc)):
+        with self._one_at_a_time:
+            frames = self._assemble(name, doc)
+        for frame in frames:
             ticket = Ticket(frame, self.deadline)
             ticket.when_done(lambda ticket=ticket: self._settled(ticket))
             self.statistics.frames += 1 - self._ledger.add(ticket)
