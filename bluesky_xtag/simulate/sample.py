@@ -79,7 +79,7 @@ class Sample:
         at = at + 0.22 * np.sin(waves).sum(axis=1)
         squares = ((at - _CENTRES.reshape(4, 2, *(1,) * (at.ndim - 1))) ** 2).sum(axis=1)
         shares = np.exp((squares.min(axis=0) - squares) / 1.2)
-        film = 1 / (1 + np.exp((np.hypot(*(at - SIZE / 2)) - 4.4) / 0.06))
+        film = 1 / (1 + np.exp((np.hypot(*(at - SIZE / 2)) - 4.4) / 0.03))
         return np.concatenate([1 - film[None], film * shares / shares.sum(axis=0)])
 
     def phase(self, x: float, y: float) -> str:

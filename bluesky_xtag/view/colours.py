@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..taxonomy import DEFAULT_TAXONOMY
 
-__all__ = ["colour", "group", "most_specific"]
+__all__ = ["colour", "group", "most_specific", "ordered"]
 
 # Middle tones, readable on dark and on light ground.
 _COLOURS = {
@@ -43,10 +43,10 @@ _SPECIFIC = (
     "grazing_incidence",
     "higher_orders",
     "many_rings",
+    "empty",
     "diffuse_low_q",
     "diffuse_high_q",
     "weak_scattering",
-    "empty",
 )
 _GROUPS = {tag.name: tag.group for tag in DEFAULT_TAXONOMY.tags}
 
@@ -65,3 +65,12 @@ def most_specific(tags: Iterable[str]) -> str | None:
     """Return the tag that says most about the sample; None if none of them speaks of the sample."""
     held = set(tags)
     return next((tag for tag in _SPECIFIC if tag in held), None)
+
+
+def ordered(scores: Mapping[str, float]) -> list[str]:
+    """Return tags in the order in which they are shown: on structure, on intensity, on the instrument.
+
+    Within each of these the highest score comes first.
+    """
+    late = {"intensity": 1, "instrument": 2}
+    return sorted(scores, key=lambda tag: (late.get(group(tag), 0), -scores[tag]))

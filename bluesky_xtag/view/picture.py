@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .colours import colour, group, most_specific
+from .colours import colour, group, most_specific, ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ __all__ = ["Point", "SampleMap", "draw"]
 _GROUND, _INK, _SOFT = "#ffffff", "#1f2933", "#6b7682"
 _GAP = "#c4c9d1"
 _BARS = 4  # scores shown below a frame
+_TITLE = 28  # characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +131,10 @@ def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
         title="disc: the most specific tag; ring around it: all other tags of the frame",
         loc="outside lower center",
         ncols=4,
+        columnspacing=1.2,
+        handletextpad=0.2,
         frameon=False,
-        fontsize=8.5,
+        fontsize=8,
         title_fontsize=8.5,
     )
 
@@ -186,15 +189,16 @@ def _draw_pixels(axes: Axes, point: Point) -> None:
     colours = colormaps["magma"].with_extremes(bad=_GAP)
     axes.imshow(values, cmap=colours, vmin=low, vmax=max(high, low + 1.8), interpolation="none")
     axes.set_anchor("S")  # so that frames of any shape stand on their scores
-    axes.set_title(point.title, fontsize=9.5, color=_INK, loc="left", pad=3)
+    title = point.title if len(point.title) <= _TITLE else f"{point.title[: _TITLE - 1]}…"
+    axes.set_title(title, fontsize=9.5, color=_INK, loc="left", pad=3)
     axes.set(xticks=[], yticks=[])
     _soften(axes)
 
 
 def _draw_scores(axes: Axes, point: Point) -> None:
     """Draw the best scores as bars: in colour where the tag was accepted."""
-    accepted = set(point.tags)
-    ranked = sorted(point.scores, key=lambda tag: (tag not in accepted, group(tag) == "instrument", -point.scores[tag]))
+    accepted, main = set(point.tags), most_specific(point.tags)
+    ranked = sorted(ordered(point.scores), key=lambda tag: (tag != main, tag not in accepted))
     for line, tag in enumerate(ranked[:_BARS]):
         score, holds = point.scores[tag], tag in accepted
         style: Any = {"va": "center", "fontsize": 8, "color": _INK if holds else _SOFT}

@@ -1,7 +1,7 @@
 import re
 
 from bluesky_xtag import DEFAULT_TAXONOMY
-from bluesky_xtag.view.colours import colour, group, most_specific
+from bluesky_xtag.view.colours import colour, group, most_specific, ordered
 
 
 def test_every_tag_has_a_colour():
@@ -22,3 +22,8 @@ def test_the_instrument_says_nothing_about_the_sample():
     assert most_specific(["beamstop", "detector_gaps"]) is None
     assert group("beamstop") == "instrument"
     assert group("of_my_own") == ""
+
+
+def test_tags_on_structure_are_shown_before_those_on_intensity_and_instrument():
+    scores = {"beamstop": 0.9, "strong_scattering": 1.0, "halo": 0.2, "ring": 0.8}
+    assert ordered(scores) == ["ring", "halo", "strong_scattering", "beamstop"]
