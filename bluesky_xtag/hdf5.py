@@ -11,7 +11,7 @@ import ctypes
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -141,22 +141,30 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 def _open(path: str | os.PathLike[str]) -> h5py.File:
     """Open a file plainly, or in SWMR mode if its writer has it open in that mode.
 
-    Plainly first: HDF5 then refuses a truncated file, which in SWMR mode it reads as zeros.
+    Plainly first: HDF5 then refuses a truncated file, while in SWMR mode it reads zeros where the file ends.
     """
-    refusals = []
-    for opens in (_open_plainly, _open_swmr):
-        # Without a lock the writer never finds the file locked by us. But where this process has the file open
-        # already, HDF5 wants the same choice of locking from everybody.
-        for locking in (False, None):
-            try:
-                return opens(path, locking)
-            except FileNotFoundError:
-                raise
-            except OSError as refusal:
-                refusals.append(refusal)
-                if "locking flag" not in str(refusal):
-                    break
-    raise refusals[0]
+    try:
+        return _open_unlocked(_open_plainly, path)
+    except FileNotFoundError:
+        raise
+    except OSError as refusal:
+        if "truncated file" in str(refusal):
+            raise
+        try:
+            return _open_unlocked(_open_swmr, path)
+        except OSError:
+            raise refusal from None
+
+
+def _open_unlocked(opens: Callable[..., h5py.File], path: str | os.PathLike[str]) -> h5py.File:
+    """Open a file without a lock, so that its writer never finds it locked by us."""
+    try:
+        return opens(path, locking=False)
+    except OSError as refusal:
+        if "locking flag" not in str(refusal):
+            raise
+    # This process has the file open already, and HDF5 wants the same choice of locking from everybody.
+    return opens(path, locking=None)
 
 
 def _open_plainly(path: str | os.PathLike[str], locking: bool | None) -> h5py.File:

@@ -39,8 +39,8 @@ def write_file(path, images, dataset=DATA, **options):
 class Writer:
     """A process of its own that writes an HDF5 file as a detector's server does, one frame for each `append`."""
 
-    def __init__(self, path, shape=(24, 32), dtype="uint16", swmr=True):
-        arguments = [str(path), str(shape[0]), str(shape[1]), dtype, str(int(swmr))]
+    def __init__(self, path, shape=(24, 32), dtype="uint16", swmr=True, compressed=True):
+        arguments = [str(path), str(shape[0]), str(shape[1]), dtype, str(int(swmr)), str(int(compressed))]
         self._process = subprocess.Popen(
             [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -69,11 +69,12 @@ class Writer:
         return self._process.stdout.readline().strip()
 
 
-def _writer_process(path, rows, columns, dtype, swmr):
+def _writer_process(path, rows, columns, dtype, swmr, compressed):
     rows, columns, swmr = int(rows), int(columns), bool(int(swmr))
+    options = dict(hdf5plugin.LZ4()) if int(compressed) else {}
     file = h5py.File(path, "w", libver="latest")
     file.create_dataset(
-        DATA, (0, rows, columns), dtype, maxshape=(None, rows, columns), chunks=(1, rows, columns), **hdf5plugin.LZ4()
+        DATA, (0, rows, columns), dtype, maxshape=(None, rows, columns), chunks=(1, rows, columns), **options
     )
     if swmr:
         file.swmr_mode = True
