@@ -97,7 +97,7 @@ def _writer_process(path, rows, columns, dtype, swmr, compressed):
                     written += 1
                 file[DATA].flush()
             print("done", flush=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: the file is closed, because it could not be opened again
             print(f"failed: {error}", flush=True)
         if what == "close":
             return

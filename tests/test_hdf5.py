@@ -102,8 +102,10 @@ def test_reading_never_keeps_the_writer_from_its_file(tmp_path, writer, swmr):
                     continue
 
         readers = [pool.submit(read_on) for _ in range(2)]
-        answers = {answer() for _ in range(10) for answer in (detector.reopen, detector.append)}
-        stop = True
+        try:
+            answers = {answer() for _ in range(10) for answer in (detector.reopen, detector.append)}
+        finally:
+            stop = True
         assert [reader.result(30) for reader in readers] == [None, None]
     assert answers == {"done"}
 
