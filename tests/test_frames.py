@@ -3,6 +3,10 @@
 import itertools
 import json
 import logging
+import os
+import pathlib
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import bluesky.plan_stubs as bps
@@ -24,6 +28,7 @@ from bluesky_xtag.errors import FrameError, FrameNotReady, XTagValueError
 from bluesky_xtag.frames import FrameAssembler
 from bluesky_xtag.frames.data_keys import images_and_size, is_image
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
 IMAGE = {"shape": [24, 32]}
 EXTERNAL = IMAGE | {"external": "FILESTORE:"}
 STREAMED = {"shape": [1, 24, 32], "external": "STREAM:", "dtype_numpy": "<u2"}
@@ -786,3 +791,16 @@ def test_any_mix_of_documents_gives_one_frame_per_image_in_order(many_images, dr
         mine = [frame for frame in frames if frame.run == run.uid]
         assert [(f.key, f.seq_num, f.index, int(f.pixels()[1, 1])) for f in mine] == expected
     assert len(frames) == sum(len(expected) for _, expected in made)
+
+
+def test_handlers_are_found_without_databroker(tmp_path):
+    np.save(tmp_path / "a_0.npy", numbered(1)[0])
+    script = (
+        "import sys, pathlib\n"
+        "from test_frames import stored, EXTERNAL\n"
+        "before = set(sys.modules)\n"
+        f"(frame,) = stored(pathlib.Path({str(tmp_path / 'a')!r}), spec='NPY_SEQ', datum_kwargs={{'index': 0}})\n"
+        "assert frame.pixels().shape == (24, 32)\n"
+        "assert not {'databroker', 'tiled', 'tensorflow'} & (set(sys.modules) - before)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=pathlib.Path(__file__).parent, check=True, env=ENVIRONMENT)
