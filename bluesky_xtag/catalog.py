@@ -6,12 +6,13 @@ A facility points at its own Tiled server instead; nothing else in the package k
 from __future__ import annotations
 
 import logging
-import sqlite3  # noqa: F401 (before TensorFlow, whose own SQLite has no full-text search and would take its place)
+import sqlite3  # before TensorFlow, see _check_sqlite
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import XTagValueError
+from .errors import XTagError, XTagValueError
 
 if TYPE_CHECKING:
     from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
@@ -42,7 +43,10 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     ------
     XTagValueError
         If the directory cannot be used.
+    XTagError
+        If TensorFlow was imported before SQLite and took its place.
     """
+    _check_sqlite()
     directory = Path(directory).expanduser().resolve()
     try:
         for name in ("data", FRAMES):
@@ -74,3 +78,18 @@ def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
     """Return the scan_id of the newest run of a catalogue, 0 if it holds none, so that counting goes on."""
     newest = catalog.values().last() if len(catalog) else None
     return int(newest.metadata["start"].get("scan_id", 0)) if newest else 0
+
+
+def _check_sqlite() -> None:
+    """Raise unless SQLite has the full-text search that Tiled needs.
+
+    TensorFlow carries a SQLite of its own, without it. Whichever of the two a process loads first serves both.
+    """
+    with closing(sqlite3.connect(":memory:")) as database:
+        try:
+            database.execute("CREATE VIRTUAL TABLE words USING fts5(word)")
+        except sqlite3.OperationalError as error:
+            raise XTagError(
+                f"the SQLite of this process cannot hold a catalogue ({error}): TensorFlow was imported first and "
+                "brought its own; import sqlite3 or bluesky_xtag.catalog before it"
+            ) from error

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import bluesky.plans as bp
 import numpy as np
 import pytest
@@ -51,3 +55,10 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path):
     file.touch()
     with pytest.raises(XTagValueError, match=f"{file}.*name one that you may write to"):
         open_catalog(file)
+
+
+def test_tensorflow_before_sqlite_is_named_as_the_cause(tmp_path):
+    code = "import tensorflow; from bluesky_xtag.catalog import open_catalog; open_catalog('catalog')"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert "import sqlite3 or bluesky_xtag.catalog before it" in done.stderr
