@@ -14,6 +14,7 @@ release = version = version_of("bluesky_xtag")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["_build"]
+default_role = "py:obj"  # what docstrings put in single backticks
 html_theme = "furo"
 html_title = f"bluesky_xtag {version}"
 html_static_path = ["_static"]

@@ -88,6 +88,8 @@ def command_line():
     from bluesky_xtag.cli import app
 
     command = typer.main.get_command(app)
+    for each in command.commands.values():  # else the list of commands is cut at 45 letters
+        each.short_help = each.help.split("\n\n")[0]
     return get_docs_for_click(obj=command, ctx=Context(command, info_name="xtag"), name="xtag", indent=1)
 
 

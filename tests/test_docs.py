@@ -12,6 +12,7 @@ import pytest
 
 import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY, documents
+from bluesky_xtag.prepare import Preparation
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -110,6 +111,15 @@ def test_documented_statuses_are_those_of_the_code(page):
 def test_readme_lists_the_tags_of_the_code():
     listed = [tuple(row["tags"].split()) for row in _table(ROOT / "README.md", "group")]
     assert [tag for group in listed for tag in group] == list(DEFAULT_TAXONOMY.names)
+
+
+def test_documented_inputs_are_those_of_the_preparation():
+    documented = _table(DOCS / "explanations" / "preparation.md", "input")
+    shapes = {row["input"]: [int(size) for size in re.findall(r"\d+", row["shape"])] for row in documented}
+    channels = {row["input"]: row["channels"].count(",") + 1 for row in documented}
+    expected = Preparation().shapes
+    assert shapes == {name: list(shape[:2]) for name, shape in expected.items()}
+    assert all(channels[name] == shape[2] for name, shape in expected.items() if len(shape) == 3)
 
 
 def _anchors(page):
