@@ -39,6 +39,11 @@ SCALARS = (
     "log_aspect",
 )
 
+# Rows of blocks that are binned together: few enough to stay in the processor's cache.
+_STRIP = 16
+# Below the limit of an eight-bit counter, many equal highest counts mean nothing.
+_LOWEST_LIMIT = 254
+
 
 @dataclass(frozen=True, eq=False)
 class Binned:
@@ -164,41 +169,29 @@ class Preparation:
         image = np.asarray(image)
         if image.ndim != 2 or 0 in image.shape:
             raise FrameError(f"a frame has (rows, columns), but this one has shape {image.shape}")
-        valid = _valid_pixels(image)
         if mask is not None:
             if np.shape(mask) != image.shape:
                 raise FrameError(
                     f"the mask has shape {np.shape(mask)}, but the frame {image.shape}: give a mask of this detector"
                 )
-            valid &= ~np.asarray(mask, bool)
+            mask = np.asarray(mask, bool)
         rows, columns = image.shape
         factor = max(1, -(-max(image.shape) // self.grid))
-        padded = (-(-rows // factor) * factor, -(-columns // factor) * factor)
-        weights = np.zeros(padded, np.float32)
-        weights[:rows, :columns] = valid
-        counts = np.zeros(padded, np.float32)
-        if image.dtype.kind == "f":  # NaN times zero would be NaN
-            np.copyto(counts[:rows, :columns], image, casting="unsafe", where=valid)
-        else:
-            np.multiply(
-                image,
-                weights[:rows, :columns],
-                out=counts[:rows, :columns],
-                dtype=np.float32,
-                casting="unsafe",
-            )
-        shape = (padded[0] // factor, padded[1] // factor)
-        fraction = _block_mean(weights, shape)
+        counts, fraction = np.empty((2, -(-rows // factor), -(-columns // factor)), np.float32)
+        maximum, at_limit = 0.0, 0
+        for top in range(0, len(counts), _STRIP):
+            pixels = slice(top * factor, (top + _STRIP) * factor)
+            strip, weights = _masked(image[pixels], None if mask is None else mask[pixels], factor)
+            shape = (len(strip) // factor, counts.shape[1])
+            counts[top : top + _STRIP] = _block_mean(strip, shape) * factor**2
+            fraction[top : top + _STRIP] = _block_mean(weights, shape)
+            highest = float(strip.max())
+            if highest >= max(maximum, _LOWEST_LIMIT):
+                at_limit = (at_limit if highest == maximum else 0) + int(np.count_nonzero(strip == highest))
+            maximum = max(maximum, highest)
         if not fraction.any():
             raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
-        maximum = float(counts.max())
-        return Binned(
-            counts=_block_mean(counts, shape) * factor**2,
-            valid=fraction,
-            factor=factor,
-            maximum=maximum,
-            at_limit=int(np.count_nonzero(counts == maximum)) if maximum >= 254 else 0,
-        )
+        return Binned(counts, fraction, factor, maximum, at_limit)
 
     def views(self, binned: Binned, beam_centre: tuple[float, float] | None = None) -> Inputs:
         """Make the network's inputs of a binned frame; `beam_centre` in pixels of the frame, or None."""
@@ -315,6 +308,22 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
         return (columns - 1) / 2, (rows - 1) / 2, 0.0
     y, x = ((lag / 2 + 0.5) * step - 0.5 for lag in peak)
     return float(x), float(y), float(np.clip(correlation[peak], -1, 1))
+
+
+def _masked(image: np.ndarray, mask: np.ndarray | None, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts and validity (1 or 0), float32, filled up with nothing to whole blocks."""
+    rows, columns = image.shape
+    padded = (-(-rows // factor) * factor, -(-columns // factor) * factor)
+    counts, weights = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
+    valid = _valid_pixels(image)
+    if mask is not None:
+        valid &= ~mask
+    weights[:rows, :columns] = valid
+    if image.dtype.kind == "f":  # NaN times zero would be NaN
+        np.copyto(counts[:rows, :columns], image, casting="unsafe", where=valid)
+    else:
+        np.multiply(image, weights[:rows, :columns], out=counts[:rows, :columns], dtype=np.float32, casting="unsafe")
+    return counts, weights
 
 
 def _valid_pixels(image: np.ndarray) -> np.ndarray:
