@@ -248,6 +248,60 @@ def test_the_packaged_model_tags_geometries_that_it_never_saw(packaged):
     assert found >= 0.80
 
 
+@pytest.fixture(scope="module")
+def known_frames():
+    """Bright full-size frames of a photon counter, with the tags that each must get and must not get."""
+    from bluesky_xtag.simulate import patterns
+    from bluesky_xtag.simulate.geometry import Geometry
+    from bluesky_xtag.simulate.layouts import Layout
+    from bluesky_xtag.simulate.scenes import Part, Scene, expose_full, render
+    from bluesky_xtag.simulate.shadows import Beamstop
+
+    layout = Layout((1062, 1028), 75e-6, "Eiger2 1M")
+    geometry = Geometry(layout.shape, 75e-6, 1.0, 1.0, (505.0, 540.0))
+    ring, halo = patterns.Rings(0.12, width=0.03), patterns.Halo(0.15, 0.25)
+    flat = Part("background", patterns.HighQ(0.0, 1.0), 1e5)
+    low = Part("low_q", patterns.PowerLaw(3.0, 0.01), 3e6)
+    stop = (Beamstop(0.03, 0.008, 0.4),)
+    cases = (
+        (
+            (Part("rings", ring, 3e6), low),
+            stop,
+            {"ring", "beamstop", "detector_gaps", "diffuse_low_q"},
+            {"halo", "empty"},
+        ),
+        ((Part("rings", patterns.Textured(ring, 0.7, 2, 0.5), 3e6),), (), {"oriented"}, {"halo", "beamstop", "empty"}),
+        ((Part("halo", halo, 3e6),), (), {"halo"}, {"ring", "spots", "empty"}),
+        ((), (), {"empty"}, {"ring", "halo", "spots", "beamstop", "oriented"}),
+    )
+    frames = []
+    for number, (parts, shadows, wanted, unwanted) in enumerate(cases):
+        scene = Scene(layout, geometry, (*parts, flat), shadows)
+        frames.append((expose_full(render(scene), np.random.default_rng(number)), wanted, unwanted))
+    return frames
+
+
+def accepted(model, image, centre):
+    return set(model.taxonomy.accepted(model.predict([image], [centre])[0], model.thresholds))
+
+
+@pytest.mark.parametrize("error", [(0, 0), (4, -3), None])
+def test_known_frames_get_their_tags_whether_the_centre_is_right_wrong_or_unknown(packaged, known_frames, error):
+    for image, wanted, unwanted in known_frames:
+        found = accepted(packaged, image, None if error is None else (505.0 + error[0], 540.0 + error[1]))
+        assert wanted <= found and not unwanted & found
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_frames_keep_their_tags(packaged, known_frames, turns):
+    for image, wanted, unwanted in known_frames:
+        x, y = 505.0, 540.0
+        for turn in range(turns):  # numpy turns a quarter against the clock
+            x, y = y, (image.shape[1], image.shape[0])[turn % 2] - 1 - x
+        found = accepted(packaged, np.rot90(image, turns), (x, y))
+        assert wanted <= found and not unwanted & found
+
+
 @pytest.mark.skipif(not REAL_FRAMES.exists(), reason="measured frames are not here (../shared/real_frames.h5)")
 def test_the_packaged_model_tags_measured_frames(packaged):
     from bluesky_xtag.train.evaluate import evaluate
