@@ -52,7 +52,7 @@ class Settings:
     samples: int = 70_000
     validation: int = 4_000
     test: int = 4_000
-    epochs: int = 8
+    epochs: int = 4
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
