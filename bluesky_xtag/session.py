@@ -47,7 +47,8 @@ def install(
 ) -> Tagger:
     """Tag the frames of all runs of a RunEngine from now on; the arguments are those of `Tagger`.
 
-    A RunEngine has one tagger: the one installed before, if any, is uninstalled.
+    A RunEngine has one tagger: the one installed before, if any, is uninstalled. The model and the device that it
+    runs on are announced.
 
     Returns
     -------
@@ -77,7 +78,14 @@ def install(
     RE.preprocessors.append(preprocessor)
     tagger.closing.callback(RE.preprocessors.remove, preprocessor)
     tagger.closing.callback(RE.unsubscribe, RE.subscribe(tagger))
+    print(_announcement(tagger))
     return tagger
+
+
+def _announcement(tagger: Tagger) -> str:
+    model = tagger.model
+    device = "the CPU (TensorFlow finds no GPU)" if model.device == "CPU" else model.device
+    return f"{tagger.name}: model {model.name} {model.version} on {device} tags every run with images"
 
 
 class TagPreprocessor:

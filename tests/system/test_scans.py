@@ -255,6 +255,11 @@ def test_installed_twice_tags_once(RE, seen, tag, caplog):
     assert (first.frames, second.frames) == (0, 3)
 
 
+def test_install_announces_model_and_device(tag, capsys):
+    tag()
+    assert "model counts 1 on the CPU (TensorFlow finds no GPU)" in capsys.readouterr().out
+
+
 def test_report_prints_counts_and_latencies(RE, tag, capsys):
     tagger = tag()
     RE(bp.count([ArrayDetector(numbered())], 3))
