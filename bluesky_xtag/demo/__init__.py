@@ -6,6 +6,7 @@ embedded Tiled catalogue, from which the summary and the picture are read back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -122,6 +123,7 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
             uids.extend(cast(tuple[str, ...], RE(scan.plan(detector, x, y))))
             RE.unsubscribe(token)
     except RunEngineInterrupted:
+        RE.log.logger.setLevel(logging.CRITICAL)  # it would tell of the abort with a traceback
         RE.abort("Ctrl-C")
         raise XTagError("the scan was interrupted; what was taken is in the catalogue") from None
     finally:
