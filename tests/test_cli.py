@@ -52,6 +52,12 @@ def test_a_wrong_frames_file_ends_with_status_2_and_names_the_file_and_the_remed
     assert "Traceback" not in missing.output + foreign.output
 
 
+def test_a_place_that_cannot_hold_the_picture_is_named_before_anything_starts(xtag, tmp_path):
+    result = xtag("demo", "--points", 1, 1, "--picture", tmp_path / "nowhere" / "tags.png")
+    assert result.exit_code == 2
+    assert f"there is no directory {tmp_path / 'nowhere'}" in result.output
+
+
 def test_a_missing_model_ends_with_status_1_and_names_it(xtag, tmp_path):
     result = xtag("info", "--model", tmp_path / "nowhere")
     assert result.exit_code == 1

@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ..catalog import FRAMES, last_scan_id, open_catalog
-from ..errors import XTagError
+from ..errors import XTagError, XTagValueError
 from ..quiet import without_build_notes
 from ..view import Labels, LiveTags
 from .results import Result, points, summarize
@@ -54,8 +54,16 @@ def run(
     -------
     list of str
         What went wrong; empty if every frame has its row.
+
+    Raises
+    ------
+    XTagError
+        An argument cannot be used, or the scan was interrupted.
     """
     from ..view.picture import draw
+
+    if not picture.absolute().parent.is_dir():
+        raise XTagValueError(f"there is no directory {picture.absolute().parent}: name another place for the picture")
 
     catalog, network = _start(directory, model, console)
     try:
@@ -65,7 +73,8 @@ def run(
         results = [Result.read(catalog[uid], scan, f"{_DETECTOR}_image") for uid, scan in zip(uids, scans, strict=True)]
         summarize(results, console)
         frames = sum(result.frames for result in results)
-        draw(picture, points(results), f"{frames} frames, tagged while the scan ran", scans[0].sample)
+        title = f"{frames} frame{'s' if frames > 1 else ''}, tagged while the scan ran"
+        draw(picture, points(results), title, scans[0].sample)
         _say_what_next(catalog, directory, picture, console)
         return [trouble for result in results for trouble in result.troubles()]
     finally:

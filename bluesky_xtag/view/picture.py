@@ -86,7 +86,7 @@ def draw(path: str | Path, points: Sequence[Point], title: str, sample: SampleMa
 
     shown = [point for point in points if point.pixels is not None]
     columns = 3 if sample else min(max(len(shown), 1), 6)
-    rows = max(math.ceil(len(shown) / columns), 1)
+    rows = max(math.ceil(len(shown) / columns), 2 if sample else 1)
     height, width, left = 3.5 * rows, 2.7 * columns, 3.3 * rows if sample else 0.0
     figure = Figure(figsize=(left + width, height + 0.6), layout="constrained", facecolor=_GROUND)
     FigureCanvasAgg(figure)
