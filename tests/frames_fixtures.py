@@ -6,13 +6,18 @@ import sys
 import h5py
 import hdf5plugin
 import numpy as np
+import pytest
 from event_model import compose_run
 from ophyd import Device, DeviceStatus
 from ophyd.areadetector.filestore_mixins import resource_factory
 
+from bluesky_xtag.errors import FrameError, FrameNotReady
 from bluesky_xtag.frames import FrameAssembler
 
 DATA = "/entry/data/data"
+IMAGE = {"shape": [24, 32]}
+EXTERNAL = IMAGE | {"external": "FILESTORE:"}
+STREAMED = {"shape": [1, 24, 32], "external": "STREAM:", "dtype_numpy": "<u2"}
 COMPRESSIONS = {
     "none": {},
     "gzip": {"compression": "gzip"},
@@ -264,6 +269,36 @@ def frames_of(documents, **arguments):
     """Return the frames of documents."""
     assembler = FrameAssembler(**arguments)
     return [frame for name, doc in documents for frame in assembler(name, doc)]
+
+
+def assert_never(frame, match):
+    with pytest.raises(FrameError, match=match) as caught:
+        frame.pixels()
+    assert not isinstance(caught.value, FrameNotReady)
+
+
+def inline(value, data_key=IMAGE, **arguments):
+    """Return the frames of one event that holds a value."""
+    run = Documents()
+    run.event(run.descriptor({"det": data_key}), {"det": value})
+    return frames_of(run.all, **arguments)
+
+
+def streamed(uri, data_key=STREAMED, start=0, stop=1, mimetype="application/x-hdf5", **parameters):
+    """Return the frames of one stream_datum."""
+    run = Documents()
+    bundle = run.descriptor({"det": data_key})
+    run.stream_datum(run.stream_resource(uri, mimetype=mimetype, **parameters), bundle, start, stop)
+    return frames_of(run.all)
+
+
+def stored(path, data_key=EXTERNAL, spec="AD_HDF5", datum_kwargs=None, **resource_kwargs):
+    """Return the frames of one event that refers to a datum."""
+    run = Documents()
+    bundle = run.descriptor({"det": data_key})
+    datum_id = run.datum(run.resource(path, spec, **resource_kwargs), **(datum_kwargs or {"point_number": 0}))
+    run.event(bundle, {"det": datum_id}, filled={"det": False})
+    return frames_of(run.all)
 
 
 if __name__ == "__main__":
