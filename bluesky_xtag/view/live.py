@@ -22,6 +22,7 @@ __all__ = ["LiveTags"]
 logger = logging.getLogger("bluesky_xtag")
 
 _KEPT = 1000  # readings of events that wait for their tags
+_PAGE = 20  # lines of a page of rows: fly scans bring rows by the thousand
 
 
 @dataclass
@@ -33,8 +34,8 @@ class _Run:
     prefix: str = ""
     lines: Lines | None = None
     task: TaskID | None = None
-    statuses: Counter[str] = field(default_factory=Counter)
-    latencies: list[float] = field(default_factory=list)
+    numbers: dict[tuple[Any, ...], int] = field(default_factory=dict)  # of frames, in the order of the table
+    outcomes: dict[int, tuple[str, float]] = field(default_factory=dict)  # number -> newest status, latency
 
 
 class LiveTags:
@@ -67,7 +68,7 @@ class LiveTags:
         self._progress: Progress | None = None
         self._runs: dict[str, _Run] = {}
         self._streams: dict[str, tuple[str, str]] = {}  # descriptor -> run, name of the stream
-        self._readings: dict[str, Mapping[str, Any]] = {}  # event -> its data
+        self._readings: dict[str, tuple[str, Mapping[str, Any]]] = {}  # event -> its stream, its data
         self._works = True
 
     def __call__(self, name: str, doc: Any) -> None:
@@ -79,6 +80,7 @@ class LiveTags:
         except Exception:
             self._works = False
             logger.exception("the live table stops at this %s document; the scan goes on", name)
+            self._stop_progress()
 
     def _take(self, name: str, doc: Any) -> None:
         if name == "start":
@@ -90,17 +92,18 @@ class LiveTags:
         elif name == "event" and doc["descriptor"] in self._streams:
             self._take_event(doc)
         elif name == "event_page" and doc["descriptor"] in self._streams:
-            for event in unpack_event_page(doc):
-                self._take_event(event)
+            events = list(unpack_event_page(doc))
+            for number, event in enumerate(events):
+                self._take_event(event, shown=number >= len(events) - _PAGE)
         elif name == "stop" and doc["run_start"] in self._runs:
             self._end(doc["run_start"])
 
-    def _take_event(self, doc: Any) -> None:
+    def _take_event(self, doc: Any, shown: bool = True) -> None:
         uid, stream = self._streams[doc["descriptor"]]
         if stream == STREAM:
-            self._show(self._runs[uid], doc["data"])
+            self._count(self._runs[uid], doc["data"], shown)
             return
-        self._readings[doc["uid"]] = doc["data"]
+        self._readings[doc["uid"]] = stream, doc["data"]
         while len(self._readings) > _KEPT:
             del self._readings[next(iter(self._readings))]
 
@@ -116,18 +119,19 @@ class LiveTags:
             run.task = self._progress.add_task("tagging", total=run.points)
         self._console.print(run.lines.heading(), soft_wrap=True)
 
-    def _show(self, run: _Run, data: Mapping[str, Any]) -> None:
-        """Write the line of a frame."""
-        assert run.lines is not None  # its descriptor came before
+    def _count(self, run: _Run, data: Mapping[str, Any], shown: bool) -> None:
+        """Take the row of a frame, and write its line."""
         row = {key.removeprefix(run.prefix): value for key, value in data.items()}
-        reading = self._readings.get(row["frame_event"], {})
-        labels = self._labels(reading) if self._labels and reading else None
-        run.statuses[row["status"]] += 1
-        if math.isfinite(row["latency"]):
-            run.latencies.append(row["latency"])
-        self._console.print(run.lines.frame(run.statuses.total(), reading, row, labels), soft_wrap=True)
+        stream, reading = self._readings.get(row["frame_event"], ("", {}))
+        # After a pause the RunEngine may take points again: the same frame keeps its number.
+        frame = (stream, row["frame_key"], row["frame_seq_num"], row["frame_index"])
+        number = run.numbers.setdefault(frame, len(run.numbers) + 1)
+        run.outcomes[number] = row["status"], row["latency"]
+        if shown and run.lines:
+            labels = self._labels(reading) if self._labels and reading else None
+            self._console.print(run.lines.frame(number, reading, row, labels), soft_wrap=True)
         if self._progress and run.task is not None:
-            self._progress.advance(run.task)
+            self._progress.update(run.task, completed=len(run.numbers))
 
     def _end(self, uid: str) -> None:
         """Close the table of a run and forget the run."""
@@ -137,12 +141,24 @@ class LiveTags:
             self._progress.refresh()
             self._progress.remove_task(run.task)
             if not self._progress.task_ids:
-                self._progress.stop()
-                self._progress = None
-        if run.statuses:
-            counts = ", ".join(f"{count} {status}" for status, count in run.statuses.items())
-            speed = f"; median latency {1000 * statistics.median(run.latencies):.0f} ms" if run.latencies else ""
-            self._console.print(f"{run.statuses.total()} frames: {counts}{speed}", style="dim")
+                self._stop_progress()
+        if run.outcomes:
+            self._console.print(_summary(list(run.outcomes.values())), style="dim")
+
+    def _stop_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        try:
+            if progress:
+                progress.stop()
+        except OSError:
+            logger.warning("the progress bar could not be taken off the terminal", exc_info=True)
+
+
+def _summary(outcomes: list[tuple[str, float]]) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(status for status, _ in outcomes).items())
+    latencies = [latency for _, latency in outcomes if math.isfinite(latency)]
+    speed = f"; median latency {1000 * statistics.median(latencies):.0f} ms" if latencies else ""
+    return f"{len(outcomes)} frame{'s' if len(outcomes) > 1 else ''}: {counts}{speed}"
 
 
 def _new_progress(console: Console) -> Progress:

@@ -81,6 +81,34 @@ def test_rows_may_come_in_pages_and_under_another_name():
     assert text.splitlines()[1].split()[2:4] == ["▆", "ring"]
 
 
+def test_a_long_page_shows_its_end_and_counts_all():
+    run = Run((0, 0, 1, 0))
+    name, page = run.documents[-2]
+    assert name == "event"
+    count = 500
+    many = {
+        **page,
+        **{part: {key: [value] * count for key, value in page[part].items()} for part in ("data", "timestamps")},
+        **{part: [page[part]] * count for part in ("uid", "time", "seq_num")},
+        "filled": {},
+    }
+    many["data"]["xtag_frame_index"] = list(range(count))
+    run.documents[-2] = ("event_page", many)
+    lines = shown(run).splitlines()
+    assert len(lines) == 22
+    assert lines[1].split()[0] == "481"
+    assert lines[-1].startswith("500 frames: 500 ok")
+
+
+def test_a_frame_that_was_taken_again_keeps_its_number():
+    run = Run((0, 0, 1, 0), None)
+    *start, first, tagged, second, late, stop = run.documents
+    run.documents = [*start, first, tagged, second, late, second, late, stop]
+    lines = shown(run).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "2"]
+    assert lines[-1].startswith("2 frames: 1 ok, 1 late")
+
+
 def test_interleaved_runs_are_counted_apart():
     text = shown(Run((0, 0, 1, 0), (0, 0, 1, 0)), Run((0, 1, 0, 0), None))
     assert "2 frames: 2 ok;" in text
