@@ -181,7 +181,7 @@ class TagModel:
         self,
         images: np.ndarray | Sequence[np.ndarray],
         beam_centres: Sequence[tuple[float, float] | None] | None = None,
-        mask: np.ndarray | None = None,
+        masks: np.ndarray | Sequence[np.ndarray | None] | None = None,
     ) -> np.ndarray:
         """Score raw frames.
 
@@ -191,8 +191,8 @@ class TagModel:
             (n, rows, columns) raw counts, or n arrays of (rows, columns) that may differ in shape.
         beam_centres : sequence, optional
             (x, y) in pixels, or None if unknown, for each image; all unknown if not given.
-        mask : numpy.ndarray, optional
-            (rows, columns), true where pixels must not be used; for all images.
+        masks : numpy.ndarray or sequence, optional
+            (rows, columns), true where pixels must not be used: one for all images, or one (or None) for each.
 
         Returns
         -------
@@ -204,15 +204,20 @@ class TagModel:
         FrameError
             An image cannot be used.
         XTagValueError
-            The numbers of images and beam centres differ, or the images are not a stack.
+            The numbers of images, beam centres and masks differ, or the images are not a stack.
         """
         if isinstance(images, np.ndarray) and images.ndim != 3:
             raise XTagValueError(f"images have shape (n, rows, columns), but got {images.shape}: try image[None]")
-        centres = [None] * len(images) if beam_centres is None else list(beam_centres)
-        if len(centres) != len(images):
-            raise XTagValueError(f"{len(images)} images, but {len(centres)} beam centres: give one for each image")
-        prepare = self.preparation
-        return self.infer([prepare(image, centre, mask) for image, centre in zip(images, centres, strict=True)])
+        if masks is None or (isinstance(masks, np.ndarray) and masks.ndim == 2):
+            masks = [masks] * len(images)
+        each = {
+            "beam centres": [None] * len(images) if beam_centres is None else list(beam_centres),
+            "masks": list(masks),
+        }
+        for name, given in each.items():
+            if len(given) != len(images):
+                raise XTagValueError(f"{len(images)} images, but {len(given)} {name}: give one for each image")
+        return self.infer([self.preparation(*frame) for frame in zip(images, *each.values(), strict=True)])
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
         """Score prepared frames; (n, len(taxonomy)) float32."""

@@ -7,7 +7,7 @@ The preprocessor adds messages to plans so that the RunEngine itself emits the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from bluesky import plan_stubs as bps
@@ -18,7 +18,7 @@ from bluesky.utils import FailedStatus, IllegalMessageSequence, Msg, RunEngineCo
 from .backends import Backend
 from .documents import STREAM
 from .errors import XTagValueError
-from .tagger import Address, Policy, Tagger, Wait
+from .tagger import Address, Mask, Policy, Tagger, Wait
 
 if TYPE_CHECKING:
     from .model import TagModel
@@ -37,6 +37,7 @@ def install(
     key: str | Sequence[str] | None = None,
     streams: Sequence[str] | None = None,
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
+    mask: Mask | Mapping[str, Mask] | None = None,
     backend: Backend | None = None,
     wait: Wait = "overlap",
     deadline: float = 2.0,
@@ -62,6 +63,7 @@ def install(
         key=key,
         streams=streams,
         beam_centre=beam_centre,
+        mask=mask,
         backend=backend,
         wait=wait,
         deadline=deadline,

@@ -25,8 +25,9 @@ class CountsModel:
     def warm(self):
         """Nothing to warm."""
 
-    def predict(self, images, beam_centres=None):
-        return np.array([self.score(np.asarray(image)) for image in images], dtype=np.float32)
+    def predict(self, images, beam_centres=None, masks=None):
+        masks = masks or [None] * len(images)
+        return np.array([self.score(_masked(*pair)) for pair in zip(images, masks, strict=True)], dtype=np.float32)
 
     def score(self, image):
         self.seen += 1
@@ -57,7 +58,11 @@ class HangingModel(CountsModel):
         self.released = threading.Event()
         self.started = threading.Event()
 
-    def predict(self, images, beam_centres=None):
+    def predict(self, images, beam_centres=None, masks=None):
         self.started.set()
         self.released.wait(60)
-        return super().predict(images, beam_centres)
+        return super().predict(images, beam_centres, masks)
+
+
+def _masked(image, mask):
+    return image if mask is None else np.where(mask, -1, image)

@@ -214,7 +214,7 @@ def test_a_mask_hides_pixels(model):
     mask[:50] = True
     spoiled = images.copy()
     spoiled[0, :50] = 10**6
-    np.testing.assert_array_equal(model.predict(images, mask=mask), model.predict(spoiled, mask=mask))
+    np.testing.assert_array_equal(model.predict(images, masks=mask), model.predict(spoiled, masks=[mask]))
 
 
 def test_the_device_is_announced(directory, caplog):

@@ -26,9 +26,14 @@ class InlineBackend:
         self.model = model
         model.warm()
 
-    def score(self, images: Sequence[np.ndarray], beam_centres: Sequence[tuple[float, float] | None]) -> np.ndarray:
+    def score(
+        self,
+        images: Sequence[np.ndarray],
+        beam_centres: Sequence[tuple[float, float] | None],
+        masks: Sequence[np.ndarray | None],
+    ) -> np.ndarray:
         """Return scores, shape (n, tags), of n raw images (rows, columns)."""
-        return self.model.predict(images, beam_centres)
+        return self.model.predict(images, beam_centres, masks)
 
     def close(self) -> None:
         """Nothing to free: the model goes with its last reference."""

@@ -24,8 +24,16 @@ class Backend(Protocol):
         """The model whose scores `score` returns."""
         ...
 
-    def score(self, images: Sequence[np.ndarray], beam_centres: Sequence[tuple[float, float] | None]) -> np.ndarray:
-        """Return scores, shape (n, tags), of n raw images (rows, columns); the centres are (x, y) in pixels."""
+    def score(
+        self,
+        images: Sequence[np.ndarray],
+        beam_centres: Sequence[tuple[float, float] | None],
+        masks: Sequence[np.ndarray | None],
+    ) -> np.ndarray:
+        """Return scores, shape (n, tags), of n raw images (rows, columns).
+
+        Centres are (x, y) in pixels, masks (rows, columns) and true where pixels must not be used.
+        """
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
 from ..documents import STREAM
@@ -44,6 +45,7 @@ class _ImageKey:
     count: int
     size: tuple[int, int] | None
     centre: BeamCentreRule
+    mask: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class FrameAssembler:
     beam_centre : (float, float) or (str, str), optional
         A fixed (column, row) in pixels, or the names of two keys in the event, the configuration or the start
         document. None searches there for areaDetector's names, see `find_beam_centre`.
+    mask : array or mapping of str to array, optional
+        (rows, columns), true where pixels must not be used; or such a mask for each data key.
 
     Raises
     ------
@@ -94,10 +98,12 @@ class FrameAssembler:
         key: str | Iterable[str] | None = None,
         streams: str | Iterable[str] | None = None,
         beam_centre: BeamCentre | tuple[str, str] | None = None,
+        mask: np.ndarray | Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._keys = _names(key)
         self._names = _names(streams)
         self._beam_centre = check_beam_centre(beam_centre)
+        self._mask = mask
         self._runs: dict[str, _Run] = {}
         self._streams: dict[str, _Stream] = {}
         self._stream_resources: dict[str, Mapping[str, Any]] = {}
@@ -156,6 +162,7 @@ class FrameAssembler:
                     key,
                     *images_and_size(data_keys[key].get("shape") or ()),
                     find_beam_centre(self._beam_centre, key, looks, doc, run.start),
+                    self._mask.get(key) if isinstance(self._mask, Mapping) else self._mask,
                 )
                 for key in (looks if self._keys is None else data_keys)
                 if self._keys is None or key in self._keys
@@ -185,8 +192,9 @@ class FrameAssembler:
             if image.key in data:
                 count, source = self._images(image, data[image.key])
                 centre = image.centre.of(data)
+                where = (stream.run, stream.name, image.key, doc["uid"], doc["seq_num"])
                 for index in range(count):
-                    yield Frame(stream.run, stream.name, image.key, doc["uid"], doc["seq_num"], index, centre, source)
+                    yield Frame(*where, index, centre, image.mask, source)
 
     def _use(self, datum_id: Any) -> None:
         """Move a datum to the few that are kept in case that they are read again."""
@@ -222,7 +230,8 @@ class FrameAssembler:
         for seq_num, position in enumerate(range(start, stop), start=doc["seq_nums"]["start"]):
             source = source_at(position)
             for index in range(count):
-                yield Frame(stream.run, stream.name, image.key, doc["uid"], seq_num, index, centre, source)
+                where = (stream.run, stream.name, image.key, doc["uid"], seq_num)
+                yield Frame(*where, index, centre, image.mask, source)
 
     def _warn_of_absent_keys(self, run_uid: str) -> None:
         run = self._runs.get(run_uid)

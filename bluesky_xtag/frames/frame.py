@@ -27,7 +27,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
-    """One detector image, its beam centre if known, and where it came from.
+    """One detector image, its beam centre and mask if known, and where it came from.
 
     A frame holds all that it needs to read its pixels, also after its run has ended. An array inside an event is
     referred to, not copied.
@@ -48,6 +48,8 @@ class Frame:
         Which image within that event, from 0.
     beam_centre : (float, float) or None
         Column and row of the direct beam in pixels, None if the documents do not tell.
+    mask : array of shape (rows, columns) or None
+        True where the user does not want pixels to be used.
     source : Images
         What reads the pixels; private to this package.
     """
@@ -59,6 +61,7 @@ class Frame:
     seq_num: int
     index: int
     beam_centre: tuple[float, float] | None
+    mask: np.ndarray | None = field(repr=False)
     source: Images = field(repr=False)
 
     def pixels(self) -> np.ndarray:

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
 
@@ -21,6 +23,7 @@ from ..backends import Backend, InlineBackend
 from ..documents import Tagging
 from ..errors import XTagValueError
 from ..frames import FrameAssembler
+from ..masks import load_mask
 from .ledger import Ledger
 from .statistics import Statistics
 from .status import TaggingStatus
@@ -30,11 +33,12 @@ from .worker import FrameQueue, Policy, Worker
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["Tagger", "Wait"]
+__all__ = ["Mask", "Tagger", "Wait"]
 
 logger = logging.getLogger("bluesky_xtag")
 
 Wait = Literal["overlap", "point"]
+Mask = np.ndarray | str | Path
 
 
 class Tagger:
@@ -54,6 +58,8 @@ class Tagger:
     beam_centre : tuple, optional
         The beam centre (x, y) in pixels, or the names of the two data or configuration keys that hold it; if None it
         is looked for under the usual names.
+    mask : array, str or Path, or a mapping of these, optional
+        Pixels that must not be used: an array or a file, see `load_mask`; or one for each data key.
     backend : Backend, optional
         Where inference runs; in this process if None. Give either a model or a backend.
     wait : {"overlap", "point"}
@@ -87,6 +93,7 @@ class Tagger:
         key: str | Sequence[str] | None = None,
         streams: Sequence[str] | None = None,
         beam_centre: tuple[float, float] | tuple[str, str] | None = None,
+        mask: Mask | Mapping[str, Mask] | None = None,
         backend: Backend | None = None,
         wait: Wait = "overlap",
         deadline: float = 2.0,
@@ -106,7 +113,7 @@ class Tagger:
         self.deadline = deadline
         self.closing = ExitStack()
         self._on_error = on_error
-        self._assemble = FrameAssembler(key=key, streams=streams, beam_centre=beam_centre)
+        self._assemble = FrameAssembler(key, streams, beam_centre, _load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(model or _packaged_model())
         self._worker = Worker(self._backend, self._queue)
@@ -279,6 +286,14 @@ class Tagger:
         if self._ledger.written(ticket.address):
             self.statistics.add(ticket.tagging)
         return ticket.tagging
+
+
+def _load_masks(mask: Mask | Mapping[str, Mask] | None) -> np.ndarray | dict[str, np.ndarray] | None:
+    if mask is None:
+        return None
+    if isinstance(mask, Mapping):
+        return {key: load_mask(one) for key, one in mask.items()}
+    return load_mask(mask)
 
 
 def _packaged_model() -> TagModel:

@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ..backends import Backend
 from ..errors import FrameError, FrameNotReady, XTagValueError
+from ..frames import Frame
 from .ticket import Ticket
 
 __all__ = ["FrameQueue", "Policy", "Worker"]
@@ -79,6 +80,12 @@ class FrameQueue:
         return taken
 
 
+class _Read(NamedTuple):
+    ticket: Ticket
+    pixels: np.ndarray
+    frame: Frame
+
+
 class Worker:
     """The thread that turns tickets into taggings.
 
@@ -115,17 +122,17 @@ class Worker:
                     ticket.settle("failed", _reason(error))
 
     def _tag(self, tickets: list[Ticket]) -> None:
-        read = [(ticket, pixels) for ticket in tickets if (pixels := self._read(ticket)) is not None]
+        read = [_Read(ticket, *found) for ticket in tickets if (found := self._read(ticket)) is not None]
         for start in range(0, len(read), _BATCH):
             self._score(read[start : start + _BATCH])
 
-    def _read(self, ticket: Ticket) -> tuple[np.ndarray, tuple[float, float] | None] | None:
-        """Return the pixels and the beam centre, or None where there is nothing (more) to be scored."""
+    def _read(self, ticket: Ticket) -> tuple[np.ndarray, Frame] | None:
+        """Return the pixels and their frame, or None where there is nothing (more) to be scored."""
         frame = ticket.frame
         if ticket.expire() or frame is None:
             return None
         try:
-            return frame.pixels(), frame.beam_centre
+            return frame.pixels(), frame
         except FrameNotReady as error:
             ticket.problem = _reason(error)
             self._not_ready.append(ticket)
@@ -133,11 +140,12 @@ class Worker:
             ticket.settle("unreadable", _reason(error))
         return None
 
-    def _score(self, batch: list[tuple[Ticket, tuple[np.ndarray, tuple[float, float] | None]]]) -> None:
-        images = [image for _, (image, _) in batch]
-        centres = [centre for _, (_, centre) in batch]
+    def _score(self, batch: list[_Read]) -> None:
+        images = [read.pixels for read in batch]
+        centres = [read.frame.beam_centre for read in batch]
+        masks = [read.frame.mask for read in batch]
         try:
-            scores = np.asarray(self._backend.score(images, centres))
+            scores = np.asarray(self._backend.score(images, centres, masks))
             if scores.shape != (len(batch), len(self._backend.model.taxonomy)):
                 raise XTagValueError(f"the backend returned scores of shape {scores.shape}")
         except Exception as error:
@@ -145,15 +153,15 @@ class Worker:
                 for one in batch:
                     self._score([one])
             elif isinstance(error, FrameError):
-                batch[0][0].settle("unreadable", _reason(error))
+                batch[0].ticket.settle("unreadable", _reason(error))
             else:
-                logger.warning("frame %s could not be scored: %s", batch[0][0].address, _reason(error))
-                batch[0][0].settle("failed", _reason(error))
+                logger.warning("frame %s could not be scored: %s", batch[0].ticket.address, _reason(error))
+                batch[0].ticket.settle("failed", _reason(error))
             return
         model = self._backend.model
-        for (ticket, _), row in zip(batch, scores, strict=True):
-            if not ticket.expire():
-                ticket.settle("ok", scores=row, tags=model.taxonomy.accepted(row, model.thresholds))
+        for read, row in zip(batch, scores, strict=True):
+            if not read.ticket.expire():
+                read.ticket.settle("ok", scores=row, tags=model.taxonomy.accepted(row, model.thresholds))
 
 
 def _reason(error: Exception) -> str:

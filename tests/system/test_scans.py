@@ -9,7 +9,7 @@ from detectors import ArrayDetector, constant, numbered
 from models import CountsModel
 from ophyd.sim import motor, motor1, motor2
 
-from bluesky_xtag import Tagger, install
+from bluesky_xtag import Tagger, TagModel, install
 
 WAITS = ("overlap", "point")
 
@@ -159,6 +159,24 @@ def test_only_the_named_camera(RE, seen, tag):
     tag(key="waxs")
     RE(bp.count([ArrayDetector(numbered(), name="saxs"), ArrayDetector(numbered(), name="waxs")], 3))
     assert [row["frame_key"] for row in seen.rows()] == ["waxs"] * 3
+
+
+def test_masks_hide_pixels_of_their_camera(RE, seen, tag, tmp_path):
+    """Only the first pixel of these images counts anything above the rest; the mask file hides it in one of them."""
+    hidden = np.zeros((32, 32), np.uint8)
+    hidden[0, 0] = 1
+    np.save(tmp_path / "mask.npy", hidden)
+    tag(mask={"saxs": tmp_path / "mask.npy"})
+    RE(bp.count([ArrayDetector(numbered(), name="saxs"), ArrayDetector(numbered(), name="waxs")], 2))
+    assert [(row["frame_key"], row["tags"]) for row in seen.rows()] == [("saxs", ""), ("waxs", "ring")] * 2
+
+
+def test_mask_of_another_detector_is_said_so(RE, seen, tag):
+    """The real preparation refuses it: every frame is unreadable, and the reason names both shapes."""
+    tagger = tag(model=TagModel.load(), mask=np.zeros((5, 5), bool))
+    RE(bp.count([ArrayDetector(numbered())], 2))
+    assert seen.statuses() == {"unreadable": 2}
+    assert "(5, 5)" in tagger.latest.reason and "(32, 32)" in tagger.latest.reason
 
 
 def test_run_without_images_is_left_alone(RE, seen, tag):

@@ -194,7 +194,7 @@ def test_queue_overrun_at_200_frames_a_second(RE, seen, tag):
     """Frames come in one event page after another, faster than the model can follow."""
 
     class Slow(CountsModel):
-        def predict(self, images, beam_centres=None):
+        def predict(self, images, beam_centres=None, masks=None):
             time.sleep(0.02 * len(images))
             return super().predict(images)
 
@@ -209,7 +209,7 @@ def test_queue_overrun_at_200_frames_a_second(RE, seen, tag):
 
 def test_blocking_queue_loses_nothing(RE, seen, tag):
     class Slow(CountsModel):
-        def predict(self, images, beam_centres=None):
+        def predict(self, images, beam_centres=None, masks=None):
             time.sleep(0.01 * len(images))
             return super().predict(images)
 
