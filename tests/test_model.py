@@ -310,4 +310,4 @@ def test_the_packaged_model_tags_measured_frames(packaged):
     chosen = [rows[tag] for tag in ("ring", "diffuse_low_q", "beamstop", "detector_gaps", "oriented")]
     precision = np.mean([row.average_precision for row in chosen])
     chance = np.mean([row.prevalence for row in chosen])
-    assert precision > chance + 0.2
+    assert precision > chance + 0.3
