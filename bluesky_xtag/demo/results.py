@@ -143,16 +143,18 @@ def points(results: Sequence[Result]) -> list[Point]:
 
 
 def _examples(result: Result) -> list[int]:
-    """Return frames that differ: the surest of each most specific tag, then some with other sets of tags."""
-    first: dict[str, tuple[float, int]] = {}
-    other: dict[str, int] = {}
+    """Return frames that differ: the surest of each most specific tag, then those with the most other tags."""
+    surest: dict[str, tuple[float, int]] = {}
+    by_tags: dict[str, int] = {}
     for row in result.scored():
-        number, main = int(row["xtag_frame_seq_num"]), most_specific(row["xtag_tags"].split())
-        if main:
-            first[main] = max(first.get(main, (0.0, 0)), (float(row[f"xtag_p_{main}"]), number))
-        other.setdefault(row["xtag_tags"], number)
-    numbers = dict.fromkeys([*(number for _, number in first.values()), *other.values()])
-    return sorted(list(numbers)[:_SHOWN])
+        number, held = int(row["xtag_frame_seq_num"]), row["xtag_tags"]
+        by_tags.setdefault(held, number)
+        if main := most_specific(held.split()):
+            surest[main] = max(surest.get(main, (0.0, 0)), (float(row[f"xtag_p_{main}"]), number))
+    chosen = [number for _, number in surest.values()]
+    shown = {row["xtag_tags"] for row in result.scored() if row["xtag_frame_seq_num"] in chosen}
+    mixed = sorted(by_tags.keys() - shown, key=lambda held: -len(held.split()))
+    return sorted([*chosen, *(by_tags[held] for held in mixed)][:_SHOWN])
 
 
 def summarize(results: Sequence[Result], console: Console) -> None:
