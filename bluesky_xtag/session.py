@@ -147,8 +147,13 @@ class _TaggedPlan:
         elif self._tagger.wait == "point":
             for each in self._runs.values():
                 yield from each.write(each.unwritten())
+        elif msg.command in ("wait", "sleep"):
+            # While devices are on their way the RunEngine has nothing else to do: here rows cost the scan nothing.
+            for each in self._runs.values():
+                yield from each.write(each.ready())
         elif run is not None and msg.command == "create":
-            yield from run.write(run.ready())
+            # Plans that never wait get their rows here, a point later; the newest may still find a better place.
+            yield from run.write(run.ready()[:-1])
         if run is not None and msg.command == "close_run":
             yield from run.finish()
 
