@@ -11,7 +11,7 @@ import platform
 import statistics
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -89,7 +89,8 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
 def _scan(kind: Literal["without", "overlap", "point"], model: TagModel, points: int) -> tuple[float, Tagger | None]:
     """Return the seconds that a scan takes, and its tagger."""
     with _run_engine() as RE:  # noqa: N806
-        tagger = None if kind == "without" else install(RE, model=model, wait=kind)
+        with redirect_stdout(None):  # the announcement would fill the screen
+            tagger = None if kind == "without" else install(RE, model=model, wait=kind)
         detector = _Detector()
         begin = perf_counter()
         RE(bp.count([detector], points))

@@ -75,9 +75,9 @@ def demo(
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Argument(help="Model directory to write.")],
-    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on.")] = 50_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 8,
+    out: Annotated[Path, typer.Option(help="Model directory to write.")],
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on.")] = 70_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 4,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
 ) -> None:

@@ -263,6 +263,10 @@ def _thresholds(card: Mapping[str, Any]) -> np.ndarray:
 
 def _device() -> str:
     """Choose the device, with memory growth on GPUs, and announce it."""
+    # TensorFlow brings an SQLite without full-text search, which would take the place of Python's in this process
+    # and keep Tiled's catalogues from opening.
+    import sqlite3  # noqa: F401
+
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
