@@ -39,6 +39,7 @@ logger = logging.getLogger("bluesky_xtag")
 
 Wait = Literal["overlap", "point"]
 Mask = np.ndarray | str | Path
+_HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside moves and exposures
 
 
 class Tagger:
@@ -116,7 +117,7 @@ class Tagger:
         self._assemble = FrameAssembler(key, streams, beam_centre, _load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(model or _packaged_model())
-        self._worker = Worker(self._backend, self._queue)
+        self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
         self._prepared: tuple[Address, ...] = ()

@@ -95,11 +95,15 @@ class Worker:
         Where inference runs.
     queue : FrameQueue
         Where the tickets come from.
+    head_start : float
+        Seconds that the RunEngine gets after a frame's document before work on the frame begins: its thread and this
+        one take turns in Python, and what it does right after a document is to start the next move or exposure.
     """
 
-    def __init__(self, backend: Backend, queue: FrameQueue) -> None:
+    def __init__(self, backend: Backend, queue: FrameQueue, head_start: float = 0.0) -> None:
         self._backend = backend
         self._queue = queue
+        self._head_start = head_start
         self._not_ready: list[Ticket] = []
         self._stopped = threading.Event()
         # A daemon, so that a model that hangs cannot keep the session from ending.
@@ -114,6 +118,8 @@ class Worker:
         while not self._stopped.is_set():
             tickets = self._queue.take(_BATCH, timeout=_RETRY if self._not_ready else 0.2)
             retried, self._not_ready = self._not_ready, []
+            if tickets:
+                time.sleep(max(0.0, tickets[-1].arrived + self._head_start - time.monotonic()))
             try:
                 self._tag(retried + tickets)
             except Exception as error:  # whatever it is, the frames must have their outcome
