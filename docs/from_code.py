@@ -24,6 +24,7 @@ MEASURES = {
     "point_document_to_scores_p99_ms": "from document to scores, `point`, p99",
     "overlap_scan_time_over_without": "scan time with `overlap`, over scan time without tagging",
     "point_scan_time_over_without": "scan time with `point`, over scan time without tagging",
+    "scan_seconds_without": "scan time without tagging",
 }
 
 
@@ -75,7 +76,7 @@ def measures():
         f"Measured on {figures['machine']}, device {figures['device']}, model {figures['model']}, {versions}: "
         f"{figures['rounds']} rounds of {figures['points']} points.\n\n"
     )
-    rows = ((meaning, f"{figures[name]:.3g}{' ms' * name.endswith('_ms')}") for name, meaning in MEASURES.items())
+    rows = ((meaning, f"{figures[name]:.3g}{_unit(name)}") for name, meaning in MEASURES.items())
     return machine + _table(("figure", "measured"), rows)
 
 
@@ -91,6 +92,10 @@ def command_line():
     for each in command.commands.values():  # else the list of commands is cut at 45 letters
         each.short_help = each.help.split("\n\n")[0]
     return get_docs_for_click(obj=command, ctx=Context(command, info_name="xtag"), name="xtag", indent=1)
+
+
+def _unit(name):
+    return " ms" if name.endswith("_ms") else " s" if "seconds" in name else ""
 
 
 def _figure(value):
