@@ -6,6 +6,8 @@ stand in comments `<!-- test ... -->`. What cannot run here stands in {code-bloc
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,25 @@ def session(profile, tmp_path, monkeypatch):
 def test_blocks_run(page, session):
     for block in blocks(page):
         exec(compile(block, str(page), "exec"), session)
+
+
+def test_pages_build_without_warnings(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        tmp_path / "doctrees",
+        DOCS,
+        tmp_path / "html",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "index.html").exists()
 
 
 @each(PAGES)
