@@ -7,6 +7,9 @@ embedded Tiled catalogue, from which the summary and the picture are read back.
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -156,14 +159,23 @@ def _known_to(
 def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Console) -> None:
     """Print where everything is and what to try."""
     runs = f"{len(catalog)} run{'s' if len(catalog) > 1 else ''}"
+    where = _where_commands_are()
     next_steps = (
-        ("ipython --profile-dir=profiles/xtag", "this beamline, the catalogue and the tagger in IPython:"),
+        (f"{where}ipython --profile-dir=profiles/xtag", "this beamline, the catalogue and the tagger in IPython:"),
         ("    RE(bp.scan([det], x, 0, 10, 11))", "scan a line; its tags appear as it goes"),
         ("    tags(catalog[-1])", "the tags of the newest run, a row per frame"),
-        ("xtag demo --frames FILE.h5", "the same with measured frames"),
-        ("xtag info", "the model: its tags, thresholds and scores"),
+        (f"{where}xtag demo --frames FILE.h5", "the same with measured frames"),
+        (f"{where}xtag info", "the model: its tags, thresholds and scores"),
     )
     console.print(f"\n[bold]The picture[/] is {picture}; the catalogue {directory} holds {runs} now.")
     console.print("\n[bold]What to type next[/]")
+    width = max(len(command) for command, _ in next_steps)
     for command, effect in next_steps:
-        console.print(Text.assemble("  ", (f"{command:<38}", "cyan"), effect), soft_wrap=True)
+        console.print(Text.assemble("  ", (f"{command:<{width}}  ", "cyan"), effect), soft_wrap=True)
+
+
+def _where_commands_are() -> str:
+    """Return what must stand before `xtag` and `ipython`: nothing where the shell finds those of this environment."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("xtag")
+    return "" if found and Path(found).parent == beside else f"{os.path.relpath(beside)}/"
