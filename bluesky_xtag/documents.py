@@ -130,11 +130,12 @@ def configuration(name: str, model: TagModel) -> dict[str, Any]:
 def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of `configuration`."""
     tags = [len(taxonomy)]
+    longest = max(map(len, taxonomy.names), default=1)
     return {
         f"{name}_model": _key(name, "string"),
         f"{name}_model_version": _key(name, "string"),
         f"{name}_model_sha256": _key(name, "string"),
-        f"{name}_taxonomy": _key(name, "array", shape=tags),
+        f"{name}_taxonomy": _key(name, "array", shape=tags, dtype_numpy=f"<U{longest}"),
         f"{name}_thresholds": _key(name, "array", shape=tags, dtype_numpy="<f8"),
         f"{name}_preparation": _key(name, "string"),
         f"{name}_package_version": _key(name, "string"),

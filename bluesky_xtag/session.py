@@ -274,4 +274,5 @@ class _TaggedRun:
         except (RunEngineControlException, FailedStatus):
             raise
         except Exception:
+            self._tagger.statistics.write_errors += 1
             logger.exception("rows of the stream %r could not be written", STREAM)

@@ -24,6 +24,8 @@ class Statistics:
         Frames taken over; those that the RunEngine took again after a pause count once.
     unwritten : int
         Frames whose run ended before their row could be written.
+    write_errors : int
+        Rows or pages of rows that failed on their way out, such as at a subscriber that cannot take them.
     callback_errors : int
         Documents that could not be used.
     latencies : deque of float
@@ -35,6 +37,7 @@ class Statistics:
     def __init__(self) -> None:
         self.frames = 0
         self.unwritten = 0
+        self.write_errors = 0
         self.callback_errors = 0
         self.latencies: deque[float] = deque(maxlen=_KEPT)
         self.callback_seconds: deque[float] = deque(maxlen=_KEPT)
@@ -60,6 +63,8 @@ class Statistics:
         ]
         if self.unwritten:
             lines.append(f"no row    {self.unwritten}: their run ended before the row could be written")
+        if self.write_errors:
+            lines.append(f"failed on their way out {self.write_errors}: see the log")
         if self.callback_errors:
             lines.append(f"unusable documents {self.callback_errors}: see the log")
         return "\n".join(lines)

@@ -443,14 +443,16 @@ class Raises:
 
 @WAITS
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_subscriber_that_raises_on_our_rows_does_not_end_the_scan(RE, seen, tag, wait, when):
+def test_subscriber_that_raises_on_our_rows_does_not_end_the_scan(RE, seen, tag, wait, when, capsys):
     broken = Raises("event", "tags")
     if when == "before":
         RE.subscribe(broken)
-    tag(wait=wait)
+    tagger = tag(wait=wait)
     if when == "after":
         RE.subscribe(broken)
     RE(bp.count([ArrayDetector(numbered())], 3))
+    tagger.report()
+    assert "failed on their way out 3" in capsys.readouterr().out
     assert seen.stop()["exit_status"] == "success"
     assert seen.stop()["num_events"]["primary"] == 3
     seen.assert_every_frame_has_its_row()

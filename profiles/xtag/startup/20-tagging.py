@@ -1,6 +1,7 @@
 """Tags for every frame of every run, from the packaged model; all that a beamline has to add."""
 
 from bluesky_xtag import install
+from bluesky_xtag.search import tags  # noqa: F401 (for the prompt)
 from bluesky_xtag.view import LiveTags
 
 print("Loading the model ...")
