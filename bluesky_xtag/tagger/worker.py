@@ -1,7 +1,7 @@
 """What happens to a frame between its document and its tagging, off the RunEngine's thread.
 
-The `FrameQueue` is bounded. The `Worker` reads pixels, asks the
-backend for scores and settles tickets; nothing that it meets can reach the RunEngine.
+The `FrameQueue` is bounded. The `Worker` reads pixels, asks the backend for scores and settles tickets; nothing that it
+meets can reach the RunEngine.
 """
 
 from __future__ import annotations
