@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bluesky import plan_stubs as bps
@@ -33,7 +34,7 @@ _Plan = Generator[Msg, Any, Any]
 def install(
     RE: RunEngine,
     *,
-    model: TagModel | None = None,
+    model: TagModel | str | Path | None = None,
     key: str | Sequence[str] | None = None,
     streams: Sequence[str] | None = None,
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
@@ -76,12 +77,17 @@ def install(
         if isinstance(preprocessor, TagPreprocessor):
             logger.warning("this RunEngine had a tagger already; it is replaced: %r", preprocessor.tagger)
             preprocessor.tagger.uninstall()
-    preprocessor = TagPreprocessor(tagger)
+    preprocessor = TagPreprocessor(tagger, RE)
     RE.preprocessors.append(preprocessor)
-    tagger.closing.callback(RE.preprocessors.remove, preprocessor)
+    tagger.closing.callback(_remove, RE, preprocessor)
     tagger.closing.callback(RE.unsubscribe, RE.subscribe(tagger))
     print(_announcement(tagger))
     return tagger
+
+
+def _remove(RE: RunEngine, preprocessor: TagPreprocessor) -> None:
+    """Take a preprocessor out, whatever list the RunEngine has by now and whatever else is in it."""
+    RE.preprocessors[:] = [other for other in RE.preprocessors if other is not preprocessor]
 
 
 def _announcement(tagger: Tagger) -> str:
@@ -97,13 +103,21 @@ class TagPreprocessor:
     ----------
     tagger : Tagger
         The tagger, subscribed to the same RunEngine.
+    RE : RunEngine
+        The RunEngine whose preprocessor this is.
     """
 
-    def __init__(self, tagger: Tagger) -> None:
+    def __init__(self, tagger: Tagger, RE: RunEngine) -> None:
         self.tagger = tagger
+        self._RE = RE
 
     def __call__(self, plan: Iterable[Msg]) -> _Plan:
         """Return the plan with the rows added."""
+        if self._RE.preprocessors[-1:] != [self]:
+            logger.warning(
+                "preprocessors were added to the RunEngine after install(RE): frames that they take may get no row; "
+                "call install(RE) last"
+            )
         return _TaggedPlan(self.tagger).follow(ensure_generator(plan))
 
 
@@ -143,17 +157,19 @@ class _TaggedPlan:
         run = self._runs.get(msg.run)
         if msg.obj is self._tagger:
             if run is not None and msg.command == "trigger":
+                yield from run.let_plan_trigger()
+            elif run is not None and msg.command == "read":
                 yield from run.let_plan_read()
         elif self._tagger.wait == "point":
             for each in self._runs.values():
-                yield from each.write(each.unwritten())
+                yield from each.write_ahead(each.unwritten())
         elif msg.command in ("wait", "sleep"):
             # While devices are on their way the RunEngine has nothing else to do: here rows cost the scan nothing.
             for each in self._runs.values():
-                yield from each.write(each.ready())
+                yield from each.write_ahead(each.ready())
         elif run is not None and msg.command == "create":
             # Plans that never wait get their rows here, a point later; the newest may still find a better place.
-            yield from run.write(run.ready()[:-1])
+            yield from run.write_ahead(run.ready()[:-1])
         if run is not None and msg.command == "close_run":
             yield from run.finish()
 
@@ -169,8 +185,10 @@ class _TaggedPlan:
             del self._runs[msg.run]
         elif msg.command == "create":
             run.bundling = True
+        elif msg.command == "read" and run.bundling:
+            run.read_together.append(msg.obj)
         elif msg.command in ("save", "drop"):
-            run.bundling = False
+            run.bundled()
             if self._tagger.wait == "point":
                 yield from run.wait_for(run.unwritten())
         elif msg.command == "collect" and msg.obj is not self._tagger:
@@ -186,12 +204,17 @@ class _TaggedRun:
 
     def __init__(self, tagger: Tagger, key: Any, uid: str) -> None:
         self.bundling = False  # between `create` and `save`
+        self.read_together: list[Any] = []  # what the plan has read since `create`
         self._tagger = tagger
         self._key = key
         self._uid = uid
         self._form: Literal["event", "page"] | None = None  # how rows come in this run, once the first has
         self._declared = False
+        self._failed = False
         self._read_by_plan: set[Address] = set()
+        self._plan_reads = False  # the plan reads the tagger itself
+        self._triggered: Address | None = None  # what it triggered and has not read yet
+        self._said: set[str] = set()
 
     def unwritten(self) -> list[Address]:
         """Return the frames that have no row yet, but for those that the plan reads itself."""
@@ -201,20 +224,52 @@ class _TaggedRun:
         """Return those of `unwritten` whose rows need no waiting."""
         return [address for address in self._tagger.ready(self._uid) if address not in self._read_by_plan]
 
-    def let_plan_read(self) -> _Plan:
-        """Point the tagger, which the plan is about to read itself, at the run's newest frame."""
+    def let_plan_trigger(self) -> _Plan:
+        """Point the tagger, which the plan is about to trigger, at the run's newest frame."""
+        self._plan_reads = True
         unwritten = self.unwritten()
         if unwritten:
-            newest = unwritten.pop()
+            self._triggered = unwritten.pop()
             yield from self.write(unwritten)
-            self._read_by_plan.add(newest)
-            yield Msg("prepare", self._tagger, (newest,))
+            self._read_by_plan.add(self._triggered)
+            yield Msg("prepare", self._tagger, (self._triggered,))
+
+    def let_plan_read(self) -> _Plan:
+        """Point the tagger, which the plan is about to read, at what the plan triggered, or else at the newest frame.
+
+        Between the two the tagger may have given rows of other frames, and of other runs.
+        """
+        self._plan_reads = True
+        if self._triggered is None:
+            unwritten = self.unwritten()
+            if unwritten:
+                self._triggered = unwritten.pop()
+                self._read_by_plan.add(self._triggered)
+                yield from self.wait_for([self._triggered])
+        if self._triggered is not None:
+            yield Msg("prepare", self._tagger, (self._triggered,))
+            self._triggered = None
+
+    def bundled(self) -> None:
+        """Note that an event bundle is closed."""
+        self.bundling = False
+        if self._tagger in self.read_together and len(self.read_together) > 1:
+            self._say_once(
+                "the tagger was read in one event with other devices: the tags there are of an earlier frame; read it "
+                "in an event of its own, after the detector's"
+            )
+        self.read_together.clear()
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            logger.warning(message)
 
     def collected(self) -> _Plan:
         """Write what is ready of a fly scan, which brings frames by the hundred: its rows come in pages."""
         if self.unwritten():
             self._form = self._form or "page"
-        yield from self.write(self.ready())
+        yield from self.write_ahead(self.ready())
 
     def finish(self) -> _Plan:
         """Write all rows of a run that is about to be closed, waiting for them until their deadlines."""
@@ -222,7 +277,7 @@ class _TaggedRun:
         if unwritten and self.bundling:
             # The plan failed inside a bundle, whose event is lost anyway.
             yield from self._guard([Msg("drop", run=self._key)])
-            self.bundling = False
+            self.bundled()
         yield from self.write(unwritten)
 
     def wait_for(self, addresses: Sequence[Address]) -> _Plan:
@@ -230,6 +285,11 @@ class _TaggedRun:
         if addresses:
             yield Msg("prepare", self._tagger, tuple(addresses))
             yield from bps.trigger(self._tagger, wait=True)
+
+    def write_ahead(self, addresses: Sequence[Address]) -> _Plan:
+        """Write rows, unless the plan reads the tagger itself: then all that it leaves is written at the end."""
+        if not self._plan_reads:
+            yield from self.write(addresses)
 
     def write(self, addresses: Sequence[Address]) -> _Plan:
         """Write rows, unless an event bundle is open: then the next chance is taken."""
@@ -275,4 +335,7 @@ class _TaggedRun:
             raise
         except Exception:
             self._tagger.statistics.write_errors += 1
-            logger.exception("rows of the stream %r could not be written", STREAM)
+            # What fails for one row fails for the next: the first tells enough.
+            log = logger.debug if self._failed else logger.exception
+            log("rows of the stream %r could not be written", STREAM)
+            self._failed = True

@@ -32,6 +32,11 @@ class Ledger:
             self._tickets[run] = {}
             self._unwritten[run] = {}
 
+    def is_open(self, run: str) -> bool:
+        """Return whether the account of a run was opened and not closed yet."""
+        with self._lock:
+            return run in self._tickets
+
     def forget_written(self) -> None:
         """Let the tickets go whose rows are written."""
         with self._lock:

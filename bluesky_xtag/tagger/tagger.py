@@ -7,6 +7,7 @@ scans, an EventPageCollectable) it gives their rows back to the RunEngine, which
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from ..documents import Tagging
 from ..errors import XTagValueError
 from ..frames import FrameAssembler
 from ..masks import load_mask
+from ..quiet import without_build_notes
 from .ledger import Ledger
 from .statistics import Statistics
 from .status import TaggingStatus
@@ -50,8 +52,8 @@ class Tagger:
 
     Parameters
     ----------
-    model : TagModel, optional
-        The model; the packaged one if None.
+    model : TagModel, str or Path, optional
+        The model, or its directory; the packaged one if None.
     key : str or sequence of str, optional
         The data keys that hold images; found from the descriptors if None.
     streams : sequence of str, optional
@@ -89,7 +91,7 @@ class Tagger:
 
     def __init__(
         self,
-        model: TagModel | None = None,
+        model: TagModel | str | Path | None = None,
         *,
         key: str | Sequence[str] | None = None,
         streams: Sequence[str] | None = None,
@@ -105,8 +107,12 @@ class Tagger:
     ) -> None:
         if wait not in get_args(Wait):
             raise XTagValueError(f"wait={wait!r} is not known; choose one of {', '.join(get_args(Wait))}")
-        if not deadline > 0:
-            raise XTagValueError(f"deadline={deadline} must be a number of seconds above 0")
+        if not 0 < deadline <= threading.TIMEOUT_MAX:
+            raise XTagValueError(f"deadline={deadline} must be a finite number of seconds above 0")
+        if on_error not in ("record", "raise"):
+            raise XTagValueError(f"on_error={on_error!r} is not known; choose one of record, raise")
+        if not re.fullmatch(r"[A-Za-z]\w*", name):
+            raise XTagValueError(f"name={name!r} begins column names: use letters, digits and underscores")
         if model is not None and backend is not None:
             raise XTagValueError("give a model or a backend, not both: a backend has a model of its own")
         self.name = name
@@ -116,15 +122,15 @@ class Tagger:
         self._on_error = on_error
         self._assemble = FrameAssembler(key, streams, beam_centre, _load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
-        self._backend = backend or InlineBackend(model or _packaged_model())
+        self._backend = backend or InlineBackend(_loaded(model))
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
         self._prepared: tuple[Address, ...] = ()
         self._selected: tuple[Address, ...] = ()
         self._latest: Tagging | None = None
+        self._latest_arrived = 0.0
         self.statistics = Statistics()
-        self.closing.callback(self._backend.close)
         self.closing.callback(self._worker.stop)
 
     def __repr__(self) -> str:
@@ -139,7 +145,7 @@ class Tagger:
 
     @property
     def latest(self) -> Tagging | None:
-        """The newest tagging, or None before the first."""
+        """The tagging of the newest frame that has one, or None before the first."""
         return self._latest
 
     @property
@@ -181,6 +187,8 @@ class Tagger:
         with self._one_at_a_time:
             frames = self._assemble(name, doc)
         for frame in frames:
+            if not self._ledger.is_open(frame.run):
+                continue  # a run that began before this tagger was installed; its rows would have no order
             ticket = Ticket(frame, self.deadline)
             ticket.when_done(lambda ticket=ticket: self._settled(ticket))
             self.statistics.frames += 1 - self._ledger.add(ticket)
@@ -192,8 +200,9 @@ class Tagger:
                 logger.warning("%d frames of run %s have no row", len(lost), doc["run_start"])
 
     def _settled(self, ticket: Ticket) -> None:
-        if not ticket.superseded:
-            self._latest = ticket.tagging
+        """Keep the tagging if no later frame has one already."""
+        if not ticket.superseded and ticket.arrived >= self._latest_arrived:
+            self._latest, self._latest_arrived = ticket.tagging, ticket.arrived
 
     # What the preprocessor asks
 
@@ -238,7 +247,9 @@ class Tagger:
         return TaggingStatus(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
 
     def read(self) -> dict[str, Reading]:
-        """Return the row of the chosen frame."""
+        """Return the row of the chosen frame: that of `prepare` if it came after `trigger`, else that of `trigger`."""
+        if self._prepared:
+            self._selected, self._prepared = self._prepared, ()
         now = time.time()
         row = documents.row(self.name, self.model.taxonomy, self._outcome(self._selected[:1]))
         return {column: {"value": value, "timestamp": now} for column, value in row.items()}
@@ -297,7 +308,10 @@ def _load_masks(mask: Mask | Mapping[str, Mask] | None) -> np.ndarray | dict[str
     return load_mask(mask)
 
 
-def _packaged_model() -> TagModel:
+def _loaded(model: TagModel | str | Path | None) -> TagModel:
+    if model is not None and not isinstance(model, str | Path):
+        return model
     from ..model import TagModel  # only when a model is needed: loading it brings TensorFlow
 
-    return TagModel.load()
+    with without_build_notes():
+        return TagModel.load(model)

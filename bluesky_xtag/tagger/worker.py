@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -24,7 +24,6 @@ __all__ = ["FrameQueue", "Policy", "Worker"]
 logger = logging.getLogger("bluesky_xtag")
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
-_POLICIES = ("block", "drop_oldest", "drop_newest")
 _BATCH = 16  # the largest batch bucket of a TagModel
 _RETRY = 0.02  # seconds between two attempts to read a frame whose file is not there yet
 
@@ -41,14 +40,17 @@ class FrameQueue:
     """
 
     def __init__(self, size: int = 64, policy: Policy = "drop_oldest") -> None:
-        if size < 1:
-            raise XTagValueError(f"queue_size is {size}; a queue needs room for at least 1 frame")
-        if policy not in _POLICIES:
-            raise XTagValueError(f"policy {policy!r} is not known; choose one of {', '.join(_POLICIES)}")
+        if not (isinstance(size, int) and size >= 1):
+            raise XTagValueError(f"queue_size is {size}; a queue needs room for a whole number of frames, at least 1")
+        if policy not in get_args(Policy):
+            raise XTagValueError(f"policy {policy!r} is not known; choose one of {', '.join(get_args(Policy))}")
         self._size = size
         self._policy = policy
         self._tickets: deque[Ticket] = deque()
         self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
 
     def put(self, ticket: Ticket) -> None:
         """Append a ticket; when the queue is full, the one that the policy names is settled as "dropped"."""
@@ -111,11 +113,11 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after the batch in its hands; return without waiting for it."""
+        """Let the thread tag what waits, close the backend and end; return without waiting for it."""
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() or self._not_ready or self._queue:
             tickets = self._queue.take(_BATCH, timeout=_RETRY if self._not_ready else 0.2)
             retried, self._not_ready = self._not_ready, []
             if tickets:
@@ -126,6 +128,7 @@ class Worker:
                 logger.exception("the tagging of %d frames failed", len(tickets))
                 for ticket in retried + tickets:
                     ticket.settle("failed", _reason(error))
+        self._backend.close()
 
     def _tag(self, tickets: list[Ticket]) -> None:
         read = [_Read(ticket, *found) for ticket in tickets if (found := self._read(ticket)) is not None]

@@ -6,7 +6,7 @@ import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
 from detectors import ArrayDetector, constant, numbered
-from models import CountsModel
+from models import CountsModel, HangingModel
 from ophyd.sim import motor, motor1, motor2
 
 from bluesky_xtag import Tagger, TagModel, install
@@ -102,6 +102,86 @@ def test_tagger_read_before_there_is_a_frame_does_not_hang(RE, seen, tag, caplog
     (event,) = seen.events("primary")
     assert event["data"]["xtag_status"] == "failed"
     assert "read the detector first" in caplog.text
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_plan_that_reads_what_it_triggered_a_point_ago(RE, seen, tag, wait):
+    """It hides inference behind the next exposure."""
+    tagger = tag(wait=wait)
+    det = ArrayDetector(numbered())
+    read = []
+
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.trigger_and_read([det])
+        for _ in range(3):
+            yield from bps.trigger(tagger, group="tag")
+            yield from bps.trigger_and_read([det])
+            yield from bps.sleep(0.02)
+            yield from bps.wait("tag")
+            yield from bps.create("tags")
+            row = yield from bps.read(tagger)
+            yield from bps.save()
+            read.append(row["xtag_frame_seq_num"]["value"])
+
+    RE(plan())
+    assert read == [1, 2, 3]
+    seen.assert_every_frame_has_its_row()
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_plan_reads_its_own_run_among_interleaved_ones(RE, seen, tag, wait):
+    tagger = tag(wait=wait)
+    a, b = ArrayDetector(numbered(), name="a"), ArrayDetector(numbered(), name="b")
+
+    def in_run(key, plan):
+        return bpp.set_run_key_wrapper(plan, key)
+
+    def plan():
+        for key in ("first", "second"):
+            yield from in_run(key, bps.open_run())
+        for _ in range(3):
+            yield from in_run("first", bps.trigger_and_read([a]))
+            yield from in_run("first", bps.trigger(tagger, group="tag"))
+            yield from in_run("second", bps.trigger_and_read([b]))
+            yield from bps.sleep(0.02)
+            yield from bps.wait("tag")
+            yield from in_run("first", bps.create("tags"))
+            yield from in_run("first", bps.read(tagger))
+            yield from in_run("first", bps.save())
+        for key in ("first", "second"):
+            yield from in_run(key, bps.close_run())
+
+    RE(plan())
+    first, second = (doc["uid"] for doc in seen.of("start"))
+    seen.assert_every_frame_has_its_row(run=first)
+    seen.assert_every_frame_has_its_row(run=second)
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_plan_that_reads_without_trigger_waits_for_the_newest_frame(RE, seen, tag, wait):
+    tagger = tag(wait=wait)
+    det = ArrayDetector(numbered())
+
+    @bpp.run_decorator()
+    def plan():
+        for _ in range(3):
+            yield from bps.trigger_and_read([det])
+            yield from bps.create("tags")
+            yield from bps.read(tagger)
+            yield from bps.save()
+
+    RE(plan())
+    if wait == "overlap":
+        seen.assert_every_frame_has_its_row()
+    assert set(seen.statuses()) == {"ok"}
+
+
+def test_tagger_among_detectors_is_said_to_be_one_frame_behind(RE, seen, tag, caplog):
+    tagger = tag()
+    RE(bp.count([ArrayDetector(numbered()), tagger], 3))
+    assert seen.stop()["exit_status"] == "success"
+    assert caplog.text.count("in an event of its own, after the detector's") == 1
 
 
 @pytest.mark.parametrize("wait", WAITS)
@@ -257,6 +337,59 @@ def test_uninstall_restores_the_run_engine(RE, seen):
     assert _callbacks(RE) == callbacks
     RE(bp.count([ArrayDetector(numbered())], 2))
     assert seen.stop()["num_events"] == {"primary": 2}
+
+
+@pytest.mark.parametrize("change", [lambda RE: RE.preprocessors.clear(), lambda RE: RE.preprocessors.append(list)])
+def test_uninstall_leaves_what_others_did_to_the_preprocessors(RE, tag, change):
+    tagger = tag()
+    change(RE)
+    RE.preprocessors = list(RE.preprocessors)
+    others = [preprocessor for preprocessor in RE.preprocessors if preprocessor is list]
+    tagger.uninstall()
+    assert RE.preprocessors == others
+
+
+def test_preprocessor_added_after_install_is_warned_of(RE, tag, caplog):
+    tag()
+    RE.preprocessors.append(bpp.SupplementalData())
+    RE(bp.count([ArrayDetector(numbered())], 1))
+    assert "call install(RE) last" in caplog.text
+
+
+def test_uninstall_tags_what_was_taken(RE, seen, tag):
+    """Between two calls of the RunEngine nothing is lost, and nothing waits for a deadline."""
+    model = HangingModel()
+    tagger = tag(model=model, deadline=30)
+    det = ArrayDetector(numbered())
+
+    @bpp.run_decorator()
+    def plan():
+        for _ in range(3):
+            yield from bps.trigger_and_read([det])
+        tagger.uninstall()
+        model.released.set()
+
+    RE(plan())
+    seen.assert_every_frame_has_its_row()
+    assert seen.statuses() == {"ok": 3}
+
+
+def test_latest_never_goes_back(RE, tag):
+    """The newest frames are dropped at once, while an older one is still being scored."""
+    model = HangingModel()
+    tagger = tag(model=model, deadline=30, queue_size=1, policy="drop_newest")
+    det = ArrayDetector(numbered())
+
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.trigger_and_read([det])
+        assert model.started.wait(30)
+        for _ in range(3):
+            yield from bps.trigger_and_read([det])
+        model.released.set()
+
+    RE(plan())
+    assert (tagger.latest.seq_num, tagger.latest.status) == (4, "dropped")
 
 
 def _callbacks(RE):

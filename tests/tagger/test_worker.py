@@ -85,6 +85,10 @@ def test_blocking_queue_gives_up_at_the_deadline():
         ({"policy": "drop"}, "choose one of block, drop_oldest, drop_newest"),
         ({"wait": "never"}, "choose one of overlap, point"),
         ({"deadline": 0}, "deadline=0"),
+        ({"deadline": float("inf")}, "deadline=inf"),
+        ({"queue_size": 2.5}, "queue_size is 2.5"),
+        ({"on_error": "ignore"}, "choose one of record, raise"),
+        ({"name": "a.b"}, "name='a.b'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, message):
