@@ -75,7 +75,7 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
     figures = _figures(seconds, callback, latency) | {
         "points": points,
         "rounds": rounds,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
+        "machine": f"{_processor()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("bluesky", "bluesky_xtag", "tensorflow")},
         "model": f"{model.name} {model.version}",
         "device": model.device,
@@ -84,6 +84,16 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
+
+
+def _processor() -> str:
+    """Return the name of the processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _scan(kind: Literal["without", "overlap", "point"], model: TagModel, points: int) -> tuple[float, Tagger | None]:

@@ -73,7 +73,10 @@ class Lines:
 
     def heading(self) -> Text:
         """Return the line above the first frame."""
-        tags = Text("tags", style="bold").append("  (bar: score; dim: below threshold)", style="dim")
+        legend = "bar: score; dim: below threshold"
+        if self._labelled:
+            legend += f"; {self._signs.right} {self._signs.wrong}: as known"
+        tags = Text("tags", style="bold").append(f"  ({legend})", style="dim")
         return self._join(
             _right("#", 4, "bold"),
             [_right(name, _POSITION, "bold") for name in self._motors],
