@@ -7,8 +7,10 @@ The file's attribute `tags` names the tags that were labelled. Attributes of a d
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the compression filters that detectors use)
@@ -16,7 +18,7 @@ import numpy as np
 
 from ..errors import XTagValueError
 
-__all__ = ["MeasuredFrame", "MeasuredFrames", "read_frames"]
+__all__ = ["MeasuredFrame", "MeasuredFrames", "each_frame", "read_frames"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def read_frames(path: str | Path) -> list[MeasuredFrames]:
     Parameters
     ----------
     path : str or Path
-        An HDF5 file with a two-dimensional data set a frame.
+        As for `each_frame`.
 
     Returns
     -------
@@ -91,38 +93,56 @@ def read_frames(path: str | Path) -> list[MeasuredFrames]:
     Raises
     ------
     XTagValueError
-        There is no such file, it is no HDF5 file, or it holds no frame.
+        As `each_frame`.
+    """
+    groups: dict[tuple[tuple[int, ...], np.dtype], list[MeasuredFrame]] = {}
+    for frame in each_frame(path):
+        groups.setdefault((frame.pixels.shape, frame.pixels.dtype), []).append(frame)
+    return [MeasuredFrames(group) for group in groups.values()]
+
+
+def each_frame(path: str | Path) -> Iterator[MeasuredFrame]:
+    """Yield the frames of a file one by one, so that a file may be larger than the memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        An HDF5 file with a two-dimensional data set a frame, its attribute `truth` (1 yes, 0 no, -1 uncertain) in the
+        order of the file's attribute `tags`, and `beam_centre_xy` (column, row; pixels) where known.
+
+    Raises
+    ------
+    XTagValueError
+        There is no such file, it is no HDF5 file, it holds no frame, or a frame's truth does not fit the tags.
     """
     path = Path(path)
     if not path.is_file():
         raise XTagValueError(f"there is no file {path}: name an HDF5 file with a data set a frame")
     try:
         with h5py.File(path, "r") as file:
-            frames = _collect(file)
+            tags = [tag.decode() if isinstance(tag, bytes) else str(tag) for tag in file.attrs.get("tags", ())]
+            names = _names(file)
+            for name in names:
+                yield _frame(name, file[name], tags)
     except OSError as error:
         raise XTagValueError(f"{path} cannot be read as HDF5 ({error}): name an HDF5 file") from error
-    if not frames:
+    if not names:
         raise XTagValueError(f"{path} holds no two-dimensional data set of numbers: each frame must be one")
-    groups: dict[tuple[tuple[int, ...], np.dtype], list[MeasuredFrame]] = {}
-    for frame in frames:
-        groups.setdefault((frame.pixels.shape, frame.pixels.dtype), []).append(frame)
-    return [MeasuredFrames(group) for group in groups.values()]
 
 
-def _collect(file: h5py.File) -> list[MeasuredFrame]:
-    """Return all frames of an open file."""
-    tags = [tag.decode() if isinstance(tag, bytes) else str(tag) for tag in file.attrs.get("tags", ())]
-    found: list[MeasuredFrame] = []
+def _names(file: h5py.File) -> list[str]:
+    """Return the names of all frames of an open file."""
+    found: list[str] = []
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "iuf":
-            found.append(_frame(name, item, tags))
+            found.append(name)
 
     file.visititems(visit)
     return found
 
 
-def _frame(name: str, data: h5py.Dataset, tags: list[str]) -> MeasuredFrame:
+def _frame(name: str, data: Any, tags: list[str]) -> MeasuredFrame:
     centre, truth = data.attrs.get("beam_centre_xy"), data.attrs.get("truth")
     if truth is not None and len(truth) != len(tags):
         raise XTagValueError(

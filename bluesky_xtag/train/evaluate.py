@@ -114,8 +114,8 @@ def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -
     ----------
     model : TagModel
     frames : path
-        HDF5: a data set a frame, its attribute `truth` in the order of the file's attribute `tags` (1, 0, or -1 for
-        uncertain), and `beam_centre_xy` where known. Tags that only one of file and model knows are left out.
+        HDF5, see `each_frame`. Tags that only one of file and model knows are left out, and so are frames whose
+        truth for a tag is uncertain.
     use_centres : bool
         Tell the model the beam centres of the file.
 
@@ -126,27 +126,26 @@ def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -
     Raises
     ------
     XTagValueError
-        The file is missing, has no labels, or no tag of the model.
+        The file is missing or foreign, has no labels, or no tag of the model.
     """
-    import h5py
-    import hdf5plugin  # noqa: F401  (registers the compressions of detectors)
+    from ..simulate.measured import each_frame
 
-    if not Path(frames).is_file():
-        raise XTagValueError(f"{frames} is missing: give an HDF5 file, such as one made by xtag simulate")
-    with h5py.File(frames) as file:
-        labelled = [str(tag) for tag in file.attrs.get("tags", ())]
-        names = [name for name in model.taxonomy.names if name in labelled]
-        if not names:
-            raise XTagValueError(f"{frames} labels none of the model's tags in its attribute 'tags': {labelled}")
-        columns = [labelled.index(name) for name in names]
-        positions = [model.taxonomy.index(name) for name in names]
-        truth, scores, seconds = [], [], []
-        model.warm()
-        for data in file.values():
-            image, centre = data[()], data.attrs.get("beam_centre_xy") if use_centres else None
-            start = time.perf_counter()
-            found = model.predict([image], [None if centre is None else (float(centre[0]), float(centre[1]))])[0]
-            seconds.append(time.perf_counter() - start)
-            scores.append(found[positions])
-            truth.append(np.asarray(data.attrs["truth"])[columns])
-    return figures(names, np.array(truth), np.array(scores), model.thresholds[positions], float(np.median(seconds)))
+    names, truth, scores, seconds = model.taxonomy.names, [], [], []
+    model.warm()
+    for frame in each_frame(frames):
+        start = time.perf_counter()
+        found = model.predict([frame.pixels], [frame.beam_centre if use_centres else None])[0]
+        seconds.append(time.perf_counter() - start)
+        scores.append(found)
+        truth.append([1 if name in frame.present else 0 if name in frame.absent else -1 for name in names])
+    known = np.array(truth)
+    labelled = np.flatnonzero((known >= 0).any(axis=0))
+    if not labelled.size:
+        raise XTagValueError(f"{frames} labels none of the model's tags in its attributes 'tags' and 'truth'")
+    return figures(
+        [names[position] for position in labelled],
+        known[:, labelled],
+        np.array(scores)[:, labelled],
+        model.thresholds[labelled],
+        float(np.median(seconds)),
+    )

@@ -57,7 +57,7 @@ def test_a_report_is_plain_json_and_a_table(model, frames):
 
 
 def test_files_that_do_not_fit_are_refused(model, tmp_path):
-    with pytest.raises(XTagValueError, match="missing"):
+    with pytest.raises(XTagValueError, match="there is no file"):
         evaluate(model, tmp_path / "none.h5")
     with h5py.File(tmp_path / "bare.h5", "w") as file:
         file["a"] = np.zeros((3, 3))
