@@ -62,6 +62,8 @@ class TagModel:
         How raw frames become network inputs.
     card : dict
         As given.
+    network : keras.Model
+        Scores of prepared frames.
     device : str
         "CPU", or "GPU: " and its name.
 
@@ -94,8 +96,8 @@ class TagModel:
             raise ModelError(f"the card's preparation does not fit: {error}") from error
         self._file = network
         self.device = _device()
-        self._network = _network(network, self.preparation, len(self.taxonomy))
-        self._traced = _trace(self._network)
+        self.network = _network(network, self.preparation, len(self.taxonomy))
+        self._traced = _trace(self.network)
 
     @classmethod
     def load(cls, directory: str | Path | None = None) -> TagModel:

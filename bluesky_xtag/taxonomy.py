@@ -96,7 +96,7 @@ DEFAULT_TAXONOMY = Taxonomy(
         Tag(
             "high_background",
             "frame",
-            "structureless background of at least the sample's photons inside the sample's own support",
+            "structureless background of at least the visible sample's photons inside its own support",
         ),
         Tag(
             "parasitic_streak",

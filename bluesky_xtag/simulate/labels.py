@@ -3,11 +3,15 @@
 For a component with expected photons s and everything else b, over the valid blocks,
 SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5, 0 below SNR 1, and -1 (ignored in the loss
 and in the scores) between. Also ignored is what passes that rule but could as well be more of the other components
-or of a flat level, because nobody knows their levels beforehand; and what stands out by less than 3 % of what lies
-under it, because there not photons but the uniformity of the detector decides.
+or of a flat level, because nobody knows their levels beforehand; what stands out by less than 3 % of what lies
+under it, because there not photons but the uniformity of the detector decides; and what is cut off so far that its
+kind cannot be told: scattering that falls from the beam where no pixel is near the beam, texture where few azimuths
+are in the frame.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -56,8 +60,8 @@ def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
         "beamstop": judge.beamstop(),
         "detector_gaps": judge.gaps(),
         "beam_off_image": judge.beam_off(),
-        "grazing_incidence": judge.visible("grazing"),
-        "diffuse_low_q": judge.visible("low_q"),
+        "grazing_incidence": judge.grazing(),
+        "diffuse_low_q": judge.low_q(),
         "halo": judge.visible("halo"),
         "bragg_rods": judge.visible("rods"),
         "form_factor": judge.form_factor(),
@@ -80,9 +84,10 @@ class _Judge:
         self.noise = (self.total + read) * self.valid + 1e-9
         self.parts = tuple(zip(scene.parts, rendering.photons, strict=True))
         self.snrs = tuple(self.snr(photons) for _, photons in self.parts)
+        # What a flat level would explain as well is not seen, however many its photons.
+        flat = np.ones_like(self.total)
         self.strongest = max(
-            (snr for (part, _), snr in zip(self.parts, self.snrs, strict=True) if part.kind in SAMPLE),
-            default=0.0,
+            (self.distinct(photons, flat) for part, photons in self.parts if part.kind in SAMPLE), default=0.0
         )
 
     def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
@@ -97,6 +102,12 @@ class _Judge:
         explained = shared @ np.linalg.lstsq(among, shared, rcond=1e-6)[0]
         return float(np.sqrt(max(own - explained, 0)))
 
+    @cached_property
+    def smooth(self) -> tuple[np.ndarray, ...]:
+        """Shapes that a background may have: level, slope in q, and what falls from the beam."""
+        q = self.rendering.q / self.rendering.q.max()
+        return np.ones_like(q), q, np.exp(-((3 * q) ** 2)), 1 / (1 + (10 * q) ** 2)
+
     def contrast(self, photons: np.ndarray) -> float:
         """Peak share of a part in all that arrives at the same place."""
         share = photons / (self.under - photons + 0.02 * photons + 1e-9)
@@ -107,14 +118,24 @@ class _Judge:
         decided = verdict(snr)
         if decided == YES and not (enough and self.contrast(photons) > 0.03):
             return IGNORED
-        if decided == YES and self.distinct(photons, np.ones_like(photons), self.total - photons) < 5:
+        if decided == YES and self.distinct(photons, self.smooth[0], self.total - photons) < 5:
+            return IGNORED
+        return decided
+
+    def halo_verdict(self, photons: np.ndarray, snr: float) -> int:
+        """A halo is a bump: what a smooth background would explain as well is none, or too faint to be sure of."""
+        decided = self.part_verdict(photons, snr)
+        if decided == YES and self.contrast(photons) < 0.08:
+            return IGNORED
+        if decided == YES and self.distinct(photons, *self.smooth, self.total - photons) < 5:
             return IGNORED
         return decided
 
     def visible(self, kind: str) -> int:
+        judge = self.halo_verdict if kind == "halo" else self.part_verdict
         return max(
             (
-                self.part_verdict(photons, snr)
+                judge(photons, snr)
                 for (part, photons), snr in zip(self.parts, self.snrs, strict=True)
                 if part.kind == kind
             ),
@@ -130,9 +151,24 @@ class _Judge:
             return int(self.strongest >= 1)
         return IGNORED if self.strongest < 25 else NO
 
+    def low_q(self) -> int:
+        """It falls from the beam: without the beam's surroundings in the frame nobody can tell."""
+        seen = self.rendering.q[self.valid > 0.3]
+        found = self.visible("low_q")
+        return IGNORED if found == YES and (not seen.size or seen.min() > 0.25 * seen.max()) else found
+
+    def grazing(self) -> int:
+        """By the Yoneda band, or by the sample's horizon where that alone is seen."""
+        below = self.rendering.below
+        shaded = (below > 0.3 * self.under) & (self.valid > 0.3)
+        snr = float(np.sqrt((below**2 * self.valid / (below + self.under + 1e-6)).sum()))
+        horizon = verdict(snr) if shaded.mean() > 0.03 else NO if snr < 1 else IGNORED
+        return max(self.visible("grazing"), horizon, key=(NO, IGNORED, YES).index)
+
     def high_background(self) -> int:
+        """Without a visible sample there is nothing that the background could outweigh: `empty` says it all."""
         if self.strongest < 5:
-            return IGNORED
+            return NO if self.strongest < 1 else IGNORED
         sample = np.sum([photons for part, photons in self.parts if part.kind in SAMPLE], axis=0)
         support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
         return verdict(float((self.under - sample)[support].sum() / sample[support].sum()), 0.5, 1.0)
@@ -179,14 +215,28 @@ class _Judge:
         decided = NO
         for (part, photons), snr in zip(self.parts, self.snrs, strict=True):
             texture = part.component
-            if part.kind in ("grazing", "rods") or (isinstance(texture, Spots) and snr >= 1):
+            if part.kind in ("grazing", "rods"):
                 decided = max(decided, IGNORED, key=(NO, IGNORED, YES).index)
+            elif isinstance(texture, Spots) and snr >= 1 and texture.order > 0.3:  # gathered along one axis
+                clear = texture.order > 0.6 and self._spots(texture, photons)["spots"] == YES and not self.beam_off()
+                decided = max(decided, YES if clear else IGNORED, key=(NO, IGNORED, YES).index)
             elif isinstance(texture, Textured) and texture.fold == 2:
                 found = verdict(self.distinct(photons, photons / texture.texture(self.rendering.chi)))
-                if texture.contrast < 0.3 or self.contrast(photons) < 0.1:
+                contrast = self.seen_contrast(texture, photons)
+                if contrast < 0.3 or self.contrast(photons) < 0.1:
                     found = min(found, NO if texture.contrast < 0.1 else IGNORED)
                 decided = max(decided, found, key=(NO, IGNORED, YES).index)
         return decided
+
+    def seen_contrast(self, texture: Textured, photons: np.ndarray) -> float:
+        """(max - min) / (max + min) of the texture over the azimuths that the component lights in this frame."""
+        profile = texture.texture(self.rendering.chi)
+        even = photons / profile
+        lit = (self.valid > 0.3) & (even > 0.1 * np.percentile(even[self.valid > 0.3], 99))
+        if not lit.any():
+            return 0.0
+        low, high = np.percentile(profile[lit], [3, 97])
+        return float((high - low) / (high + low))
 
     def peaks(self) -> dict[str, int]:
         """Ring, spots, higher_orders and many_rings."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from .detectors import module_mask
 
-__all__ = ["HELD_OUT", "SYNTHETIC", "TRAINING", "Layout", "valid_fraction"]
+__all__ = ["HELD_OUT", "TRAINING", "Layout", "draw_layout", "valid_fraction"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,20 @@ class Layout:
         """Return where no pixels are, (rows, columns) bool."""
         if self.name:
             return module_mask(self.name)
-        gaps = np.zeros(self.shape, bool)
+        down, across = self.lines()
+        return down[:, None] | across
+
+    def lines(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows and which columns are gaps, for a detector without a name."""
         down, across, width = self.modules
-        for number, size, view in ((down, self.shape[0], gaps), (across, self.shape[1], gaps.T)):
+        lines = []
+        for number, size in ((down, self.shape[0]), (across, self.shape[1])):
+            gap = np.zeros(size, bool)
             for edge in range(1, number):
                 start = round(edge * size / number - width / 2)
-                view[start : start + width] = True
-        return gaps
+                gap[start : start + width] = True
+            lines.append(gap)
+        return lines[0], lines[1]
 
 
 TRAINING = (
@@ -73,26 +80,35 @@ TRAINING = (
 )
 
 
-def _synthetic(number: int, seed: int) -> tuple[Layout, ...]:
-    """Return made-up detectors, so that a network cannot learn real ones by heart."""
-    rng = np.random.default_rng(seed)
-    layouts = []
-    for _ in range(number):
-        long, aspect = rng.integers(200, 2600), 8 ** (rng.random() ** 2.5)
-        sides = (max(100, round(long / aspect)), int(long))
-        shape = sides if rng.random() < 0.6 else (sides[1], sides[0])
-        pixel_size = float(10 ** rng.uniform(-4.3, -3.7))
-        kind = rng.random()
-        if kind < 0.5:
-            down, across = (int(rng.integers(1, 1 + max(2, min(9, side // 120)))) for side in shape)
-            width = int(rng.integers(1, 6) if rng.random() < 0.3 else rng.integers(4, 40))
-            layouts.append(Layout(shape, pixel_size, modules=(down, across, width)))
-        else:
-            layouts.append(Layout(shape, pixel_size, integrating=kind > 0.7, round=kind > 0.92))
-    return tuple(layouts)
+def draw_layout(rng: np.random.Generator) -> Layout:
+    """Draw a training detector: half real ones, half made up, so that a network cannot learn real ones by heart.
+
+    Where the gaps lie is drawn apart from the shape in most of them: a network that sees each shape with one set of
+    gaps only would tell gaps by the shape.
+    """
+    real = bool(rng.random() < 0.5)
+    layout = TRAINING[rng.integers(len(TRAINING))] if real else _made_up(rng)
+    if layout.integrating or (real and rng.random() < 0.6):
+        return layout
+    return replace(layout, name="", modules=_modules(rng, layout.shape) if rng.random() < 0.5 else (1, 1, 0))
 
 
-SYNTHETIC = _synthetic(200, 0)
+def _made_up(rng: np.random.Generator) -> Layout:
+    long, aspect = rng.integers(200, 2600), 8 ** (rng.random() ** 1.6)
+    sides = (max(100, round(long / aspect)), int(long))
+    shape = sides if rng.random() < 0.6 else (sides[1], sides[0])
+    integrating = bool(rng.random() < 0.25)
+    return Layout(
+        shape, float(10 ** rng.uniform(-4.3, -3.7)), "", integrating, integrating and bool(rng.random() < 0.3)
+    )
+
+
+def _modules(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[int, int, int]:
+    down, across = (int(rng.integers(1, 1 + max(2, min(9, side // 120)))) for side in shape)
+    if down == across == 1:
+        down, across = (2, 1) if rng.random() < shape[0] / (shape[0] + shape[1]) else (1, 2)
+    return down, across, int(rng.integers(2, 8) if rng.random() < 0.4 else rng.integers(7, 40))
+
 
 HELD_OUT = (
     Layout((619, 1475), 172e-6, "Pilatus 900k"),
@@ -108,9 +124,18 @@ HELD_OUT = (
 )
 
 
-@lru_cache(maxsize=256)
 def valid_fraction(layout: Layout, factor: int) -> np.ndarray:
     """Return the valid share of each block of factor x factor pixels, (rows, columns) float32, read-only."""
+    if layout.name:
+        return _valid_fraction(layout, factor)
+    down, across = (_block_share(~line, factor) for line in layout.lines())  # straight gaps: one profile times another
+    fraction = down[:, None] * across
+    fraction.setflags(write=False)
+    return fraction
+
+
+@lru_cache(maxsize=64)
+def _valid_fraction(layout: Layout, factor: int) -> np.ndarray:
     rows, columns = layout.shape
     blocks = (-(-rows // factor), -(-columns // factor))
     pixels = np.zeros((blocks[0] * factor, blocks[1] * factor), np.float32)
@@ -118,3 +143,9 @@ def valid_fraction(layout: Layout, factor: int) -> np.ndarray:
     fraction = pixels.reshape(blocks[0], factor, blocks[1], factor).mean((1, 3))
     fraction.setflags(write=False)
     return fraction
+
+
+def _block_share(line: np.ndarray, factor: int) -> np.ndarray:
+    filled = np.zeros(-(-line.size // factor) * factor, np.float32)
+    filled[: line.size] = line
+    return filled.reshape(-1, factor).mean(1)

@@ -178,6 +178,12 @@ class Spots:
     width_q: float
     width_chi: float
 
+    @property
+    def order(self) -> float:
+        """How far the spots gather along one axis, 0 (any way round) to 1 (all on a line through the beam)."""
+        weights = np.array(self.amplitudes)
+        return float(np.abs(weights @ np.exp(2j * np.array(self.chi))) / weights.sum())
+
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return the sum of the spots, each a Gaussian in q and azimuth."""
         order = np.argsort(q, axis=None)
@@ -267,7 +273,8 @@ class Streak:
 class Yoneda:
     """Grazing incidence: the Yoneda band at `qz` and the specular rod with its spot (1/angstrom).
 
-    `tilt` turns the sample's normal from the frame's upward direction, radians.
+    `tilt` turns the sample's normal from the frame's upward direction, radians; `below` is what the sample lets
+    through below its horizon.
     """
 
     qz: float
@@ -275,6 +282,7 @@ class Yoneda:
     spread: float
     specular: float
     tilt: float = 0.0
+    below: float = 0.02
 
     def _components(self, q: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         turned = chi - np.float32(self.tilt)
@@ -283,7 +291,8 @@ class Yoneda:
     def transmission(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return what the sample's horizon lets through: about 1 above it, little below."""
         _, qz = self._components(q, chi)
-        return (0.02 + 0.98 / (1 + np.exp(-np.clip((qz - self.qz / 2) / (self.width / 4), -30, 30)))).astype(np.float32)
+        above = 1 / (1 + np.exp(-np.clip((qz - self.qz / 2) / (self.width / 4), -30, 30)))
+        return (self.below + (1 - self.below) * above).astype(np.float32)
 
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return the band, the specular rod and the specular spot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Geometry
-from .layouts import HELD_OUT, SYNTHETIC, TRAINING, Layout
+from .layouts import HELD_OUT, Layout, draw_layout
 from .patterns import (
     BraggRods,
     Component,
@@ -23,7 +23,7 @@ from .patterns import (
     Yoneda,
 )
 from .scenes import Defects, Part, Scene
-from .shadows import Absorber, Beamstop, FlightTube
+from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
 
 __all__ = ["draw_scene"]
 
@@ -56,9 +56,8 @@ class _Draw:
 
     def __init__(self, rng: np.random.Generator, held_out: bool) -> None:
         self.rng = rng
-        layouts = HELD_OUT if held_out else SYNTHETIC if self.chance(0.5) else TRAINING
-        self.layout = layouts[rng.integers(len(layouts))]
-        self.grazing = rng.random() < 0.11
+        self.layout = HELD_OUT[rng.integers(len(HELD_OUT))] if held_out else draw_layout(rng)
+        self.grazing = rng.random() < 0.13
         self.geometry = self._geometry(self.layout, held_out)
         corners = [(x, y) for x in (0, self.layout.shape[1]) for y in (0, self.layout.shape[0])]
         x, y = self.geometry.beam_centre
@@ -86,7 +85,7 @@ class _Draw:
     def _geometry(self, layout: Layout, held_out: bool) -> Geometry:
         rng, (rows, columns) = self.rng, layout.shape
         if self.grazing:
-            share = rng.uniform(0.2, 0.8), rng.uniform(0.75, 1.03)
+            share = rng.uniform(0.05, 0.95), rng.uniform(0.75, 1.03) if self.chance(0.7) else rng.uniform(0.5, 0.9)
         elif self.chance(0.7):
             share = 0.5 + 0.13 * rng.standard_normal(), 0.5 + 0.13 * rng.standard_normal()
         else:
@@ -112,15 +111,17 @@ class _Draw:
     def scene(self) -> Scene:
         rng = self.rng
         photons = self.log_uniform(20, 3e3) if self.chance(0.2) else self.log_uniform(1e3, 5e8)
-        sample = [] if self.chance(0.07) else self._sample()
+        sample = [] if self.chance(0.11) else self._sample()
         weights = np.array([self.log_uniform(0.05, 1) for _ in sample])
+        if self.grazing and len(sample) > 1 and self.chance(0.4):  # no Yoneda band to speak of: the horizon alone
+            weights[0] *= self.log_uniform(1e-3, 0.1)
         weights *= photons / max(weights.sum(), 1e-9)
         parts = [
             Part(kind, component, float(weight)) for (kind, component), weight in zip(sample, weights, strict=True)
         ]
         level = photons * self.log_uniform(1e-3, 3)
         if not sample:
-            level = self.log_uniform(3, 300) if self.chance(0.35) else self.log_uniform(100, 1e7)
+            level = self.log_uniform(1, 1e3) if self.chance(0.5) else self.log_uniform(1e3, 1e7)
         parts += self._background(level)
         if self.chance(0.12):
             parts.append(Part("streak", self._streak(), photons * self.log_uniform(0.01, 0.3)))
@@ -142,14 +143,16 @@ class _Draw:
     def _sample(self) -> list[tuple[str, Component]]:
         if self.grazing:
             return self._grazing_sample()
+        if self.chance(0.06):
+            return [("spots", self._fibre()), *([self._named("low_q")] if self.chance(0.7) else [])]
         if self.chance(0.14):
             more = [kind for kind in ("halo", "low_q") if self.chance(0.35)]
             return [("spots", self._crystal()), *map(self._named, more)]
-        kinds = {"low_q": 0.5, "halo": 0.33, "rings": 0.42, "grains": 0.16, "sphere": 0.2}
+        kinds = {"low_q": 0.5, "halo": 0.33, "rings": 0.42, "grains": 0.2, "sphere": 0.2}
         chosen = [kind for kind, share in kinds.items() if self.chance(share)]
         sample = [self._named(kind) for kind in chosen or [str(self.rng.choice(list(kinds)))]]
         powders = [component for _, component in sample if isinstance(component, Rings)]
-        if powders and self.chance(0.15):  # some large grains in a fine powder
+        if powders and self.chance(0.25):  # some large grains in a fine powder
             sample.append(("spots", self._grains(powders[0])))
         return sample
 
@@ -165,7 +168,7 @@ class _Draw:
         return name, make()
 
     def _grazing_sample(self) -> list[tuple[str, Component]]:
-        band = self.reach(0.04, 0.25)
+        band = self.reach(0.04, 0.25) if self.chance(0.6) else self.reach(0.008, 0.08)
         sample: list[tuple[str, Component]] = [
             (
                 "grazing",
@@ -175,6 +178,7 @@ class _Draw:
                     self.reach(0.1, 0.6),
                     self.reach(0.05, 0.3),
                     self.rng.normal(0, 0.02) + (np.pi / 2 if self.chance(0.05) else 0),
+                    self.log_uniform(0.01, 0.3),
                 ),
             )
         ]
@@ -187,7 +191,7 @@ class _Draw:
                     BraggRods(orders, max(first * self.log_uniform(0.02, 0.12), self._step()), self.reach(0.2, 0.9)),
                 )
             )
-        for kind, share in {"halo": 0.3, "rings": 0.35, "low_q": 0.35, "grains": 0.1}.items():
+        for kind, share in {"halo": 0.35, "rings": 0.4, "low_q": 0.35, "grains": 0.2}.items():
             if self.chance(share):
                 sample.append(self._named(kind))
         return sample
@@ -246,7 +250,9 @@ class _Draw:
     def _grains(self, powder: Rings | None = None) -> Component:
         ratios = powder.ratios[:12] if powder else self._ratios(10)[:8]
         q0 = powder.q0 if powder else self.reach(0.1, 0.6)
-        per_ring = int(self.log_uniform(3, 25))
+        if powder or self.chance(0.4):  # not every ring is spotty
+            ratios = tuple(self.rng.choice(ratios, self.rng.integers(1, len(ratios) + 1), replace=False))
+        per_ring = int(self.log_uniform(3, 25 if self.chance(0.7) else max(26, 240 / len(ratios))))
         q = np.repeat(q0 * np.array(ratios), per_ring)
         return self._spots(q, self.rng.uniform(-np.pi, np.pi, q.size), self.log_uniform(0.004, 0.03) * q0)
 
@@ -261,15 +267,26 @@ class _Draw:
         order = self.rng.permutation(np.flatnonzero(keep))[:120]
         return self._spots(q[order], chi[order], self.log_uniform(0.004, 0.05) * min(a, b))
 
+    def _fibre(self) -> Component:
+        """Return reflections along one axis through the beam, both sides alike, and weaker ones on layer lines."""
+        first, layer = self.reach(0.04, 0.3), self.reach(0.05, 0.3)
+        along = first * np.sort(self.rng.uniform(1, 6, self.rng.integers(2, 8)))
+        aside = layer * np.arange(self.rng.integers(1, 5))
+        x, y = (grid.ravel() for grid in np.meshgrid(along, aside))
+        keep = (y == 0) | (self.rng.random(x.size) < 0.3)
+        x, y = x[keep], y[keep]
+        x, y = np.concatenate([x, -x, x, -x]), np.concatenate([y, y, -y, -y])
+        q, chi = np.hypot(x, y), np.arctan2(y, x) + self.rng.uniform(0, 2 * np.pi)
+        return self._spots(q, chi, self.log_uniform(0.01, 0.1) * first)
+
     def _spots(self, q: np.ndarray, chi: np.ndarray, width: float) -> Spots:
-        heights = np.exp(self.rng.normal(0, self.rng.uniform(0.2, 1.3), q.size))
-        return Spots(
-            tuple(map(float, q)),
-            tuple(map(float, chi)),
-            tuple(map(float, heights)),
-            max(width, self._step()),
-            float(np.radians(self.log_uniform(0.3, 2.1))),
-        )
+        heights = np.exp(self.rng.normal(0, self.rng.uniform(0.2, 1.6), q.size))
+        width, widest = max(width, self._step()), np.radians(2.1)
+        if self.chance(0.5):  # as wide as they are long, down to a single bin
+            across = min(width / float(np.mean(q)) * self.log_uniform(0.8, 2), widest)
+        else:
+            across = np.radians(self.log_uniform(0.3, 2.1))
+        return Spots(tuple(map(float, q)), tuple(map(float, chi)), tuple(map(float, heights)), width, float(across))
 
     def _background(self, level: float) -> list[Part]:
         flat = Part("background", HighQ(0.0, 1.0), level)
@@ -286,7 +303,7 @@ class _Draw:
         length = max(self.reach(0.05, 0.3), 5 * width)
         return Streak(float(self.rng.uniform(0, 2 * np.pi)), width, length, self.chance(0.6))
 
-    def _shadows(self) -> tuple[Beamstop | FlightTube | Absorber, ...]:
+    def _shadows(self) -> tuple[Beamstop | FlightTube | Absorber | Polarisation | Slope, ...]:
         shadows: list[Beamstop | FlightTube | Absorber] = []
         if self.chance(0.6):
             shadows.append(self._beamstop())
@@ -296,15 +313,22 @@ class _Draw:
             outside = 0.0 if self.chance(0.7) else self.log_uniform(0.003, 0.1)
             middle = (columns / 2 / size, rows / 2 / size)
             shadows.append(FlightTube(middle, float(self.rng.uniform(0.44, 0.5)), outside))
-        elif self.chance(0.2):
-            off = 0.04 * self.rng.standard_normal(2)
+        elif self.chance(0.25):
+            off = 0.05 * self.rng.standard_normal(2)
             outside = 0.0 if self.chance(0.5) else self.log_uniform(0.001, 0.3)
             centre = (x / size + off[0], y / size + off[1])
             shadows.append(FlightTube(centre, float(self.rng.uniform(0.35, 0.9)), outside))
         if self.chance(0.1):
             angle = float(self.rng.choice([0, np.pi / 2, np.pi, -np.pi / 2])) + self.rng.normal(0, 0.05)
             shadows.append(Absorber(float(self.rng.uniform(0, 0.45)), angle, self.log_uniform(0.02, 0.8)))
-        return tuple(shadows)
+        return (*shadows, *self._uneven())
+
+    def _uneven(self) -> list[Polarisation | Slope]:
+        """Return what makes a frame uneven round the beam although its sample is not oriented."""
+        found: list[Polarisation | Slope] = [Polarisation(float(self.rng.uniform(0.9, 1)))] if self.chance(0.8) else []
+        if self.chance(0.2):
+            found.append(Slope(float(self.rng.uniform(0, 2 * np.pi)), self.log_uniform(0.03, 1)))
+        return found
 
     def _beamstop(self) -> Beamstop:
         kind = self.rng.integers(5)
@@ -353,5 +377,5 @@ class _Draw:
             offset=self.log_uniform(1, 100) if integrating else 0.0,
             gain=self.log_uniform(0.3, 4) if integrating or self.chance(0.05) else 1.0,
             limit=float(self.rng.choice(limits)),
-            gap_value=0 if self.chance(0.15) else int(self.rng.choice([-1, -2])),
+            gap_value=0 if self.chance(0.2) else int(self.rng.choice([-1, -2])),
         )

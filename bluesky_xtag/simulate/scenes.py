@@ -11,7 +11,7 @@ from ..prepare import Binned
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
-from .shadows import Absorber, Beamstop, FlightTube
+from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
 
 __all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render"]
 
@@ -86,7 +86,7 @@ class Scene:
     layout: Layout
     geometry: Geometry
     parts: tuple[Part, ...]
-    shadows: tuple[Beamstop | FlightTube | Absorber, ...] = ()
+    shadows: tuple[Beamstop | FlightTube | Absorber | Polarisation | Slope, ...] = ()
     blind: tuple[tuple[float, float, float, float], ...] = ()
     defects: Defects = Defects()
     told_centre: tuple[float, float] | None = None
@@ -106,6 +106,8 @@ class Rendering:
         Expected photons per block of each part, behind the shadows, gaps included.
     missing : numpy.ndarray
         Expected photons per block that beamstops take away.
+    below : numpy.ndarray
+        Expected photons per block that the sample's horizon takes away.
     valid : numpy.ndarray
         Fraction of each block that has pixels.
     """
@@ -116,6 +118,7 @@ class Rendering:
     chi: np.ndarray
     photons: tuple[np.ndarray, ...]
     missing: np.ndarray
+    below: np.ndarray
     valid: np.ndarray
 
     @property
@@ -139,18 +142,20 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     for part in scene.parts:
         if isinstance(part.component, Yoneda):
             horizon = part.component.transmission(q, chi)
-    photons, missing = [], np.zeros_like(q)
+    photons, missing, below = [], np.zeros_like(q), np.zeros_like(q)
     for part in scene.parts:
         unstopped = part.component.intensity(q, chi) * around
+        above = unstopped
         if part.kind not in ("background", "streak"):
-            unstopped = unstopped * horizon
+            unstopped = above * horizon
         shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
             shape = cv2.GaussianBlur(shape, (0, 0), scene.defects.psf / factor)
         level = np.float32(part.photons / max(float((shape * valid).sum()), 1e-12))
         photons.append(level * shape)
         missing += level * unstopped * (1 - passed)
-    return Rendering(scene, factor, q, chi, tuple(photons), missing, valid)
+        below += level * (above - unstopped) * passed
+    return Rendering(scene, factor, q, chi, tuple(photons), missing, below, valid)
 
 
 def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .geometry import Geometry
 
-__all__ = ["Absorber", "Beamstop", "FlightTube"]
+__all__ = ["Absorber", "Beamstop", "FlightTube", "Polarisation", "Slope"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,35 @@ class Absorber:
         down = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
         behind = across * np.cos(self.angle) + down * np.sin(self.angle) > self.position
         return np.where(behind, self.transmission, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The frame grows dimmer evenly along `angle`, by the factor exp(-strength) from edge to edge.
+
+    As behind a sample or window that is thicker on one side.
+    """
+
+    angle: float
+    strength: float
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return the transmitted share of each pixel, float32."""
+        rows, columns = geometry.shape
+        across = np.arange(columns, dtype=np.float32) / columns - 0.5
+        down = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
+        along = across * np.cos(self.angle) + down * np.sin(self.angle)
+        return np.exp(-np.float32(self.strength) * (along - along.min())).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Polarisation:
+    """The beam's electric field lies along the rows with this share of the photons, as at synchrotrons."""
+
+    share: float = 0.98
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return share (1 - (sin 2theta cos chi)^2) + (1 - share) (1 - (sin 2theta sin chi)^2), float32."""
+        sine = np.sin(2 * np.arcsin(geometry.q() * np.float32(geometry.wavelength / (4 * np.pi))))
+        across, up = sine * np.cos(geometry.chi()), sine * np.sin(geometry.chi())
+        return (self.share * (1 - across**2) + (1 - self.share) * (1 - up**2)).astype(np.float32)

@@ -47,6 +47,8 @@ class Settings:
         Of everything.
     chunk : int
         Samples that are simulated and kept on disk together.
+    start : str
+        Name, version and first digits of the hash of the model that training starts from; "" for none.
     """
 
     samples: int = 70_000
@@ -58,6 +60,7 @@ class Settings:
     weight_decay: float = 1e-3
     seed: int = 1
     chunk: int = data.CHUNK
+    start: str = ""
 
     def __post_init__(self) -> None:
         if min(self.samples, self.validation, self.test) < 1 or self.epochs < 1:
@@ -88,6 +91,10 @@ class _Fit:
         optimiser.build(self.network.trainable_variables)
         self.network.compile(optimiser, loss=_masked_loss(samples.labels))
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
+
+    def adopt(self, network: Any) -> None:
+        """Start from the weights of a network of the same kind."""
+        self.network.set_weights(network.get_weights())
 
     def _variables(self) -> list[Any]:
         return [*self.network.variables, *self.optimiser.variables]
@@ -164,7 +171,7 @@ def _masked_loss(labels: np.ndarray) -> Any:
     return loss
 
 
-def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Path:
+def train(out: str | Path, *, workers: int | None = None, start: str | Path | None = None, **settings: Any) -> Path:
     """Train a model and save it.
 
     Simulated samples and checkpoints lie in a directory beside `out` with the suffix `.work`. Called again after it
@@ -176,6 +183,8 @@ def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Pa
         Model directory to write.
     workers : int, optional
         Processes that simulate; all cores if not given.
+    start : path, optional
+        Directory of a model of the same tags and network to start from, instead of from chance.
     **settings
         As in `Settings`: samples, epochs, seed, ...
 
@@ -187,9 +196,14 @@ def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Pa
     Raises
     ------
     XTagValueError
-        The settings do not fit each other, or differ from those of a training begun in the same place.
+        The settings do not fit each other, or differ from those of a training begun in the same place, or the model
+        to start from has other tags or other inputs.
+    ModelError
+        The model to start from cannot be loaded.
     """
-    out, chosen = Path(out), Settings(**settings)
+    first = None if start is None else _first(start)
+    identity = "" if first is None else f"{first.name} {first.version} {first.sha256[:12]}"
+    out, chosen = Path(out), Settings(**settings, start=identity)
     work = out.with_name(out.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     _same_settings(work / "settings.json", chosen)
@@ -198,6 +212,8 @@ def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Pa
         data.generate(work / name, chosen.chunks(name), seed, held_out, workers, chosen.chunk)
     samples, validation = (data.load(work / name, chosen.chunks(name)) for name in ("samples", "validation"))
     fit = _Fit(chosen, samples, work)
+    if first is not None:
+        fit.adopt(first.network)
     fit.restore()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, TextColumn("{task.fields[note]}")) as progress:
@@ -207,6 +223,13 @@ def train(out: str | Path, *, workers: int | None = None, **settings: Any) -> Pa
     model.save(out)
     _picture(fit.history, len(samples), out / "training.png")
     return out
+
+
+def _first(start: str | Path) -> TagModel:
+    first = TagModel.load(start)
+    if first.taxonomy.names != TAGS.names or first.preparation != Preparation():
+        raise XTagValueError(f"{start} has other tags or other inputs than the simulation: start from another model")
+    return first
 
 
 def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str) -> TagModel:

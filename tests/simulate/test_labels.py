@@ -118,7 +118,36 @@ def test_instrument_tags_follow_the_layout_and_the_centre():
     assert tags(layout=pilatus, geometry=outside)["beam_off_image"] == 1
 
 
-@pytest.mark.parametrize(("photons", "weak", "strong"), [(1e2, -1, 0), (1e3, 1, 0), (1e7, 0, 1)])
+@pytest.mark.parametrize(("photons", "weak", "strong"), [(3e2, -1, 0), (1e3, 1, 0), (1e7, 0, 1)])
 def test_intensity_tags_follow_the_strongest_component(photons, weak, strong):
     found = tags(Part("halo", patterns.Halo(0.15, 0.25), photons))
     assert (found["weak_scattering"], found["strong_scattering"]) == (weak, strong)
+
+
+def test_an_empty_frame_has_no_high_background():
+    assert tags()["high_background"] == 0
+    assert tags(Part("halo", patterns.Halo(0.15, 0.25), 5e3))["high_background"] == 1
+
+
+@pytest.mark.parametrize(("centre", "wanted"), [((230.0, 260.0), 1), ((-400.0, 260.0), -1)])
+def test_low_q_is_told_only_near_the_beam(centre, wanted):
+    geometry = Geometry(LAYOUT.shape, 172e-6, 1.0, 1.0, centre)
+    assert tags(Part("low_q", patterns.Guinier(12.0), 1e7), geometry=geometry)["diffuse_low_q"] == wanted
+
+
+def test_a_horizon_alone_is_grazing_incidence():
+    faint = Part("grazing", patterns.Yoneda(0.03, 0.004, 0.05, 0.03), 1.0)
+    assert tags(faint, Part("halo", patterns.Halo(0.15, 0.25), 1e6))["grazing_incidence"] == 1
+    assert tags(faint)["grazing_incidence"] in (0, -1)
+
+
+def test_arcs_that_show_few_azimuths_are_not_oriented():
+    arcs = Part("rings", patterns.Textured(patterns.Rings(0.6, width=0.03), 0.3, 2, 0.0), 1e6)
+    geometry = Geometry(LAYOUT.shape, 172e-6, 1.0, 1.0, (-3000.0, 260.0))
+    assert tags(arcs, geometry=geometry)["oriented"] == -1
+
+
+@pytest.mark.parametrize(("chi", "wanted"), [((0.0, np.pi, 0.2, 3.0, -0.2), 1), (tuple(np.arange(0, 6.2, 0.3)), 0)])
+def test_spots_are_oriented_only_along_one_axis(chi, wanted):
+    spots = patterns.Spots((0.15,) * len(chi), chi, (1.0,) * len(chi), 0.004, 0.02)
+    assert tags(Part("spots", spots, 1e5))["oriented"] == wanted

@@ -4,10 +4,10 @@ import pytest
 from bluesky_xtag.prepare import Preparation
 from bluesky_xtag.simulate import patterns
 from bluesky_xtag.simulate.geometry import Geometry
-from bluesky_xtag.simulate.layouts import HELD_OUT, SYNTHETIC, TRAINING, Layout, valid_fraction
+from bluesky_xtag.simulate.layouts import HELD_OUT, TRAINING, Layout, draw_layout, valid_fraction
 from bluesky_xtag.simulate.sampler import HELD_OUT_Q, draw_scene
 from bluesky_xtag.simulate.scenes import Defects, Part, Scene, expose_binned, expose_full, render
-from bluesky_xtag.simulate.shadows import Absorber, Beamstop, FlightTube
+from bluesky_xtag.simulate.shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
 
 PILATUS = Layout((619, 487), 172e-6, "Pilatus 300k")
 GEOMETRY = Geometry(PILATUS.shape, 172e-6, 1.0, 1.0, (230.0, 260.0))
@@ -64,6 +64,7 @@ def test_shadows_transmit_between_nothing_and_all():
         Beamstop(0.1, 0.02, 1.0, 0.1, (0.01, 0), 0.1, 0.01),
         FlightTube((0.5, 0.5), 0.4),
         Absorber(0.1, 0.3, 0.2),
+        Slope(0.3, 2.0),
     ):
         factor = shadow.factor(GEOMETRY)
         assert factor.shape == GEOMETRY.shape and 0 <= factor.min() < 0.3 and factor.max() == 1
@@ -78,7 +79,7 @@ def test_the_beamstop_takes_away_what_is_missing():
 
 
 def test_held_out_scenes_share_neither_detector_nor_q_range_with_training():
-    assert not set(HELD_OUT) & {*TRAINING, *SYNTHETIC}
+    assert not set(HELD_OUT) & set(TRAINING)
     for index in range(60):
         for held_out in (False, True):
             scene = draw_scene(np.random.default_rng([1, index]), held_out)
@@ -94,3 +95,27 @@ def test_held_out_scenes_share_neither_detector_nor_q_range_with_training():
 def test_layouts_have_the_shape_of_their_detector(layout):
     assert layout.gaps().shape == layout.shape
     assert 0.85 < valid_fraction(layout, 8).mean() <= 1
+
+
+def test_the_shape_of_a_training_detector_does_not_tell_its_gaps():
+    rng = np.random.default_rng(0)
+    drawn = [draw_layout(rng) for _ in range(600)]
+    shape = (1043, 981)
+    assert {layout.gaps().any() for layout in drawn if layout.shape == shape} == {True, False}
+    long = [layout.gaps().any() for layout in drawn if max(layout.shape) > 3 * min(layout.shape)]
+    assert 0.2 < np.mean(long) < 0.8
+
+
+def test_straight_gaps_are_binned_as_their_pixels_are():
+    layout = Layout((203, 487), 172e-6, modules=(2, 3, 7))
+    pixels = np.zeros((205, 490), np.float32)
+    pixels[:203, :487] = ~layout.gaps()
+    np.testing.assert_allclose(valid_fraction(layout, 5), pixels.reshape(41, 5, 98, 5).mean((1, 3)), atol=1e-6)
+
+
+def test_polarisation_dims_what_scatters_along_the_field():
+    wide = Geometry((301, 301), 1e-3, 0.15, 1.0, (150.0, 150.0))  # 45 degrees at the edge
+    factor = Polarisation(1.0).factor(wide)
+    assert factor[150, 300] == pytest.approx(0.5, abs=0.01)
+    assert factor[300, 150] == pytest.approx(1.0, abs=0.01)
+    assert factor[150, 150] == 1

@@ -88,3 +88,19 @@ def test_ignored_labels_change_nothing_in_the_loss():
         for z in (logits, other)
     )
     assert first == second > 0
+
+
+def test_training_can_start_from_a_model(trained, tmp_path):
+    model = TagModel.load(train(tmp_path / "more", workers=1, start=trained, **(SMALL | {"epochs": 1, "seed": 2})))
+    first = TagModel.load(trained)
+    assert model.card["training"]["start"] == f"small {first.version} {first.sha256[:12]}"
+    images = np.random.default_rng(0).poisson(5, (4, 195, 487))
+    # 5 steps of a rate that begins at zero change little; another chance start would change all.
+    np.testing.assert_allclose(model.network.get_weights()[0], first.network.get_weights()[0], atol=0.05)
+    assert model.predict(images).shape == (4, len(TAGS))
+
+
+def test_a_model_of_other_tags_is_no_start(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "TAGS", TAGS.subset(["ring", "halo"]))
+    with pytest.raises(XTagValueError, match="other tags"):
+        train(tmp_path / "more", workers=1, start=trained, **SMALL)
