@@ -123,7 +123,7 @@ class _Judge:
         return decided
 
     def halo_verdict(self, photons: np.ndarray, snr: float) -> int:
-        """A halo is a bump: what a smooth background would explain as well is none, or too faint to be sure of."""
+        """Judge a halo: it is a bump, and what a smooth background would explain as well is none to be sure of."""
         decided = self.part_verdict(photons, snr)
         if decided == YES and self.contrast(photons) < 0.08:
             return IGNORED
@@ -152,13 +152,13 @@ class _Judge:
         return IGNORED if self.strongest < 25 else NO
 
     def low_q(self) -> int:
-        """It falls from the beam: without the beam's surroundings in the frame nobody can tell."""
+        """Judge what falls from the beam: without the beam's surroundings in the frame nobody can tell."""
         seen = self.rendering.q[self.valid > 0.3]
         found = self.visible("low_q")
         return IGNORED if found == YES and (not seen.size or seen.min() > 0.25 * seen.max()) else found
 
     def grazing(self) -> int:
-        """By the Yoneda band, or by the sample's horizon where that alone is seen."""
+        """Judge by the Yoneda band, or by the sample's horizon where that alone is seen."""
         below = self.rendering.below
         shaded = (below > 0.3 * self.under) & (self.valid > 0.3)
         snr = float(np.sqrt((below**2 * self.valid / (below + self.under + 1e-6)).sum()))
@@ -166,7 +166,7 @@ class _Judge:
         return max(self.visible("grazing"), horizon, key=(NO, IGNORED, YES).index)
 
     def high_background(self) -> int:
-        """Without a visible sample there is nothing that the background could outweigh: `empty` says it all."""
+        """Compare with the visible sample: without one there is nothing to outweigh, and `empty` says it all."""
         if self.strongest < 5:
             return NO if self.strongest < 1 else IGNORED
         sample = np.sum([photons for part, photons in self.parts if part.kind in SAMPLE], axis=0)
@@ -229,7 +229,7 @@ class _Judge:
         return decided
 
     def seen_contrast(self, texture: Textured, photons: np.ndarray) -> float:
-        """(max - min) / (max + min) of the texture over the azimuths that the component lights in this frame."""
+        """Return (max - min) / (max + min) of the texture over the azimuths that the component lights in the frame."""
         profile = texture.texture(self.rendering.chi)
         even = photons / profile
         lit = (self.valid > 0.3) & (even > 0.1 * np.percentile(even[self.valid > 0.3], 99))
