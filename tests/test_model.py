@@ -311,3 +311,31 @@ def test_the_packaged_model_tags_measured_frames(packaged):
     precision = np.mean([row.average_precision for row in chosen])
     chance = np.mean([row.prevalence for row in chosen])
     assert precision > chance + 0.3
+
+
+@pytest.mark.parametrize("counts", [5, 50, 500, 50_000])
+def test_dark_frames_are_empty_and_have_no_high_background(packaged, counts):
+    image = np.random.default_rng(counts).poisson(counts / (195 * 487), (195, 487)).astype(np.int32)
+    found = accepted(packaged, image, None)
+    assert "empty" in found and not found & {"high_background", "weak_scattering", "ring", "halo", "spots"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [((256, 1024), ""), ((773, 1153), ""), ((195, 1475), "Pilatus 300kw"), ((619, 1475), "Pilatus 900k")],
+)
+def test_gaps_are_told_by_themselves_and_not_by_the_shape(packaged, shape, name):
+    from bluesky_xtag.simulate import patterns
+    from bluesky_xtag.simulate.geometry import Geometry
+    from bluesky_xtag.simulate.layouts import Layout
+    from bluesky_xtag.simulate.scenes import Part, Scene, expose_full, render
+
+    geometry = Geometry(shape, 172e-6, 1.0, 1.0, (0.45 * shape[1], 0.55 * shape[0]))
+    parts = (
+        Part("rings", patterns.Rings(0.1, width=0.03), 1e6),
+        Part("low_q", patterns.Guinier(30.0), 1e6),
+        Part("background", patterns.HighQ(0.0, 1.0), 1e5),
+    )
+    scene = Scene(Layout(shape, 172e-6, name), geometry, parts)
+    image = expose_full(render(scene), np.random.default_rng(0))
+    assert ("detector_gaps" in accepted(packaged, image, geometry.beam_centre)) == bool(name)
