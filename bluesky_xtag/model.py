@@ -26,7 +26,7 @@ from .errors import ModelError, XTagValueError
 from .prepare import Inputs, Preparation
 from .taxonomy import Tag, Taxonomy
 
-__all__ = ["BUCKETS", "TagModel"]
+__all__ = ["BUCKETS", "TagModel", "fingerprint"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class TagModel:
     Parameters
     ----------
     card : mapping
-        `format`, `name`, `version`, `taxonomy`, `thresholds`, `preparation`, `sha256` (of the network's file) and
+        `format`, `name`, `version`, `taxonomy`, `thresholds`, `preparation`, `sha256` (see `fingerprint`) and
         anything worth telling (figures, training).
     network : bytes
         The network's file in Keras' format.
@@ -74,6 +74,8 @@ class TagModel:
     """
 
     def __init__(self, card: Mapping[str, Any], network: bytes) -> None:
+        if not isinstance(card, Mapping):
+            raise ModelError(f"{CARD} holds {type(card).__name__}, not the fields of a card: get the model again")
         self.card = dict(card)
         wanted = {"format", "name", "version", "taxonomy", "thresholds", "preparation", "sha256"}
         if missing := sorted(wanted - set(card)):
@@ -83,17 +85,17 @@ class TagModel:
                 f"the model has format {card['format']}, this package reads {FORMAT}: use the matching version"
             )
         self.name, self.version = str(card["name"]), str(card["version"])
-        self.sha256 = hashlib.sha256(network).hexdigest()
-        if self.sha256 != card["sha256"]:
-            raise ModelError(
-                f"{NETWORK} has sha256 {self.sha256[:12]}..., the card says {str(card['sha256'])[:12]}...: "
-                "the file was damaged or exchanged; get both files from one source again"
-            )
         self.taxonomy, self.thresholds = _taxonomy(card), _thresholds(card)
         try:
             self.preparation = Preparation.from_dict(card["preparation"])
         except (XTagValueError, TypeError) as error:
             raise ModelError(f"the card's preparation does not fit: {error}") from error
+        self.sha256 = fingerprint(network, self.taxonomy, self.preparation)
+        if self.sha256 != card["sha256"]:
+            raise ModelError(
+                f"the model's sha256 is {self.sha256[:12]}..., the card says {str(card['sha256'])[:12]}...: "
+                "the network, the taxonomy or the preparation was damaged or exchanged; get the model again"
+            )
         self._file = network
         self.device = _device()
         self.network = _network(network, self.preparation, len(self.taxonomy))
@@ -143,7 +145,7 @@ class TagModel:
             "taxonomy": [asdict(tag) for tag in taxonomy.tags],
             "thresholds": [round(float(threshold), 6) for threshold in thresholds],
             "preparation": preparation.to_dict(),
-            "sha256": hashlib.sha256(file).hexdigest(),
+            "sha256": fingerprint(file, taxonomy, preparation),
         }
         return cls(card | more, file)
 
@@ -232,6 +234,15 @@ class TagModel:
                     layer[row] = getattr(inputs, name)
             scores.append(self._traced[size](layers)[: len(batch)])
         return np.concatenate(scores)
+
+
+def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:
+    """Return the SHA-256 of all that decides what the scores are: network, tags in their order, preparation.
+
+    Thresholds, which anybody may set otherwise, and the card's prose are left out.
+    """
+    meaning = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
+    return hashlib.sha256(network + json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
 def _batches(count: int) -> Iterator[tuple[int, int]]:

@@ -111,11 +111,17 @@ class Preparation:
     azimuths: int = 72
     log_scale: float = 16.0
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            whole = name == "log_scale" or isinstance(value, int)
+            if not (isinstance(value, int | float) and whole and 0 < value < 1e6):
+                raise XTagValueError(f"the preparation's {name} is {value!r}: give a positive number of its kind")
+
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preparation:
         """Return the preparation of these settings; XTagValueError if they are not exactly its fields."""
         known = set(cls.__dataclass_fields__)
-        if set(settings) != known:
+        if not isinstance(settings, Mapping) or set(settings) != known:
             raise XTagValueError(
                 f"preparation settings must be {sorted(known)}, but got {sorted(settings)}: "
                 "use a model made by this version of bluesky_xtag"

@@ -1,17 +1,17 @@
-import hashlib
 import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bluesky_xtag.errors import FrameError, ModelError, XTagValueError
-from bluesky_xtag.model import BUCKETS, CARD, NETWORK, TagModel
+from bluesky_xtag.model import BUCKETS, CARD, NETWORK, TagModel, fingerprint
 from bluesky_xtag.prepare import Preparation
-from bluesky_xtag.taxonomy import DEFAULT_TAXONOMY
+from bluesky_xtag.taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -52,6 +52,14 @@ def edit_card(directory, **changes):
     (directory / CARD).write_text(json.dumps(card))
 
 
+def sign(directory):
+    """Make the card's hash right again after an edit, as somebody who wants to deceive could."""
+    card = json.loads((directory / CARD).read_text())
+    taxonomy = Taxonomy(tuple(Tag(**tag) for tag in card["taxonomy"]))
+    network = (directory / NETWORK).read_bytes()
+    edit_card(directory, sha256=fingerprint(network, taxonomy, Preparation.from_dict(card["preparation"])))
+
+
 def edit_network(directory, old, new):
     """Replace text in the network's description; the card is told the new hash."""
     path = directory / NETWORK
@@ -62,7 +70,7 @@ def edit_network(directory, old, new):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    edit_card(directory, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    sign(directory)
 
 
 def frames(number, seed=0, shape=(195, 487)):
@@ -122,7 +130,9 @@ def test_a_changed_network_is_refused(directory):
         ({"taxonomy": [{"name": "Ring!", "group": "", "definition": ""}] * 3}, "taxonomy"),
         ({"taxonomy": 3}, "taxonomy"),
         ({"preparation": {"grid": 256}}, "preparation"),
-        ({"preparation": Preparation(side=32).to_dict()}, "network takes"),
+        ({"preparation": Preparation().to_dict() | {"grid": 0}}, "grid is 0"),
+        ({"preparation": Preparation().to_dict() | {"grid": "256"}}, "grid is '256'"),
+        ({"preparation": Preparation().to_dict() | {"log_scale": float("nan")}}, "log_scale"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(directory, changes, message):
@@ -131,9 +141,36 @@ def test_a_card_that_does_not_fit_is_refused(directory, changes, message):
         TagModel.load(directory)
 
 
+@pytest.mark.parametrize("card", ["null", "[1, 2]", '"card"'])
+def test_a_card_without_fields_is_refused(directory, card):
+    (directory / CARD).write_text(card)
+    with pytest.raises(ModelError, match="not the fields of a card"):
+        TagModel.load(directory)
+
+
+def test_tags_in_another_order_are_refused(directory):
+    """They would give every frame the wrong tags."""
+    edit_card(directory, taxonomy=[asdict(tag) for tag in reversed(TAXONOMY.tags)])
+    with pytest.raises(ModelError, match="the taxonomy or the preparation was damaged"):
+        TagModel.load(directory)
+
+
+def test_another_preparation_than_the_network_takes_is_refused(directory):
+    edit_card(directory, preparation=Preparation(side=32).to_dict())
+    sign(directory)
+    with pytest.raises(ModelError, match="network takes"):
+        TagModel.load(directory)
+
+
+def test_other_thresholds_are_anybodys_right(directory):
+    edit_card(directory, thresholds=[0.1, 0.2, 0.3])
+    np.testing.assert_allclose(TagModel.load(directory).thresholds, [0.1, 0.2, 0.3], rtol=1e-6)
+
+
 def test_another_number_of_tags_than_the_network_has_is_refused(directory):
     card = json.loads((directory / CARD).read_text())
     edit_card(directory, taxonomy=card["taxonomy"][:2], thresholds=[0.5, 0.5])
+    sign(directory)
     with pytest.raises(ModelError, match="2 tags"):
         TagModel.load(directory)
 
@@ -166,14 +203,14 @@ def test_foreign_classes_in_a_network_are_refused(directory, module):
 def test_more_files_in_a_network_are_refused(directory):
     with zipfile.ZipFile(directory / NETWORK, "a") as archive:
         archive.writestr("assets/run.py", "print('here')")
-    edit_card(directory, sha256=hashlib.sha256((directory / NETWORK).read_bytes()).hexdigest())
+    sign(directory)
     with pytest.raises(ModelError, match="run.py"):
         TagModel.load(directory)
 
 
 def test_what_is_no_network_is_refused(directory):
     (directory / NETWORK).write_bytes(b"nothing")
-    edit_card(directory, sha256=hashlib.sha256(b"nothing").hexdigest())
+    sign(directory)
     with pytest.raises(ModelError, match="not a Keras file"):
         TagModel.load(directory)
 
