@@ -23,7 +23,7 @@ from .errors import FrameError, FrameNotReady
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Hdf5Frames", "read_image"]
+__all__ = ["Hdf5Frames", "read_image", "warm"]
 
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
@@ -65,6 +65,12 @@ def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int
     with _opened(path) as file:
         node, position = _locate(file, dataset, index)
         return _image(node, position, rows)
+
+
+def warm() -> None:
+    """Import what reading needs, so that the first frame is read as quickly as the others."""
+    import h5py  # noqa: F401
+    import hdf5plugin  # noqa: F401
 
 
 class Hdf5Frames:

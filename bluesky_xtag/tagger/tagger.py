@@ -19,7 +19,7 @@ import numpy as np
 from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
 
-from .. import documents
+from .. import documents, hdf5
 from ..backends import Backend, InlineBackend
 from ..documents import Tagging
 from ..errors import XTagValueError
@@ -123,6 +123,7 @@ class Tagger:
         self._assemble = FrameAssembler(key, streams, beam_centre, _load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(_loaded(model))
+        hdf5.warm()
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
