@@ -70,3 +70,9 @@ class DocumentsSeen:
         rows = [(row["frame_event"], row["frame_seq_num"]) for row in self.rows(run)]
         assert rows == frames
         assert self.stop(run)["num_events"].get("tags", 0) == len(rows)
+
+    def assert_scan_went_well(self, points, run=None):
+        """The run ended as it would have without us, and each of its points has its row."""
+        assert self.stop(run)["exit_status"] == "success"
+        assert self.stop(run)["num_events"] == {"primary": points, "tags": points}
+        self.assert_every_frame_has_its_row(run=run)

@@ -8,23 +8,14 @@ import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
-from bluesky.suspenders import SuspendBoolHigh
-from bluesky.utils import FailedStatus, RunEngineInterrupted
+from bluesky.utils import FailedStatus
 from detectors import ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
 from models import CountsModel, HangingModel, RaisingModel
-from ophyd import Signal
 from ophyd.sim import SynAxis
-from pausing import pausing
 
 from bluesky_xtag import XTagError
 
 WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
-
-
-def assert_scan_went_well(seen, points, run=None):
-    assert seen.stop(run)["exit_status"] == "success"
-    assert seen.stop(run)["num_events"] == {"primary": points, "tags": points}
-    seen.assert_every_frame_has_its_row(run=run)
 
 
 # The model
@@ -34,7 +25,7 @@ def assert_scan_went_well(seen, points, run=None):
 def test_model_raises_on_one_frame(RE, seen, tag, wait):
     tag(model=RaisingModel(on={3}), wait=wait)
     RE(bp.count([ArrayDetector(numbered())], 5))
-    assert_scan_went_well(seen, 5)
+    seen.assert_scan_went_well(5)
     assert [row["status"] for row in seen.rows()] == ["ok", "ok", "failed", "ok", "ok"]
     assert np.isnan(seen.rows()[2]["p_ring"])
 
@@ -43,7 +34,7 @@ def test_model_raises_on_one_frame(RE, seen, tag, wait):
 def test_model_raises_on_all_frames(RE, seen, tag, wait):
     tagger = tag(model=RaisingModel(), wait=wait)
     RE(bp.count([ArrayDetector(numbered())], 5))
-    assert_scan_went_well(seen, 5)
+    seen.assert_scan_went_well(5)
     assert seen.statuses() == {"failed": 5}
     assert "the network is broken" in tagger.latest.reason
 
@@ -54,7 +45,7 @@ def test_model_hangs_for_longer_than_the_deadline(RE, seen, tag, wait):
     tag(model=model, wait=wait, deadline=0.2)
     RE(bp.count([ArrayDetector(numbered())], 4))
     model.released.set()
-    assert_scan_went_well(seen, 4)
+    seen.assert_scan_went_well(4)
     assert seen.statuses() == {"late": 4}
 
 
@@ -113,7 +104,7 @@ def test_bad_file(RE, seen, tag, tmp_path, wait, write, status):
     tag(wait=wait, deadline=0.5)
     det = FileDetector(tmp_path, lambda path, number: (write if number == 2 else write_frame)(path, number))
     RE(bp.count([det], 3))
-    assert_scan_went_well(seen, 3)
+    seen.assert_scan_went_well(3)
     assert [row["status"] for row in seen.rows()] == ["ok", status, "ok"]
 
 
@@ -125,7 +116,7 @@ def test_truncated_file(RE, seen, tag, tmp_path):
 
     tag(deadline=0.5)
     RE(bp.count([FileDetector(tmp_path, truncated)], 2))
-    assert_scan_went_well(seen, 2)
+    seen.assert_scan_went_well(2)
     assert seen.statuses() == {"unreadable": 2}
 
 
@@ -141,7 +132,7 @@ def test_late_file_is_awaited_off_the_run_engines_thread(RE, seen, tag, tmp_path
     RE(bp.count([FileDetector(tmp_path, later)], 3))
     for timer in timers:
         timer.join()
-    assert_scan_went_well(seen, 3)
+    seen.assert_scan_went_well(3)
     assert seen.statuses() == {"ok": 3}
 
 
@@ -156,14 +147,14 @@ def test_late_file_is_awaited_off_the_run_engines_thread(RE, seen, tag, tmp_path
 def test_bad_array(RE, seen, tag, image, status, tags):
     tag()
     RE(bp.count([ArrayDetector(constant(image), shape=image.shape)], 2))
-    assert_scan_went_well(seen, 2)
+    seen.assert_scan_went_well(2)
     assert [(row["status"], row["tags"]) for row in seen.rows()] == [(status, tags)] * 2
 
 
 def test_spectrum_under_an_image_key(RE, seen, tag):
     tag(key="det")
     RE(bp.count([ArrayDetector(constant(np.ones(100)), shape=(100,))], 2))
-    assert_scan_went_well(seen, 2)
+    seen.assert_scan_went_well(2)
     assert seen.statuses() == {"unreadable": 2}
 
 
@@ -185,7 +176,7 @@ def test_full_queue_drops_what_the_policy_says(RE, seen, tag, policy, kept):
         model.released.set()
 
     RE(plan())
-    assert_scan_went_well(seen, 8)
+    seen.assert_scan_went_well(8)
     assert [row["frame_seq_num"] for row in seen.rows() if row["status"] == "ok"] == kept
     assert seen.statuses() == {"ok": 3, "dropped": 5}
 
@@ -215,7 +206,7 @@ def test_blocking_queue_loses_nothing(RE, seen, tag):
 
     tag(model=Slow(), deadline=30, queue_size=1, policy="block")
     RE(bp.count([ArrayDetector(numbered())], 30))
-    assert_scan_went_well(seen, 30)
+    seen.assert_scan_went_well(30)
     assert seen.statuses() == {"ok": 30}
 
 
@@ -285,142 +276,6 @@ def test_plan_that_dies_without_closing_its_run(RE, seen, tag, wait):
         RE(plan())
     assert seen.stop()["exit_status"] == "fail"
     assert seen.stop()["num_events"] == {"primary": 1, "tags": 1}
-
-
-# Pause, resume, abort
-
-
-PLACES = pytest.mark.parametrize("where", ["after the checkpoint", "after the move", "after the frame"])
-
-
-@WAITS
-@PLACES
-def test_pause_and_resume_with_rewind(RE, seen, tag, wait, where):
-    tagger = tag(wait=wait)
-    with pytest.raises(RunEngineInterrupted):
-        RE(pausing(ArrayDetector(numbered()), 5, where))
-    RE.resume()
-    assert_scan_went_well(seen, 5)
-    assert seen.statuses() == {"ok": 5}
-    assert tagger.frames == sum(tagger.counts.values())
-
-
-@WAITS
-def test_second_pause_of_the_same_point(RE, seen, tag, wait):
-    tag(wait=wait)
-    det = ArrayDetector(numbered())
-
-    @bpp.run_decorator()
-    def plan():
-        for _ in range(2):
-            yield from bps.checkpoint()
-            yield from bps.trigger_and_read([det])
-            yield from bps.pause()
-
-    with pytest.raises(RunEngineInterrupted):
-        RE(plan())
-    with pytest.raises(RunEngineInterrupted):
-        RE.resume()
-    RE.resume()
-    assert_scan_went_well(seen, 2)
-
-
-@WAITS
-def test_suspender_rewinds_too(RE, seen, tag, wait):
-    """The beam is lost after the third frame; the RunEngine goes back to the checkpoint when it returns."""
-    tag(wait=wait)
-    beam_lost = Signal(name="beam_lost", value=0)
-    RE.install_suspender(SuspendBoolHigh(beam_lost))
-    det = ArrayDetector(numbered())
-    lost = iter([True])
-
-    @bpp.run_decorator()
-    def plan():
-        for point in range(1, 6):
-            yield from bps.checkpoint()
-            yield from bps.trigger_and_read([det])
-            if point == 3 and next(lost, False):
-                beam_lost.put(1)
-                threading.Timer(0.2, beam_lost.put, [0]).start()
-                yield from bps.sleep(0.5)
-
-    RE(plan())
-    assert_scan_went_well(seen, 5)
-    assert len(seen.of("event")) > 10  # the third was taken twice
-
-
-@WAITS
-@PLACES
-@pytest.mark.parametrize("how", ["abort", "stop"])
-def test_abort_and_stop_during_a_pause(RE, seen, tag, wait, where, how):
-    tag(wait=wait)
-    with pytest.raises(RunEngineInterrupted):
-        RE(pausing(ArrayDetector(numbered()), 5, where))
-    getattr(RE, how)()
-    points = 3 if where == "after the frame" else 2
-    assert seen.stop()["exit_status"] == {"abort": "abort", "stop": "success"}[how]
-    assert seen.stop()["num_events"] == {"primary": points, "tags": points}
-    seen.assert_every_frame_has_its_row()
-
-
-def test_abort_while_a_point_waits_for_its_tags(RE, seen, tag):
-    """The abort goes through; the row of the frame that waited comes when the model does, or at its deadline."""
-    model = HangingModel()
-    tag(model=model, wait="point", deadline=30)
-
-    def abort():
-        model.started.wait(30)
-        RE.abort("enough")
-
-    def release():
-        while RE.state != "aborting":
-            time.sleep(0.01)
-        model.released.set()
-
-    threads = [threading.Thread(target=work) for work in (abort, release)]
-    for thread in threads:
-        thread.start()
-    with pytest.raises(RunEngineInterrupted):
-        RE(bp.count([ArrayDetector(numbered())], 5))
-    for thread in threads:
-        thread.join()
-    assert seen.stop()["exit_status"] == "abort"
-    assert seen.stop()["num_events"] == {"primary": 1, "tags": 1}
-    assert seen.statuses() == {"ok": 1}
-
-
-def test_halt_leaves_no_row_uncounted(RE, seen, tag, capsys):
-    """A halt forbids every further message, so rows that were not written yet can only be reported."""
-    tagger = tag(model=HangingModel(), deadline=30)
-    with pytest.raises(RunEngineInterrupted):
-        RE(pausing(ArrayDetector(numbered()), 5, "after the frame"))
-    RE.halt()
-    tagger.report()
-    assert "no row    3" in capsys.readouterr().out
-
-
-@WAITS
-def test_uninstall_during_a_pause(RE, seen, tag, wait):
-    tagger = tag(wait=wait, deadline=0.5)
-    with pytest.raises(RunEngineInterrupted):
-        RE(pausing(ArrayDetector(numbered()), 5, "after the frame"))
-    tagger.uninstall()
-    RE.resume()
-    assert seen.stop()["exit_status"] == "success"
-    assert seen.stop()["num_events"] == {"primary": 5, "tags": 3}
-    assert [row["frame_seq_num"] for row in seen.rows()] == [1, 2, 3]
-
-
-@WAITS
-def test_install_during_a_pause_waits_for_the_next_run(RE, seen, tag, wait):
-    det = ArrayDetector(numbered())
-    with pytest.raises(RunEngineInterrupted):
-        RE(pausing(det, 5, "after the move"))
-    tag(wait=wait)
-    RE.resume()
-    assert seen.stop()["num_events"] == {"primary": 5}
-    RE(bp.count([det], 2))
-    assert seen.of("stop")[1]["num_events"] == {"primary": 2, "tags": 2}
 
 
 # Subscribers
