@@ -269,8 +269,8 @@ def test_latest_never_goes_back(RE, tag):
 
 
 def _callbacks(RE):
-    registry = RE.dispatcher.cb_registry.callbacks
-    return {signal: set(proxies) for signal, proxies in registry.items() if proxies}
+    subscribed = RE.dispatcher.cb_registry.callbacks
+    return {signal: set(proxies) for signal, proxies in subscribed.items() if proxies}
 
 
 def test_installed_twice_tags_once(RE, seen, tag, caplog):
