@@ -1,8 +1,8 @@
 """Detector image -> network inputs: the one implementation, for training and for serving.
 
-Nothing is healed or interpolated. Photons are masked and added up (`Preparation.bin`), and two views are
-made of the sums: the detector image as it is, and the polar image about the beam centre
-(`Preparation.views`). Logarithms are fixed, so that one hot pixel cannot flatten a frame; beside them
+Nothing is healed or interpolated. Photons are masked and added up (`Preparation.bin`), and three views are
+made of the sums: the detector image as it is, the polar image about the beam centre, and the radial profile
+with the azimuthal harmonics of each radius (`Preparation.views`). Logarithms are fixed, so that one hot pixel cannot flatten a frame; beside them
 stand residuals in units of the counting noise, because what is visible is decided by photons and not by
 shades of grey.
 """
@@ -24,6 +24,19 @@ __all__ = ["Binned", "Inputs", "Preparation", "estimate_centre"]
 
 PLAIN_CHANNELS = ("log_mean", "valid", "residual")
 POLAR_CHANNELS = ("log_mean", "valid", "excess_variance", "residual", "azimuthal_residual")
+# Folds of the azimuthal harmonics: of texture and symmetric lattices, and 1, which a wrong centre or a slope makes.
+FOLDS = (1, 2, 4, 6)
+PROFILE_CHANNELS = (
+    "log_mean",
+    "coverage",
+    "residual",
+    "broad_residual",
+    "scatter",
+    "peak",
+    *(f"harmonic_{fold}" for fold in FOLDS),
+    *(f"smooth_harmonic_{fold}" for fold in FOLDS),
+    *(f"contrast_{fold}" for fold in FOLDS),
+)
 SCALARS = (
     "log_total",
     "log_mean",
@@ -80,12 +93,15 @@ class Inputs:
         (side, side, len(PLAIN_CHANNELS)), the detector image, aspect kept, centred.
     polar : numpy.ndarray
         (radii, azimuths, len(POLAR_CHANNELS)), the image about the beam centre.
+    profile : numpy.ndarray
+        (2 radii, len(PROFILE_CHANNELS)), what each radius holds: mean, noise-weighted residuals, harmonics.
     scalars : numpy.ndarray
         (len(SCALARS),).
     """
 
     plain: np.ndarray
     polar: np.ndarray
+    profile: np.ndarray
     scalars: np.ndarray
 
 
@@ -100,7 +116,7 @@ class Preparation:
     side : int
         Side of the plain view.
     radii, azimuths : int
-        Size of the polar view.
+        Size of the polar view; the profile has twice the radii.
     log_scale : float
         Photons per bin n enter as log(1 + log_scale n).
     """
@@ -138,6 +154,7 @@ class Preparation:
         return {
             "plain": (self.side, self.side, len(PLAIN_CHANNELS)),
             "polar": (self.radii, self.azimuths, len(POLAR_CHANNELS)),
+            "profile": (2 * self.radii, len(PROFILE_CHANNELS)),
             "scalars": (len(SCALARS),),
         }
 
@@ -207,7 +224,7 @@ class Preparation:
         else:
             known, (x, y) = 1.0, ((float(c) + 0.5) / binned.factor - 0.5 for c in beam_centre)
         rows, columns = binned.counts.shape
-        polar, nearest = self._polar(binned, (x, y))
+        polar, profile, nearest = self._polar(binned, (x, y))
         total, area = float(binned.counts.sum()), float(binned.valid.sum())
         scalars = (
             np.log1p(total) / 20,
@@ -223,7 +240,7 @@ class Preparation:
             np.log2(binned.factor) / 4,
             np.log(columns / rows),
         )
-        return Inputs(self._plain(binned), polar, np.array(scalars, np.float32))
+        return Inputs(self._plain(binned), polar, profile, np.array(scalars, np.float32))
 
     def _log(self, photons: Any) -> Any:
         return np.log1p(self.log_scale * photons) / 10
@@ -242,19 +259,21 @@ class Preparation:
         )
         return view
 
-    def _polar(self, binned: Binned, centre: tuple[float, float]) -> tuple[np.ndarray, float]:
+    def _polar(self, binned: Binned, centre: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the polar view, the profile, and nearest / farthest radius."""
         half_bins = (round(2 * centre[0]), round(2 * centre[1]))
-        cells, pixels, nearest = _polar_cells(binned.counts.shape, half_bins, self.radii, self.azimuths)
-        size, shape = self.radii * self.azimuths, (self.radii, self.azimuths)
+        cells, pixels, nearest = _polar_cells(binned.counts.shape, half_bins, 2 * self.radii, self.azimuths)
+        size, shape = 2 * self.radii * self.azimuths, (2 * self.radii, self.azimuths)
 
         def add(layer: np.ndarray) -> np.ndarray:
             return np.bincount(cells, layer.ravel(), size).astype(np.float32).reshape(shape)
 
-        counts, valid = add(binned.counts), add(binned.valid)
-        squares = add(_ratio(binned.counts**2, binned.valid))
+        fine_counts, fine_valid = add(binned.counts), add(binned.valid)
+        squares = _pairs(add(_ratio(binned.counts**2, binned.valid)))
+        counts, valid, pixels = _pairs(fine_counts), _pairs(fine_valid), _pairs(pixels)
         mean = _ratio(counts, valid)
         variance = np.maximum(_ratio(squares, valid) - mean**2, 0)
-        ring = np.broadcast_to(_ratio(counts.sum(1), valid.sum(1))[:, None], shape)
+        ring = _ratio(counts.sum(1), valid.sum(1))[:, None]
         around = _ratio(_blur_polar(counts), _blur_polar(valid))
         view = np.stack(
             [
@@ -266,7 +285,34 @@ class Preparation:
             ],
             axis=-1,
         )
-        return view.astype(np.float32), nearest
+        return view.astype(np.float32), self._profile(fine_counts, fine_valid), nearest
+
+    def _profile(self, counts: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
+        total, area = counts.sum(1), valid.sum(1)
+        mean, seen = _ratio(total, area), valid > 1e-3
+        sectors = np.maximum(seen.sum(1), 1).astype(np.float32)
+        expected = mean[:, None] * valid
+        sigmas = np.where(seen, (counts - expected) / np.sqrt(expected + 1), 0).astype(np.float32)
+        wave, smoothing = _waves(self.azimuths), np.ones(9, np.float32)
+        harmonics = (sigmas @ wave).T  # (folds, radii) complex, each of unit variance per sector by chance
+        smooth = np.stack([np.convolve(row, smoothing, "same") for row in harmonics])
+        noise = np.sqrt(sectors)
+        smooth_noise = np.sqrt(np.convolve(sectors, smoothing, "same"))
+        excess = np.where(seen, _ratio(counts, valid) - mean[:, None], 0)
+        contrast = 2 * np.abs((excess @ wave).T) / (sectors * (mean + 1e-3))
+        channels = [
+            self._log(mean),
+            sectors / self.azimuths * (area > 0),
+            _residual(total, area * _ratio(_blur_line(total, 15), _blur_line(area, 15))),
+            _residual(total, area * _ratio(_blur_line(total, 61), _blur_line(area, 61))),
+            np.log1p((sigmas**2).sum(1) / sectors) / 5,
+            np.arcsinh(sigmas.max(1)) / 4,
+            *np.arcsinh(np.abs(harmonics) / noise) / 4,
+            *np.arcsinh(np.abs(smooth) / smooth_noise) / 4,
+            *np.clip(contrast, 0, 2),
+        ]
+        return np.stack(channels, axis=-1).astype(np.float32)
 
 
 def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, float, float]:
@@ -362,6 +408,25 @@ def _ratio(counts: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def _residual(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return the deviation in units of the counting noise, asinh so that strong ones stay in range."""
     return np.arcsinh((counts - expected) / np.sqrt(np.maximum(expected, 0) + 1)) / 4
+
+
+def _pairs(layer: np.ndarray) -> np.ndarray:
+    """Add neighbouring radii."""
+    return layer[::2] + layer[1::2]
+
+
+def _blur_line(line: np.ndarray, width: int) -> np.ndarray:
+    """Return running means."""
+    return cv2.blur(line[None].astype(np.float32), (width, 1), borderType=cv2.BORDER_REPLICATE)[0]
+
+
+@lru_cache(maxsize=4)
+def _waves(azimuths: int) -> np.ndarray:
+    """Return exp(i n chi) at the middle of each sector, (azimuths, folds) complex64."""
+    chi = (np.arange(azimuths) + 0.5) * (2 * np.pi / azimuths)
+    waves = np.exp(1j * chi[:, None] * np.array(FOLDS)).astype(np.complex64)
+    waves.setflags(write=False)
+    return waves
 
 
 def _blur_polar(layer: np.ndarray) -> np.ndarray:

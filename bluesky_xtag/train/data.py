@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from ..prepare import Preparation
+from ..prepare import SCALARS, Preparation
 from ..simulate.dataset import sample
 
 __all__ = ["CHUNK", "Samples", "generate", "load"]
 
 CHUNK = 500
+INPUTS = ("plain", "polar", "profile", "scalars")
+# Places of the scalars that change when a frame is turned over.
+_X, _Y, _ASPECT = (SCALARS.index(name) for name in ("centre_x", "centre_y", "log_aspect"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,7 @@ class Samples:
 
     Parameters
     ----------
-    plain, polar, scalars : numpy.ndarray
+    plain, polar, profile, scalars : numpy.ndarray
         Network inputs, float16, one sample a row.
     labels : numpy.ndarray
         (n, tags) int8.
@@ -34,6 +37,7 @@ class Samples:
 
     plain: np.ndarray
     polar: np.ndarray
+    profile: np.ndarray
     scalars: np.ndarray
     labels: np.ndarray
 
@@ -42,25 +46,50 @@ class Samples:
 
     def inputs(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
         """Return the network's inputs of some rows, float32."""
-        return {name: getattr(self, name)[rows].astype(np.float32) for name in ("plain", "polar", "scalars")}
+        return {name: getattr(self, name)[rows].astype(np.float32) for name in INPUTS}
 
     def batches(self, rng: np.random.Generator, size: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Yield all samples once in random order, half of them mirrored left to right."""
+        """Yield all samples once in random order, turned over at random.
+
+        Half are mirrored left to right; a quarter each upside down and with rows and columns exchanged, because
+        detectors are mounted in all ways although most stand upright.
+        """
         order = rng.permutation(len(self))
         for start in range(0, len(order) - size + 1, size):
             rows = np.sort(order[start : start + size])
             inputs = self.inputs(rows)
-            _mirror(inputs, rng.random(size) < 0.5)
+            for turn_over, share in ((_mirror, 0.5), (_upend, 0.25), (_transpose, 0.25)):
+                turn_over(inputs, rng.random(size) < share)
             yield inputs, self.labels[rows]
 
 
 def _mirror(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
     """Mirror the chosen samples left to right, in place: azimuth a becomes pi - a, centre x becomes 1 - x."""
     inputs["plain"][which] = inputs["plain"][which][:, :, ::-1]
-    azimuths = inputs["polar"].shape[2]
-    mirrored = (azimuths // 2 - 1 - np.arange(azimuths)) % azimuths
-    inputs["polar"][which] = inputs["polar"][which][:, :, mirrored]
-    inputs["scalars"][which, 6] = 1 - inputs["scalars"][which, 6]
+    _reflect(inputs["polar"], which, 2)
+    inputs["scalars"][which, _X] = 1 - inputs["scalars"][which, _X]
+
+
+def _upend(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
+    """Turn the chosen samples upside down, in place: azimuth a becomes -a, centre y becomes 1 - y."""
+    inputs["plain"][which] = inputs["plain"][which][:, ::-1]
+    _reflect(inputs["polar"], which, 1)
+    inputs["scalars"][which, _Y] = 1 - inputs["scalars"][which, _Y]
+
+
+def _transpose(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
+    """Exchange rows and columns of the chosen samples, in place: azimuth a becomes pi/2 - a."""
+    inputs["plain"][which] = inputs["plain"][which].swapaxes(1, 2)
+    _reflect(inputs["polar"], which, 4)
+    scalars = inputs["scalars"]
+    scalars[np.ix_(which, [_X, _Y])] = scalars[np.ix_(which, [_Y, _X])]
+    scalars[which, _ASPECT] *= -1
+
+
+def _reflect(polar: np.ndarray, which: np.ndarray, part: int) -> None:
+    """Reflect azimuths: a becomes 2 pi / part - a (of sectors that begin at -pi)."""
+    azimuths = polar.shape[2]
+    polar[which] = polar[which][:, :, (azimuths // part - 1 - np.arange(azimuths)) % azimuths]
 
 
 def generate(
@@ -70,6 +99,7 @@ def generate(
     held_out: bool = False,
     workers: int | None = None,
     size: int = CHUNK,
+    preparation: Preparation | None = None,
 ) -> None:
     """Simulate `chunks` chunks of `size` samples into a directory; chunks that are there already are kept."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -79,10 +109,12 @@ def generate(
         return
     if workers == 1:
         for number in track(wanted, description=f"Simulating {directory.name}"):
-            _write_chunk(directory, number, size, seed, held_out)
+            _write_chunk(directory, number, size, seed, held_out, preparation)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_write_chunk, directory, number, size, seed, held_out) for number in wanted]
+        jobs = [
+            pool.submit(_write_chunk, directory, number, size, seed, held_out, preparation) for number in wanted
+        ]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()
 
@@ -104,19 +136,17 @@ def _chunk_path(directory: Path, number: int) -> Path:
     return directory / f"chunk-{number:05d}.npz"
 
 
-def _write_chunk(directory: Path, number: int, size: int, seed: int, held_out: bool) -> None:
+def _write_chunk(
+    directory: Path, number: int, size: int, seed: int, held_out: bool, preparation: Preparation | None
+) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    preparation = Preparation()
     drawn = [sample(seed, number * size + index, held_out, preparation) for index in range(size)]
     path = _chunk_path(directory, number)
     part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        plain=np.stack([inputs.plain for inputs, _ in drawn]).astype(np.float16),
-        polar=np.stack([inputs.polar for inputs, _ in drawn]).astype(np.float16),
-        scalars=np.stack([inputs.scalars for inputs, _ in drawn]).astype(np.float16),
-        labels=np.stack([labels for _, labels in drawn]),
-    )
+    layers: dict[str, np.ndarray] = {
+        name: np.stack([getattr(inputs, name) for inputs, _ in drawn]).astype(np.float16) for name in INPUTS
+    }
+    np.savez(part, **layers, labels=np.stack([labels for _, labels in drawn]))
     part.rename(path)

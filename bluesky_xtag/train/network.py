@@ -1,87 +1,133 @@
-"""The network: two views and the scalars of a frame in, one logit per tag out. Only standard Keras layers."""
+"""The network: three views and the scalars of a frame in, one logit per tag out. Only standard Keras layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["build"]
+__all__ = ["VIEWS", "build"]
+
+VIEWS = ("plain", "polar", "profile")
 
 
-def build(shapes: Mapping[str, tuple[int, ...]], tags: int) -> keras.Model:
+def build(
+    shapes: Mapping[str, tuple[int, ...]], tags: int, *, width: float = 1.0, views: Collection[str] = VIEWS
+) -> keras.Model:
     """Return an untrained network.
 
     The polar view is padded round the circle and pooled over the azimuth by mean and maximum, so that turning the
-    sample changes little; what has a direction on the detector is left to the plain view.
+    sample changes little; what has a direction on the detector is left to the plain view, fine radii and symmetry
+    to the profile.
 
     Parameters
     ----------
     shapes : mapping
-        Shape of the inputs `plain`, `polar` and `scalars`, without the batch.
+        Shape of the inputs `plain`, `polar`, `profile` and `scalars`, without the batch.
     tags : int
         Number of tags.
+    width : float
+        Channels of every layer relative to the packaged network.
+    views : collection of str
+        Which views are looked at; the inputs are all there.
 
     Returns
     -------
     keras.Model
-        Inputs by name; one output `logits`, (batch, tags).
+        Inputs by name; one output `logits`, (batch, tags), of the layer `features`, (batch, 128 width).
     """
     import keras
     from keras import layers
 
+    def wide(channels: int) -> int:
+        return round(channels * width)
+
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-
-    polar = _block(inputs["polar"], 32, size=5, stride=2, circular=True)
-    polar = _residual(polar, 32, circular=True)
-    for width in (64, 96):
-        polar = layers.MaxPooling2D(2, padding="same")(polar)
-        polar = _block(polar, width, circular=True)
-        polar = _residual(polar, width, circular=True)
-    circle = (1, polar.shape[2])
-    polar = layers.Concatenate()([layers.AveragePooling2D(circle)(polar), layers.MaxPooling2D(circle)(polar)])
-    polar = layers.Reshape((polar.shape[1], polar.shape[3]))(polar)
-    polar = layers.Conv1D(32, 3, padding="same", activation="relu")(polar)
-    polar = layers.Flatten()(polar)
-
-    plain = _block(inputs["plain"], 24, size=5, stride=2)
-    plain = _residual(plain, 24)
-    for width in (48, 64):
-        plain = layers.MaxPooling2D(2)(plain)
-        plain = _block(plain, width)
-        plain = _residual(plain, width)
-    plain = [layers.GlobalAveragePooling2D()(plain), layers.GlobalMaxPooling2D()(plain)]
-
-    hidden = layers.Concatenate()([polar, *plain, layers.Dense(32, activation="relu")(inputs["scalars"])])
-    hidden = layers.Dropout(0.1)(layers.Dense(128, activation="relu")(hidden))
-    return keras.Model(inputs, layers.Dense(tags, name="logits")(hidden), name="xtag")
+    ways = {"plain": _plain, "polar": _polar, "profile": _profile}
+    seen = [feature for name in VIEWS if name in views for feature in ways[name](inputs[name], wide)]
+    scalars = layers.Dense(wide(32), activation="relu", name="scalars_hidden")(inputs["scalars"])
+    hidden = layers.Concatenate()([*seen, scalars])
+    hidden = layers.Dense(wide(128), activation="relu", name="features")(hidden)
+    logits = layers.Dense(tags, name="logits")(layers.Dropout(0.1)(hidden))
+    return keras.Model(inputs, logits, name="xtag")
 
 
-def _block(x: Any, width: int, *, size: int = 3, stride: int = 1, circular: bool = False) -> Any:
+def _plain(x: Any, wide: Any) -> list[Any]:
+    from keras import layers
+
+    x = _block(x, wide(24), "plain_0", size=5, stride=2)
+    x = _residual(x, wide(24), "plain_1")
+    for number, channels in ((2, 48), (4, 64)):
+        x = layers.MaxPooling2D(2)(x)
+        x = _block(x, wide(channels), f"plain_{number}")
+        x = _residual(x, wide(channels), f"plain_{number + 1}")
+    return [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+
+
+def _polar(x: Any, wide: Any) -> list[Any]:
+    from keras import layers
+
+    x = _block(x, wide(32), "polar_0", size=5, stride=2, circular=True)
+    x = _residual(x, wide(32), "polar_1", circular=True)
+    for number, channels in ((2, 64), (4, 96)):
+        x = layers.MaxPooling2D(2, padding="same")(x)
+        x = _block(x, wide(channels), f"polar_{number}", circular=True)
+        x = _residual(x, wide(channels), f"polar_{number + 1}", circular=True)
+    circle = (1, x.shape[2])
+    x = layers.Concatenate()([layers.AveragePooling2D(circle)(x), layers.MaxPooling2D(circle)(x)])
+    x = layers.Reshape((x.shape[1], x.shape[3]))(x)
+    x = layers.Conv1D(wide(32), 3, padding="same", activation="relu", name="polar_radii")(x)
+    return [layers.Flatten()(x)]
+
+
+def _profile(x: Any, wide: Any) -> list[Any]:
+    """Look along the radii: sharp first, then over ever longer stretches."""
+    from keras import layers
+
+    x = _line(x, wide(48), "profile_0", 7)
+    x = _line(x, wide(48), "profile_1", 5)
+    for number in (2, 4, 6):
+        x = layers.MaxPooling1D(2)(x)
+        x = _line(x, wide(64), f"profile_{number}", 5)
+        x = layers.Add()([x, _line(x, wide(64), f"profile_{number + 1}", 5)])
+    place = layers.Conv1D(wide(16), 1, activation="relu", name="profile_place")(x)
+    return [layers.Flatten()(place), layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
+
+
+def _line(x: Any, channels: int, name: str, size: int) -> Any:
+    from keras import layers
+
+    x = layers.Conv1D(channels, size, padding="same", use_bias=False, name=f"{name}_convolution")(x)
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x))
+
+
+def _block(x: Any, channels: int, name: str, *, size: int = 3, stride: int = 1, circular: bool = False) -> Any:
     """Convolve, normalise, rectify; `circular` joins the ends of the second axis."""
     from keras import layers
 
-    x = _convolve(x, width, size, stride, circular)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.97)(x))
+    x = _convolve(x, channels, name, size, stride, circular)
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x))
 
 
-def _residual(x: Any, width: int, *, circular: bool = False) -> Any:
+def _residual(x: Any, channels: int, name: str, *, circular: bool = False) -> Any:
     from keras import layers
 
-    y = layers.BatchNormalization(momentum=0.97)(_convolve(x, width, 3, 1, circular))
+    y = _convolve(x, channels, name, 3, 1, circular)
+    y = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(y)
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def _convolve(x: Any, width: int, size: int, stride: int, circular: bool) -> Any:
+def _convolve(x: Any, channels: int, name: str, size: int, stride: int, circular: bool) -> Any:
     from keras import layers
 
+    name = f"{name}_convolution"
     if not circular:
-        return layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False)(x)
+        return layers.Conv2D(channels, size, strides=stride, padding="same", use_bias=False, name=name)(x)
     pad, azimuths = size // 2, x.shape[2]
     last = layers.Cropping2D(((0, 0), (azimuths - pad, 0)))(x)
     first = layers.Cropping2D(((0, 0), (0, azimuths - pad)))(x)
     x = layers.Concatenate(axis=2)([last, x, first])
     x = layers.ZeroPadding2D((pad, 0))(x)
-    return layers.Conv2D(width, size, strides=stride, padding="valid", use_bias=False)(x)
+    return layers.Conv2D(channels, size, strides=stride, padding="valid", use_bias=False, name=name)(x)
