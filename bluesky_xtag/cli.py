@@ -165,6 +165,23 @@ def live(
 ) -> None:
     """Time the tagging of a live scan: our callback, document to scores, and the scan with and without."""
     with _explained():
-        from .bench import live
+        from .bench.live import live
 
         live(json_file)
+
+
+@bench.command("model")
+def bench_model(
+    model: Model = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a bar is missed.")] = False,
+) -> None:
+    """Time prepare and infer by stage, from 0.1 to 4 million pixels, one frame and 16 a call, and the simulation."""
+    with _explained():
+        from .bench import model as measurements
+
+        troubles = measurements.missed(measurements.model(json_file, model))
+    for trouble in troubles if check else ():
+        print(f"xtag: {trouble}", file=sys.stderr)
+    if check and troubles:
+        raise typer.Exit(1)

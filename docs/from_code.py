@@ -9,10 +9,11 @@ from pathlib import Path
 import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY
 
-__all__ = ["command_line", "measures", "model", "tags", "write"]
+__all__ = ["command_line", "measures", "model", "model_measures", "tags", "write"]
 
 CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
+BENCH_MODEL = BENCH.with_name("bench-model.json")
 MEASURES = {
     "callback_p50_ms": "time taken from the RunEngine per document, p50",
     "callback_p99_ms": "time taken from the RunEngine per document, p99",
@@ -31,7 +32,7 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measures, model, tags):
+    for part in (command_line, measures, model, model_measures, tags):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -71,13 +72,34 @@ def measures():
     if not BENCH.exists():
         return "There are no figures for this version yet.\n"
     figures = json.loads(BENCH.read_text("utf-8"))
-    versions = ", ".join(f"{package} {version}" for package, version in figures["versions"].items())
-    machine = (
-        f"Measured on {figures['machine']}, device {figures['device']}, model {figures['model']}, {versions}: "
-        f"{figures['rounds']} rounds of {figures['points']} points.\n\n"
-    )
     rows = ((meaning, f"{figures[name]:.3g}{_unit(name)}") for name, meaning in MEASURES.items())
-    return machine + _table(("figure", "measured"), rows)
+    rounds = f"{_measured_on(figures)}: {figures['rounds']} rounds of {figures['points']} points.\n\n"
+    return rounds + _table(("figure", "measured"), rows)
+
+
+def model_measures():
+    """Return the figures of `xtag bench model` that are kept with these pages."""
+    from bluesky_xtag.bench.model import BARS, MEANINGS
+
+    if not BENCH_MODEL.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(BENCH_MODEL.read_text("utf-8"))
+    frames = figures["frames"].values()
+    stages = (
+        (meaning, *(" / ".join(f"{one[f'{stage}_p{percent}_ms']:.1f}" for percent in (50, 95, 99)) for one in frames))
+        for stage, meaning in MEANINGS.items()
+    )
+    rates = ("16 frames a call, frames a second", *(f"{one['frames_per_second']:.0f}" for one in frames))
+    head = (
+        "p50 / p95 / p99, ms",
+        *(f"{name}, {one['rows']} x {one['columns']}" for name, one in figures["frames"].items()),
+    )
+    bars = ((f"{bar.frame} `{bar.figure}`".strip(), f"{bar.value(figures):.3g}", str(bar)) for bar in BARS)
+    cold = ", ".join(f"{step} {seconds:.2g} s" for step, seconds in figures["cold_start_seconds"].items())
+    return (
+        f"{_measured_on(figures)}, load {figures['load']}.\n\n{_table(head, [*stages, rates])}\n"
+        f"{_table(('figure', 'measured', 'must be'), bars)}\nFrom cold: {cold}.\n"
+    )
 
 
 def command_line():
@@ -92,6 +114,11 @@ def command_line():
     for each in command.commands.values():  # else the list of commands is cut at 45 letters
         each.short_help = each.help.split("\n\n")[0]
     return get_docs_for_click(obj=command, ctx=Context(command, info_name="xtag"), name="xtag", indent=1)
+
+
+def _measured_on(figures):
+    versions = ", ".join(f"{package} {version}" for package, version in figures["versions"].items())
+    return f"Measured on {figures['machine']}, device {figures['device']}, model {figures['model']}, {versions}"
 
 
 def _unit(name):

@@ -6,28 +6,25 @@ Figures are taken side by side in one process, since machines drift: scans with 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-import numpy as np
 from bluesky import RunEngine
 from bluesky import plans as bp
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from .model import TagModel
-from .session import install
-from .tagger import Tagger
-from .tagger.statistics import percentile
+from ..model import TagModel
+from ..session import install
+from ..tagger import Tagger
+from ..tagger.statistics import percentile
+from .machine import described, frames
 
 __all__ = ["live"]
 
@@ -72,28 +69,11 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
                     callback += tagger.statistics.callback_seconds
                     latency[kind] += tagger.statistics.latencies
                 progress.advance(task)
-    figures = _figures(seconds, callback, latency) | {
-        "points": points,
-        "rounds": rounds,
-        "machine": f"{_processor()}, {os.cpu_count()} CPUs, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in ("bluesky", "bluesky_xtag", "tensorflow")},
-        "model": f"{model.name} {model.version}",
-        "device": model.device,
-    }
+    figures = _figures(seconds, callback, latency) | {"points": points, "rounds": rounds} | described(model, "bluesky")
     _print(console, figures)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
-
-
-def _processor() -> str:
-    """Return the name of the processor, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _scan(kind: Literal["without", "overlap", "point"], model: TagModel, points: int) -> tuple[float, Tagger | None]:
@@ -141,17 +121,13 @@ class _Exposure:
 
 
 class _Detector:
-    """A 1-Mpx photon counter whose frames are in the events: scattering that falls from the beam, and a ring."""
+    """A 1-Mpx photon counter whose frames are in the events."""
 
     name = "detector"
     parent = None
 
     def __init__(self) -> None:
-        rows, columns = np.indices(_SHAPE, dtype=np.float32)
-        radius = np.hypot(rows - 520.0, columns - 490.0)
-        expected = 200 * np.exp(-radius / 60) + 20 * np.exp(-(((radius - 300) / 5) ** 2)) + 0.5
-        rng = np.random.default_rng(1)
-        self._frames = [rng.poisson(expected).astype(np.int32) for _ in range(8)]
+        self._frames = frames(_SHAPE, 8)
         self._taken = 0
 
     def trigger(self) -> _Exposure:
