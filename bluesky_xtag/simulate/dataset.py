@@ -1,35 +1,42 @@
-"""Labelled frames: prepared samples for training, and HDF5 files of raw frames."""
+"""Labelled frames: scenes by their number, exposed for training or as raw frames."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
-from ..errors import XTagValueError
 from ..prepare import Inputs, Preparation
-from .labels import TAGS, label
+from .labels import label
 from .sampler import draw_scene
-from .scenes import expose_binned, expose_full, render
+from .scenes import Scene, expose_binned, expose_full, render, told_mask
 
-__all__ = ["sample", "simulate"]
+__all__ = ["prepared", "raw", "sample", "scene"]
 
 
-def sample(
-    seed: int, index: int, held_out: bool = False, preparation: Preparation | None = None
-) -> tuple[Inputs, np.ndarray]:
-    """Simulate, expose and prepare one frame; the same (seed, index) gives the same sample.
+def scene(seed: int, index: int, held_out: bool = False, nuisances: Iterable[str] | None = None) -> Scene:
+    """Return a scene by its number.
+
+    Every sixth shows the sample of the one before under other conditions, above all another exposure.
 
     Parameters
     ----------
     seed, index : int
-        Name the sample.
+        Name the scene.
     held_out : bool
         Use the detectors and q ranges that training never sees.
-    preparation : Preparation, optional
-        The default one if not given.
+    nuisances : iterable of str, optional
+        Which of `NUISANCES` are drawn; all if not given.
+    """
+    rng = np.random.default_rng([seed, index, int(held_out)])
+    same = index - 1 if index % 6 == 5 else index
+    return draw_scene(rng, held_out, nuisances, np.random.default_rng([seed, same, int(held_out), 1]))
+
+
+def prepared(
+    scene: Scene, rng: np.random.Generator, preparation: Preparation | None = None
+) -> tuple[Inputs, np.ndarray]:
+    """Expose a scene straight on the working grid and prepare it.
 
     Returns
     -------
@@ -39,17 +46,54 @@ def sample(
         (len(TAGS),) int8: 1 holds, 0 does not, -1 ignored.
     """
     preparation = preparation or Preparation()
-    rng = np.random.default_rng([seed, index, int(held_out)])
-    scene = draw_scene(rng, held_out)
-    rendering = render(scene, max(1, -(-max(scene.layout.shape) // preparation.grid)))
+    rendering = render(scene, _factor(scene, preparation))
     binned = expose_binned(rendering, rng)
-    if not binned.valid.any():
-        return sample(seed, index + 2**40, held_out, preparation)
-    return preparation.views(binned, scene.told_centre), label(rendering, _at_limit(binned, scene))
+    at_limit = binned.at_limit if binned.maximum >= scene.defects.limit else 0
+    labels = label(_at_grid(rendering, scene), at_limit)
+    if not binned.valid.any():  # nothing at all can be seen: such a frame is refused before it reaches a network
+        binned.valid[...] = 1
+    return preparation.views(binned, scene.told_centre), labels
 
 
-def _at_limit(binned: Any, scene: Any) -> int:
-    return binned.at_limit if binned.maximum >= scene.defects.limit else 0
+def raw(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Expose a scene at full resolution.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns) int32, as the detector writes it.
+    numpy.ndarray
+        (len(TAGS),) int8 labels.
+    numpy.ndarray or None
+        (rows, columns) bool, the mask that is told apart from the image, if any.
+    """
+    rendering = render(scene)
+    image = expose_full(rendering, rng)
+    full = (image >= scene.defects.limit) & (image < np.iinfo(image.dtype).max)
+    labels = label(render(scene, _factor(scene, Preparation())), int(full.sum()))
+    return image, labels, told_mask(rendering)
+
+
+def sample(
+    seed: int,
+    index: int,
+    held_out: bool = False,
+    preparation: Preparation | None = None,
+    nuisances: Iterable[str] | None = None,
+) -> tuple[Inputs, np.ndarray]:
+    """Simulate, expose and prepare one frame: `prepared` of `scene`; the same (seed, index) gives the same sample."""
+    rng = np.random.default_rng([seed, index, int(held_out), 2])
+    return prepared(scene(seed, index, held_out, nuisances), rng, preparation)
+
+
+def _factor(scene: Scene, preparation: Preparation) -> int:
+    return max(1, -(-max(scene.layout.shape) // preparation.grid))
+
+
+def _at_grid(rendering, scene):
+    """Return the rendering on the default working grid, on which labels are judged."""
+    factor = _factor(scene, Preparation())
+    return rendering if rendering.factor == factor else render(scene, factor)
 
 
 def simulate(out: str | Path, frames: int, seed: int = 0, held_out: bool = True) -> Path:

@@ -11,7 +11,7 @@ __all__ = ["Geometry"]
 
 @dataclass(frozen=True)
 class Geometry:
-    """A flat detector across the beam.
+    """A flat detector, across the beam or inclined.
 
     Parameters
     ----------
@@ -24,7 +24,9 @@ class Geometry:
     wavelength : float
         Angstrom.
     beam_centre : tuple of float
-        (x, y) = (column, row), pixels; may lie outside the frame.
+        (x, y) = (column, row) where the direct beam meets the detector's plane, pixels; may lie outside the frame.
+    tilt, swing : float
+        Inclination of the plane about the row and the column through the beam centre, radians.
     """
 
     shape: tuple[int, int]
@@ -32,6 +34,8 @@ class Geometry:
     distance: float
     wavelength: float
     beam_centre: tuple[float, float]
+    tilt: float = 0.0
+    swing: float = 0.0
 
     def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         rows, columns = self.shape
@@ -46,18 +50,33 @@ class Geometry:
     def q(self) -> np.ndarray:
         """Return q = (4 pi / wavelength) sin(theta), 1/angstrom, (rows, columns) float32.
 
-        With 2 theta = atan(radius / distance).
+        With 2 theta = atan(radius / distance) on a plane across the beam.
         """
-        two_theta = np.arctan(self.radius() * np.float32(self.pixel_size / self.distance))
+        if self.tilt == self.swing == 0:
+            two_theta = np.arctan(self.radius() * np.float32(self.pixel_size / self.distance))
+        else:
+            across, down, along = self._positions()
+            two_theta = np.arctan2(np.hypot(across, down), along)
         return np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2)
 
     def chi(self) -> np.ndarray:
-        """Return the azimuth, radians, (rows, columns) float32: 0 along columns, pi/2 along rows."""
-        across, down = self._offsets()
+        """Return the azimuth about the beam, radians, (rows, columns) float32: 0 along columns, pi/2 along rows."""
+        across, down = self._offsets() if self.tilt == self.swing == 0 else self._positions()[:2]
         return np.arctan2(down, across).astype(np.float32)
 
+    def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return where the pixels are: across and down from the beam, and along it, in distances to the sample."""
+        scale = np.float32(self.pixel_size / self.distance)
+        across, down = (offset * scale for offset in self._offsets())
+        (sine_s, cosine_s), (sine_t, cosine_t) = (
+            (np.float32(np.sin(angle)), np.float32(np.cos(angle))) for angle in (self.swing, self.tilt)
+        )
+        x = across * cosine_s + down * (sine_s * sine_t)
+        y = np.broadcast_to(down * cosine_t, x.shape)
+        return x, y, 1 - across * sine_s + down * (cosine_s * sine_t)
+
     def radius_at(self, q: float) -> float:
-        """Return the radius in pixels at which q (1/angstrom) falls; inf where it cannot be reached."""
+        """Return the radius in pixels at which q (1/angstrom) falls on a plane across the beam; inf if nowhere."""
         sine = q * self.wavelength / (4 * np.pi)
         if sine >= np.sin(np.pi / 4):
             return float("inf")

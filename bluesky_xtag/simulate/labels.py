@@ -1,12 +1,12 @@
 """Labels by construction: what is visible in a rendered scene, judged by photons.
 
 For a component with expected photons s and everything else b, over the valid blocks,
-SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5, 0 below SNR 1, and -1 (ignored in the loss
-and in the scores) between. Also ignored is what passes that rule but could as well be more of the other components
-or of a flat level, because nobody knows their levels beforehand; what stands out by less than 3 % of what lies
-under it, because there not photons but the uniformity of the detector decides; and what is cut off so far that its
-kind cannot be told: scattering that falls from the beam where no pixel is near the beam, texture where few azimuths
-are in the frame.
+SNR = sqrt(sum s^2 / (s + b + sigma_read^2)). A tag is 1 from SNR 5 at the resolution of the network's views, 0 below
+SNR 1, and -1 (ignored in the loss and in the scores) between. Also ignored is what passes that rule but could as well
+be more of the other components or of a background, because nobody knows their levels beforehand; what stands out by
+less than 2 % of what lies under it, because there not photons but the uniformity of the detector decides; and what is
+cut off so far that its kind cannot be told: scattering that falls from the beam where no pixel is near the beam,
+texture where few azimuths are in the frame.
 """
 
 from __future__ import annotations
@@ -16,22 +16,18 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ..prepare import Preparation
 from ..taxonomy import DEFAULT_TAXONOMY
-from .patterns import Rings, Sphere, Spots, Textured
+from .patterns import Component, Rings, Sphere, Spots, Textured
 from .scenes import Part, Rendering
 from .shadows import Beamstop
 
 __all__ = ["TAGS", "label", "verdict"]
 
-TAGS = DEFAULT_TAXONOMY.subset(
-    (
-        "empty saturated high_background parasitic_streak weak_scattering strong_scattering beamstop detector_gaps "
-        "beam_off_image grazing_incidence diffuse_low_q halo ring spots higher_orders many_rings form_factor "
-        "oriented bragg_rods"
-    ).split()
-)
-SAMPLE = ("low_q", "halo", "rings", "spots", "rods", "grazing")
+TAGS = DEFAULT_TAXONOMY
+SAMPLE = ("low_q", "high_q", "halo", "rings", "spots", "rods", "grazing")
 YES, NO, IGNORED = 1, 0, -1
+VIEW = Preparation()
 
 
 def verdict(value: float, absent: float = 1.0, present: float = 5.0) -> int:
@@ -62,10 +58,11 @@ def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
         "beam_off_image": judge.beam_off(),
         "grazing_incidence": judge.grazing(),
         "diffuse_low_q": judge.low_q(),
-        "halo": judge.visible("halo"),
+        "diffuse_high_q": judge.visible("high_q"),
+        "halo": judge.halo(),
         "bragg_rods": judge.visible("rods"),
         "form_factor": judge.form_factor(),
-        "oriented": judge.oriented(),
+        **judge.symmetry(),
         **judge.peaks(),
     }
     return np.array([rules[name] for name in TAGS.names], np.int8)
@@ -84,11 +81,11 @@ class _Judge:
         self.noise = (self.total + read) * self.valid + 1e-9
         self.parts = tuple(zip(scene.parts, rendering.photons, strict=True))
         self.snrs = tuple(self.snr(photons) for _, photons in self.parts)
-        # What a flat level would explain as well is not seen, however many its photons.
-        flat = np.ones_like(self.total)
-        self.strongest = max(
-            (self.distinct(photons, flat) for part, photons in self.parts if part.kind in SAMPLE), default=0.0
-        )
+        sample = [photons for part, photons in self.parts if part.kind in SAMPLE]
+        # What a background would explain as well is not seen, however many its photons.
+        q = rendering.q / rendering.q.max()
+        self.strongest = max((self.distinct(photons, np.ones_like(q)) for photons in sample), default=0.0)
+        self.surest = max((self.distinct(photons, np.ones_like(q), q, q**2) for photons in sample), default=0.0)
 
     def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
         information = (photons * self.valid) ** 2 / self.noise
@@ -102,11 +99,33 @@ class _Judge:
         explained = shared @ np.linalg.lstsq(among, shared, rcond=1e-6)[0]
         return float(np.sqrt(max(own - explained, 0)))
 
+    def seen(self, photons: np.ndarray) -> float:
+        """SNR at the resolution of the network's views: the better of the plain and the polar one."""
+        signal, noise = photons * self.valid, self.noise * (self.valid > 0)
+        return max(_snr(add(signal), add(noise)) for add in (self._plain, self._polar))
+
+    def _plain(self, layer: np.ndarray) -> np.ndarray:
+        step = max(1, -(-max(layer.shape) // VIEW.side))
+        rows, columns = (-(-side // step) * step for side in layer.shape)
+        padded = np.pad(layer, ((0, rows - layer.shape[0]), (0, columns - layer.shape[1])))
+        return padded.reshape(rows // step, step, columns // step, step).sum((1, 3))
+
+    def _polar(self, layer: np.ndarray) -> np.ndarray:
+        return np.bincount(self._cells, layer.ravel(), VIEW.radii * VIEW.azimuths)
+
+    @cached_property
+    def _cells(self) -> np.ndarray:
+        q = self.rendering.q
+        low, high = float(q.min()), float(q.max())
+        radius = ((q - low) * ((VIEW.radii - 0.01) / max(high - low, 1e-9))).astype(np.int32)
+        sector = (np.mod(self.rendering.chi / (2 * np.pi), 1) * VIEW.azimuths).astype(np.int32) % VIEW.azimuths
+        return (radius * VIEW.azimuths + sector).ravel()
+
     @cached_property
     def smooth(self) -> tuple[np.ndarray, ...]:
         """Shapes that a background may have: level, slope in q, and what falls from the beam."""
         q = self.rendering.q / self.rendering.q.max()
-        return np.ones_like(q), q, np.exp(-((3 * q) ** 2)), 1 / (1 + (10 * q) ** 2)
+        return np.ones_like(q), q, np.exp(-((3 * q) ** 2)), 1 / (1 + (10 * q) ** 2), np.exp(-((1.3 * q) ** 2))
 
     def contrast(self, photons: np.ndarray) -> float:
         """Peak share of a part in all that arrives at the same place."""
@@ -116,7 +135,7 @@ class _Judge:
     def part_verdict(self, photons: np.ndarray, snr: float) -> int:
         enough = (photons > 0.1 * photons.max()).sum() * self.rendering.factor**2 >= 20
         decided = verdict(snr)
-        if decided == YES and not (enough and self.contrast(photons) > 0.03):
+        if decided == YES and not (enough and self.contrast(photons) > 0.02 and self.seen(photons) >= 5):
             return IGNORED
         if decided == YES and self.distinct(photons, self.smooth[0], self.total - photons) < 5:
             return IGNORED
@@ -131,8 +150,16 @@ class _Judge:
             return IGNORED
         return decided
 
+    def halo(self) -> int:
+        """Judge halos; rings that run into each other look like one, and so may a window."""
+        found = self.visible("halo")
+        blurred = any(
+            _blurred(part.component) and snr >= 1 for (part, _), snr in zip(self.parts, self.snrs, strict=True)
+        )
+        return IGNORED if found == NO and (blurred or self.visible("window") != NO) else found
+
     def visible(self, kind: str) -> int:
-        judge = self.halo_verdict if kind == "halo" else self.part_verdict
+        judge = self.halo_verdict if kind in ("halo", "high_q") else self.part_verdict
         return max(
             (
                 judge(photons, snr)
@@ -144,12 +171,17 @@ class _Judge:
         )
 
     def empty(self) -> int:
-        return {NO: YES, IGNORED: IGNORED, YES: NO}[verdict(self.strongest)]
+        window = self.visible("window")
+        if self.strongest < 1:
+            return YES if window == NO else IGNORED
+        return NO if self.surest >= 5 else IGNORED
 
     def weak(self) -> int:
-        if self.strongest < 1 or 5 <= self.strongest < 20:
-            return int(self.strongest >= 1)
-        return IGNORED if self.strongest < 25 else NO
+        if self.strongest < 1:
+            return NO
+        if self.surest >= 5 and self.strongest < 20:
+            return YES
+        return NO if self.surest >= 25 else IGNORED
 
     def low_q(self) -> int:
         """Judge what falls from the beam: without the beam's surroundings in the frame nobody can tell."""
@@ -171,7 +203,11 @@ class _Judge:
             return NO if self.strongest < 1 else IGNORED
         sample = np.sum([photons for part, photons in self.parts if part.kind in SAMPLE], axis=0)
         support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
-        return verdict(float((self.under - sample)[support].sum() / sample[support].sum()), 0.5, 1.0)
+        photons, under = float(sample[support].sum()), float((self.under - sample)[support].sum())
+        # What of the sample a flat level explains as well could be either.
+        flat = min(float(np.percentile(sample[support], 5)) * support.sum(), 0.9 * photons)
+        verdicts = {verdict(under / photons, 0.5, 1.0), verdict((under + flat) / (photons - flat), 0.5, 1.0)}
+        return verdicts.pop() if len(verdicts) == 1 else IGNORED
 
     def beamstop(self) -> int:
         stops = [shadow for shadow in self.scene.shadows if isinstance(shadow, Beamstop)]
@@ -198,49 +234,85 @@ class _Judge:
         return IGNORED if abs(outside) < 0.02 else int(outside > 0)
 
     def form_factor(self) -> int:
+        """Judge minima: they are seen where no smooth fall would explain the photons as well."""
         for part, photons in self.parts:
             sphere = part.component
             if isinstance(sphere, Sphere):
                 seen = self.rendering.q[self.valid > 0.3]
                 first, second, third = (x / sphere.radius for x in (4.49, 7.73, 10.9))
                 inside = seen.min() < 0.9 * first and seen.max() > 0.5 * (second + third)
-                between = (self.rendering.q > first) & (self.rendering.q < third)
-                snr = self.snr(photons, between)
-                share = photons / np.maximum(self.under, 1e-9)
-                clear = inside and sphere.polydispersity < 0.12 and share[between].mean() > 0.3
-                return verdict(snr) if clear else NO if sphere.polydispersity > 0.2 or snr < 1 else IGNORED
+                clear = inside and sphere.polydispersity < 0.12
+                if not clear:
+                    return NO if sphere.polydispersity > 0.2 or self.snr(photons) < 1 else IGNORED
+                return self.minima(photons, (0.7 * first, third))
         return NO
 
-    def oriented(self) -> int:
-        decided = NO
-        for (part, photons), snr in zip(self.parts, self.snrs, strict=True):
-            texture = part.component
-            if part.kind in ("grazing", "rods"):
-                decided = max(decided, IGNORED, key=(NO, IGNORED, YES).index)
-            elif isinstance(texture, Spots) and snr >= 1 and texture.order > 0.3:  # gathered along one axis
-                clear = texture.order > 0.6 and self._spots(texture, photons)["spots"] == YES and not self.beam_off()
-                decided = max(decided, YES if clear else IGNORED, key=(NO, IGNORED, YES).index)
-            elif isinstance(texture, Textured) and texture.fold == 2:
-                found = verdict(self.distinct(photons, photons / texture.texture(self.rendering.chi)))
-                contrast = self.seen_contrast(texture, photons)
-                if contrast < 0.3 or self.contrast(photons) < 0.1:
-                    found = min(found, NO if texture.contrast < 0.1 else IGNORED)
-                decided = max(decided, found, key=(NO, IGNORED, YES).index)
-        return decided
+    def minima(self, photons: np.ndarray, between: tuple[float, float]) -> int:
+        q = self.rendering.q
+        inside = ((q > between[0]) & (q < between[1])).astype(np.float32)
+        x = q / between[1]
+        falls = [inside * x**power for power in (-4, -2, 0, 1)]
+        decided = verdict(self.distinct(photons * inside, *falls, (self.total - photons) * inside))
+        bright = photons * inside > 0.2 * (photons * inside).max()
+        share = float((photons[bright] / np.maximum(self.under[bright], 1e-9)).mean())
+        return IGNORED if decided == YES and share < 0.2 else decided
 
-    def seen_contrast(self, texture: Textured, photons: np.ndarray) -> float:
-        """Return (max - min) / (max + min) of the texture over the azimuths that the component lights in the frame."""
+    def symmetry(self) -> dict[str, int]:
+        """Judge the azimuthal folds: oriented (2), symmetry_4, symmetry_6."""
+        names = {2: "oriented", 4: "symmetry_4", 6: "symmetry_6"}
+        found = dict.fromkeys(names.values(), NO)
+        for (part, photons), snr in zip(self.parts, self.snrs, strict=True):
+            if part.kind in ("grazing", "rods"):  # the horizon leaves half a circle
+                judged = dict.fromkeys(names, IGNORED)
+            elif isinstance(part.component, Spots) and snr >= 1:
+                judged = self._folds_of_spots(part.component, photons)
+            elif isinstance(part.component, Textured):
+                judged = self._folds_of_texture(part.component, photons)
+            else:
+                continue
+            for fold, value in judged.items():
+                found[names[fold]] = max(found[names[fold]], value, key=(NO, IGNORED, YES).index)
+        clear = [name for name, value in found.items() if value == YES]
+        if len(clear) > 1:  # two samples in one frame: which one dominates is a matter of taste
+            found.update(dict.fromkeys(clear[1:], IGNORED))
+        return found
+
+    def _folds_of_spots(self, spots: Spots, photons: np.ndarray) -> dict[int, int]:
+        axis = spots.order(2)
+        orders = {fold: spots.order(fold, each_ring=True) for fold in (2, 4, 6)}
+        visible = self._spots(spots, photons)["spots"] == YES and not self.beam_off()
+        found = {2: YES if visible and axis > 0.6 else IGNORED if axis > 0.3 else NO}
+        for fold in (4, 6):
+            dominant = orders[fold] > 1.3 * max(value for other, value in orders.items() if other != fold)
+            clear = visible and len(spots.q) >= 6 and orders[fold] > 0.5 and dominant
+            found[fold] = YES if clear else IGNORED if dominant and orders[fold] > 0.3 else NO
+        return found
+
+    def _folds_of_texture(self, texture: Textured, photons: np.ndarray) -> dict[int, int]:
+        found = verdict(self.distinct(photons, photons / texture.texture(self.rendering.chi)))
+        contrast, azimuths = self.seen_contrast(texture, photons)
+        if contrast < 0.3 or self.contrast(photons) < 0.1:
+            found = min(found, NO if texture.contrast < 0.1 else IGNORED)
+        if texture.fold > 2 and azimuths < 1.5 / texture.fold:  # too few azimuths to count maxima
+            return dict.fromkeys((2, 4, 6), NO if found == NO else IGNORED)
+        return {texture.fold: found}
+
+    def seen_contrast(self, texture: Textured, photons: np.ndarray) -> tuple[float, float]:
+        """Return (max - min) / (max + min) of the texture over the azimuths that the component lights, and their share."""
         profile = texture.texture(self.rendering.chi)
         even = photons / profile
         lit = (self.valid > 0.3) & (even > 0.1 * np.percentile(even[self.valid > 0.3], 99))
         if not lit.any():
-            return 0.0
+            return 0.0, 0.0
         low, high = np.percentile(profile[lit], [3, 97])
-        return float((high - low) / (high + low))
+        sectors = np.unique((np.mod(self.rendering.chi[lit] / (2 * np.pi), 1) * 72).astype(int)).size
+        return float((high - low) / (high + low)), sectors / 72
 
     def peaks(self) -> dict[str, int]:
         """Ring, spots, higher_orders and many_rings."""
         found = {"ring": NO, "spots": NO, "higher_orders": NO, "many_rings": NO}
+        if self.visible("window") != NO:
+            found["ring"] = IGNORED
         for part, photons in self.parts:
             for name, value in self._peaks_of(part, photons).items():
                 found[name] = max(found[name], value, key=(NO, IGNORED, YES).index)
@@ -274,7 +346,7 @@ class _Judge:
             off = (np.abs(np.abs(q - ratio * rings.q0) - 4 * sigma) < sigma) & (self.valid > 0.3)
             rise = photons[on].mean() - (photons[off].mean() if off.any() else 0)
             snr = self.snr(np.maximum(photons, 0), on) * max(rise, 0) / (photons[on].mean() + 1e-12)
-            clear = rise > 0.03 * (self.under[on].mean() - rise)
+            clear = rise > 0.02 * (self.under[on].mean() - rise)
             if verdict(snr) == YES and clear:
                 seen += 1
                 sectors = np.unique((self.rendering.chi[on] * (36 / np.pi)).astype(int)).size
@@ -301,3 +373,17 @@ class _Judge:
             "higher_orders": orders,
             "many_rings": hidden,
         }
+
+
+def _snr(signal: np.ndarray, noise: np.ndarray) -> float:
+    return float(np.sqrt((signal**2 / np.maximum(noise, 1e-9)).sum()))
+
+
+def _blurred(component: Component) -> bool:
+    """Tell whether rings run into each other or have long tails, so that a broad bump is seen."""
+    rings = component.component if isinstance(component, Textured) else component
+    if not isinstance(rings, Rings):
+        return False
+    reach = (6 if rings.lorentzian else 3.5) * rings.width
+    steps = np.diff(rings.ratios)
+    return bool((steps < reach).any() or (rings.lorentzian and rings.width > 0.05))

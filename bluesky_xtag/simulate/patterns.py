@@ -14,6 +14,7 @@ import numpy as np
 __all__ = [
     "BraggRods",
     "Component",
+    "Compton",
     "DebyeBueche",
     "Guinier",
     "Halo",
@@ -92,6 +93,17 @@ class HighQ:
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return (q / q_max)^exponent."""
         return (q / np.float32(self.q_max)) ** np.float32(self.exponent)
+
+
+@dataclass(frozen=True)
+class Compton:
+    """Incoherent scattering: rises from the beam and levels off, correlation length in angstrom."""
+
+    length: float
+
+    def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """Return 1 - 1 / (1 + q^2 length^2)^2."""
+        return 1 - 1 / (1 + (q * np.float32(self.length)) ** 2) ** 2
 
 
 @dataclass(frozen=True)
@@ -178,11 +190,19 @@ class Spots:
     width_q: float
     width_chi: float
 
-    @property
-    def order(self) -> float:
-        """How far the spots gather along one axis, 0 (any way round) to 1 (all on a line through the beam)."""
+    def order(self, fold: int = 2, each_ring: bool = False) -> float:
+        """How far the spots repeat `fold` times round the circle, 0 (any way) to 1 (all on that many directions).
+
+        Of all spots together, or of each ring by itself: the rings of a lattice repeat alike, but may be turned
+        against each other.
+        """
         weights = np.array(self.amplitudes)
-        return float(np.abs(weights @ np.exp(2j * np.array(self.chi))) / weights.sum())
+        waves = weights * np.exp(1j * fold * np.array(self.chi))
+        if not each_ring:
+            return float(np.abs(waves.sum()) / weights.sum())
+        rings = np.unique(np.round(np.array(self.q) / (3 * self.width_q)), return_inverse=True)[1]
+        sums = np.bincount(rings, waves.real), np.bincount(rings, waves.imag)
+        return float(np.hypot(*sums).sum() / weights.sum())
 
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Return the sum of the spots, each a Gaussian in q and azimuth."""

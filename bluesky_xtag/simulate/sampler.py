@@ -1,14 +1,20 @@
-"""Draws scenes: samples in all mixtures, over many decades of exposure, seen through imperfect instruments."""
+"""Draws scenes: samples in all mixtures on detectors of all kinds, then what spoils their frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
+from ..errors import XTagValueError
 from .geometry import Geometry
 from .layouts import HELD_OUT, Layout, draw_layout
+from .nuisances import NUISANCES
 from .patterns import (
     BraggRods,
     Component,
+    Compton,
     DebyeBueche,
     Guinier,
     Halo,
@@ -18,12 +24,11 @@ from .patterns import (
     Rings,
     Sphere,
     Spots,
-    Streak,
     Textured,
     Yoneda,
 )
-from .scenes import Defects, Part, Scene
-from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
+from .scenes import Part, Scene
+from .shadows import FlightTube, Polarisation
 
 __all__ = ["draw_scene"]
 
@@ -38,8 +43,15 @@ STRUCTURES = {
 HELD_OUT_Q = ((0.12, 0.25), (1.2, 2.0))
 
 
-def draw_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
+def draw_scene(
+    rng: np.random.Generator,
+    held_out: bool = False,
+    nuisances: Iterable[str] | None = None,
+    sample: np.random.Generator | None = None,
+) -> Scene:
     """Draw one scene.
+
+    Every nuisance has its own chance: leaving one out changes nothing else.
 
     Parameters
     ----------
@@ -47,8 +59,25 @@ def draw_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
         Source of all chance.
     held_out : bool
         Use the detectors and the q ranges that training never sees, instead of those it does.
+    nuisances : iterable of str, optional
+        Which of `NUISANCES` are drawn; all if not given, none of them for a clean scene.
+    sample : numpy.random.Generator, optional
+        Chance of the sample and the detector alone, to see one sample with nuisances drawn anew.
+
+    Raises
+    ------
+    XTagValueError
+        A nuisance is not known.
     """
-    return _Draw(rng, held_out).scene()
+    wanted = set(NUISANCES if nuisances is None else nuisances)
+    if unknown := sorted(wanted - set(NUISANCES)):
+        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
+    own, *chances = rng.spawn(1 + len(NUISANCES))
+    scene = _Draw(sample or own, held_out).scene()
+    for nuisance, chance in zip(NUISANCES.values(), chances, strict=True):
+        if nuisance.name in wanted:
+            scene = nuisance.draw(scene, chance)
+    return scene if "gaps" in wanted else replace(scene, layout=replace(scene.layout, name="", modules=(1, 1, 0)))
 
 
 class _Draw:
@@ -82,17 +111,24 @@ class _Draw:
     def q_far(self) -> float:
         return self.reach(1, 1)
 
-    def _geometry(self, layout: Layout, held_out: bool) -> Geometry:
+    def _centre(self, layout: Layout) -> tuple[float, float]:
+        """Return the beam centre, from -20 to 120 % of the frame and at times far outside."""
         rng, (rows, columns) = self.rng, layout.shape
         if self.grazing:
             share = rng.uniform(0.05, 0.95), rng.uniform(0.75, 1.03) if self.chance(0.7) else rng.uniform(0.5, 0.9)
         elif self.chance(0.7):
             share = 0.5 + 0.13 * rng.standard_normal(), 0.5 + 0.13 * rng.standard_normal()
-        else:
+        elif self.chance(0.8):
             share = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)
+        else:
+            share = rng.uniform(-1.0, 2.0), rng.uniform(-0.5, 1.5)
         if columns > 2 * rows and self.chance(0.4):
             share = float(rng.choice([-1, 1])) * rng.uniform(0.45, 0.95) + 0.5, rng.uniform(0.1, 0.9)
-        centre = (share[0] * columns, share[1] * rows)
+        return share[0] * columns, share[1] * rows
+
+    def _geometry(self, layout: Layout, held_out: bool) -> Geometry:
+        rows, columns = layout.shape
+        centre = self._centre(layout)
         far = np.hypot(max(centre[0], columns - centre[0]), max(centre[1], rows - centre[1]))
         while True:
             q_max = self.log_uniform(0.05, 5)
@@ -109,8 +145,8 @@ class _Draw:
         )
 
     def scene(self) -> Scene:
-        rng = self.rng
-        photons = self.log_uniform(20, 3e3) if self.chance(0.2) else self.log_uniform(1e3, 5e8)
+        """Return the sample well exposed on a detector without faults, the beam centre known."""
+        photons = self.log_uniform(1e6, 1e8)
         sample = [] if self.chance(0.11) else self._sample()
         weights = np.array([self.log_uniform(0.05, 1) for _ in sample])
         if self.grazing and len(sample) > 1 and self.chance(0.4):  # no Yoneda band to speak of: the horizon alone
@@ -119,26 +155,15 @@ class _Draw:
         parts = [
             Part(kind, component, float(weight)) for (kind, component), weight in zip(sample, weights, strict=True)
         ]
-        level = photons * self.log_uniform(1e-3, 3)
-        if not sample:
-            level = self.log_uniform(1, 1e3) if self.chance(0.5) else self.log_uniform(1e3, 1e7)
-        parts += self._background(level)
-        if self.chance(0.12):
-            parts.append(Part("streak", self._streak(), photons * self.log_uniform(0.01, 0.3)))
-        x, y = self.geometry.beam_centre
-        told = None
-        if self.chance(0.62):
-            error = rng.normal(0, 0.0025 if self.chance(0.8) else 0.006, 2) * max(self.layout.shape)
-            told = (float(x + error[0]), float(y + error[1]))
-        return Scene(
-            self.layout,
-            self.geometry,
-            tuple(parts),
-            self._shadows(),
-            self._blind(),
-            self._defects(),
-            told,
-        )
+        level = 1e-3 * photons if sample else self.log_uniform(1, 1e6)
+        parts.append(Part("background", HighQ(0.0, 1.0), level))
+        disc = [FlightTube(self._middle(), float(self.rng.uniform(0.44, 0.5)))] if self.layout.round else []
+        field = Polarisation(float(self.rng.uniform(0.9, 1)) if self.chance(0.8) else 0.5)
+        return Scene(self.layout, self.geometry, tuple(parts), (*disc, field), told_centre=self.geometry.beam_centre)
+
+    def _middle(self) -> tuple[float, float]:
+        rows, columns = self.layout.shape
+        return columns / 2 / max(rows, columns), rows / 2 / max(rows, columns)
 
     def _sample(self) -> list[tuple[str, Component]]:
         if self.grazing:
@@ -148,7 +173,7 @@ class _Draw:
         if self.chance(0.14):
             more = [kind for kind in ("halo", "low_q") if self.chance(0.35)]
             return [("spots", self._crystal()), *map(self._named, more)]
-        kinds = {"low_q": 0.5, "halo": 0.33, "rings": 0.42, "grains": 0.2, "sphere": 0.2}
+        kinds = {"low_q": 0.46, "halo": 0.33, "rings": 0.42, "grains": 0.18, "sphere": 0.22, "high_q": 0.13}
         chosen = [kind for kind, share in kinds.items() if self.chance(share)]
         sample = [self._named(kind) for kind in chosen or [str(self.rng.choice(list(kinds)))]]
         powders = [component for _, component in sample if isinstance(component, Rings)]
@@ -160,6 +185,7 @@ class _Draw:
         makers = {
             "low_q": ("low_q", self._low_q),
             "sphere": ("low_q", self._sphere),
+            "high_q": ("high_q", self._high_q),
             "halo": ("halo", self._halo),
             "rings": ("rings", self._rings),
             "grains": ("spots", self._grains),
@@ -177,7 +203,7 @@ class _Draw:
                     band * self.rng.uniform(0.1, 0.3),
                     self.reach(0.1, 0.6),
                     self.reach(0.05, 0.3),
-                    self.rng.normal(0, 0.02) + (np.pi / 2 if self.chance(0.05) else 0),
+                    float(self.rng.normal(0, 0.02)),
                     self.log_uniform(0.01, 0.3),
                 ),
             )
@@ -191,7 +217,7 @@ class _Draw:
                     BraggRods(orders, max(first * self.log_uniform(0.02, 0.12), self._step()), self.reach(0.2, 0.9)),
                 )
             )
-        for kind, share in {"halo": 0.35, "rings": 0.4, "low_q": 0.35, "grains": 0.2}.items():
+        for kind, share in {"halo": 0.35, "rings": 0.4, "low_q": 0.35, "grains": 0.2, "high_q": 0.05}.items():
             if self.chance(share):
                 sample.append(self._named(kind))
         return sample
@@ -204,7 +230,8 @@ class _Draw:
         if not self.chance(share):
             return component
         eta = self.rng.uniform(0.17, 0.4) if self.chance(0.35) else self.rng.uniform(0.4, 0.88)
-        return Textured(component, float(eta), 2, float(self.rng.uniform(0, 2 * np.pi)))
+        fold = int(self.rng.choice([2, 4, 6], p=[0.5, 0.25, 0.25]))
+        return Textured(component, float(eta), fold, float(self.rng.uniform(0, 2 * np.pi)))
 
     def _low_q(self) -> Component:
         kind = self.rng.integers(4)
@@ -217,6 +244,11 @@ class _Draw:
         else:
             law = DebyeBueche(1 / self.reach(0.04, 0.4))
         return self._textured(law, 0.2)
+
+    def _high_q(self) -> Component:
+        if self.chance(0.4):
+            return self._textured(Compton(1 / self.reach(0.2, 0.8)), 0.1)
+        return self._textured(HighQ(self.log_uniform(0.4, 3), self.q_far), 0.1)
 
     def _sphere(self) -> Component:
         spread = self.rng.uniform(0.0, 0.1) if self.chance(0.8) else self.rng.uniform(0.2, 0.3)
@@ -245,7 +277,7 @@ class _Draw:
         thin = 2 * self._step() * self.log_uniform(0.5, 3) / q0
         width = thin if self.chance(0.6) else max(self.log_uniform(0.006, 0.09), self._step() / q0)
         rings = Rings(q0, ratios, self._heights(ratios), min(width, 0.1), self.chance(0.3))
-        return self._textured(rings, 0.35)
+        return self._textured(rings, 0.4)
 
     def _grains(self, powder: Rings | None = None) -> Component:
         ratios = powder.ratios[:12] if powder else self._ratios(10)[:8]
@@ -260,12 +292,15 @@ class _Draw:
         """Return one orientation of a plane lattice, some of its spots missing."""
         a, b = self.reach(0.06, 0.3), self.reach(0.06, 0.3)
         angle, turn = self.rng.uniform(0.9, 2.0), self.rng.uniform(0, 2 * np.pi)
+        missing = self.rng.uniform(0, 0.8)
+        if regular := self.rng.choice([0, 4, 6], p=[0.4, 0.3, 0.3]):
+            b, angle, missing = a, 2 * np.pi / regular, missing if self.chance(0.3) else 0.2 * missing
         h, k = np.meshgrid(np.arange(-9, 10), np.arange(-9, 10))
         across, up = h * a + k * b * np.cos(angle), k * b * np.sin(angle)
         q, chi = np.hypot(across, up).ravel(), (np.arctan2(up, across) + turn).ravel()
-        keep = (q > 0) & (q < self.q_far) & (self.rng.random(q.size) < self.rng.uniform(0.2, 1))
-        order = self.rng.permutation(np.flatnonzero(keep))[:120]
-        return self._spots(q[order], chi[order], self.log_uniform(0.004, 0.05) * min(a, b))
+        keep = (q > 0) & (q < self.q_far) & (self.rng.random(q.size) >= missing)
+        order = np.flatnonzero(keep)[np.argsort(q[keep])][:140]
+        return self._spots(q[order], chi[order], self.log_uniform(0.004, 0.05) * min(a, b), 0.6 if regular else 1.6)
 
     def _fibre(self) -> Component:
         """Return reflections along one axis through the beam, both sides alike, and weaker ones on layer lines."""
@@ -279,103 +314,11 @@ class _Draw:
         q, chi = np.hypot(x, y), np.arctan2(y, x) + self.rng.uniform(0, 2 * np.pi)
         return self._spots(q, chi, self.log_uniform(0.01, 0.1) * first)
 
-    def _spots(self, q: np.ndarray, chi: np.ndarray, width: float) -> Spots:
-        heights = np.exp(self.rng.normal(0, self.rng.uniform(0.2, 1.6), q.size))
+    def _spots(self, q: np.ndarray, chi: np.ndarray, width: float, spread: float = 1.6) -> Spots:
+        heights = np.exp(self.rng.normal(0, self.rng.uniform(0.2, spread), q.size))
         width, widest = max(width, self._step()), np.radians(2.1)
         if self.chance(0.5):  # as wide as they are long, down to a single bin
             across = min(width / float(np.mean(q)) * self.log_uniform(0.8, 2), widest)
         else:
             across = np.radians(self.log_uniform(0.3, 2.1))
         return Spots(tuple(map(float, q)), tuple(map(float, chi)), tuple(map(float, heights)), width, float(across))
-
-    def _background(self, level: float) -> list[Part]:
-        flat = Part("background", HighQ(0.0, 1.0), level)
-        extra = []
-        if self.chance(0.3):
-            share = self.rng.uniform(0.4, 0.95)  # left of it in the far corner, as of air scatter or fluorescence
-            falling = Guinier(float(np.sqrt(3 * np.log(1 / share))) / self.q_far)
-            rising = HighQ(float(self.rng.uniform(0.2, 1.5)), self.q_far)
-            extra.append(Part("background", falling if self.chance(0.6) else rising, level))
-        return [flat, *extra] if self.chance(0.9) else extra
-
-    def _streak(self) -> Component:
-        width = max(self.reach(0.004, 0.02), 1.2 * self._step())
-        length = max(self.reach(0.05, 0.3), 5 * width)
-        return Streak(float(self.rng.uniform(0, 2 * np.pi)), width, length, self.chance(0.6))
-
-    def _shadows(self) -> tuple[Beamstop | FlightTube | Absorber | Polarisation | Slope, ...]:
-        shadows: list[Beamstop | FlightTube | Absorber] = []
-        if self.chance(0.6):
-            shadows.append(self._beamstop())
-        rows, columns = self.layout.shape
-        size, (x, y) = max(rows, columns), self.geometry.beam_centre
-        if self.layout.round:
-            outside = 0.0 if self.chance(0.7) else self.log_uniform(0.003, 0.1)
-            middle = (columns / 2 / size, rows / 2 / size)
-            shadows.append(FlightTube(middle, float(self.rng.uniform(0.44, 0.5)), outside))
-        elif self.chance(0.25):
-            off = 0.05 * self.rng.standard_normal(2)
-            outside = 0.0 if self.chance(0.5) else self.log_uniform(0.001, 0.3)
-            centre = (x / size + off[0], y / size + off[1])
-            shadows.append(FlightTube(centre, float(self.rng.uniform(0.35, 0.9)), outside))
-        if self.chance(0.1):
-            angle = float(self.rng.choice([0, np.pi / 2, np.pi, -np.pi / 2])) + self.rng.normal(0, 0.05)
-            shadows.append(Absorber(float(self.rng.uniform(0, 0.45)), angle, self.log_uniform(0.02, 0.8)))
-        return (*shadows, *self._uneven())
-
-    def _uneven(self) -> list[Polarisation | Slope]:
-        """Return what makes a frame uneven round the beam although its sample is not oriented."""
-        found: list[Polarisation | Slope] = [Polarisation(float(self.rng.uniform(0.9, 1)))] if self.chance(0.8) else []
-        if self.chance(0.2):
-            found.append(Slope(float(self.rng.uniform(0, 2 * np.pi)), self.log_uniform(0.03, 1)))
-        return found
-
-    def _beamstop(self) -> Beamstop:
-        kind = self.rng.integers(5)
-        angle = float(self.rng.choice(4) * np.pi / 2 + self.rng.normal(0, 0.03))
-        if self.grazing or kind == 4:  # a bar from below
-            angle = np.pi / 2 + self.rng.normal(0, 0.03)
-        elif self.chance(0.5):
-            angle = float(self.rng.uniform(0, 2 * np.pi))
-        arm, spread, radius = 0.0, 0.0, self.log_uniform(0.012, 0.07)
-        if kind in (1, 2):  # held by an arm or a wire
-            arm = radius * self.rng.uniform(0.15, 0.8)
-        elif kind == 3:  # a wedge
-            arm, spread = radius * self.rng.uniform(0.3, 1), self.rng.uniform(0.02, 0.2)
-        elif kind == 4:  # a bar
-            arm, radius = radius * 0.8, radius * 0.8
-        off = radius * 0.25 * self.rng.standard_normal(2)
-        return Beamstop(
-            radius,
-            float(arm),
-            float(angle),
-            float(spread),
-            (float(off[0]), float(off[1])),
-            0.0 if self.chance(0.6) else self.log_uniform(0.003, 0.3),
-            0.0 if self.chance(0.4) else self.log_uniform(0.001, 0.01),
-        )
-
-    def _blind(self) -> tuple[tuple[float, float, float, float], ...]:
-        if not self.chance(0.08):
-            return ()
-        x0, x1 = np.sort(self.rng.choice([0, 0.25, 0.5, 0.75, 1], 2, replace=False))
-        y0, y1 = np.sort(self.rng.choice([0, 0.25, 0.5, 0.75, 1], 2, replace=False))
-        if (x1 - x0) * (y1 - y0) > 0.4:
-            x1, y1 = x0 + 0.25, y0 + 0.25
-        return ((float(x0), float(y0), float(x1), float(y1)),)
-
-    def _defects(self) -> Defects:
-        integrating = self.layout.integrating
-        limits = (65534.0, 65534.0, 16383.0) if integrating else (2.0**20 - 1, 2.0**16 - 2, 2.0**31 - 2)
-        hot = self.log_uniform(1e-6, 1e-3) if self.chance(0.45) else 0.0
-        return Defects(
-            psf=self.log_uniform(0.5, 2.5) if integrating else 0.0,
-            flat_field=self.log_uniform(0.005, 0.05),
-            hot=hot,
-            zingers=self.log_uniform(1e-6, 2e-4) if self.chance(0.3) else 0.0,
-            read_noise=self.log_uniform(0.5, 5) if integrating else 0.0,
-            offset=self.log_uniform(1, 100) if integrating else 0.0,
-            gain=self.log_uniform(0.3, 4) if integrating or self.chance(0.05) else 1.0,
-            limit=float(self.rng.choice(limits)),
-            gap_value=0 if self.chance(0.2) else int(self.rng.choice([-1, -2])),
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,14 +14,15 @@ from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
 from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
 
-__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render"]
+__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "told_mask"]
 
 
 @dataclass(frozen=True)
 class Part:
     """A component and the photons that it brings to the frame.
 
-    `kind` is one of low_q, halo, rings, spots, rods, grazing (of the sample), streak, background.
+    `kind` is one of low_q, high_q, halo, rings, spots, rods, grazing (of the sample), streak, background, window
+    (of the instrument; a window has a pattern of its own).
     """
 
     kind: str
@@ -40,6 +42,12 @@ class Defects:
         Relative spread of the pixels' sensitivity.
     hot, zingers : float
         Fraction of pixels with a count far too high.
+    dead : float
+        Fraction of pixels that count nothing.
+    salt, salt_count : float
+        Half of this fraction of the pixels holds that count, the other half none.
+    dead_time : float
+        A pixel counts n / (1 + dead_time n) of n photons.
     read_noise, offset : float
         Per pixel, counts.
     gain : float
@@ -48,17 +56,24 @@ class Defects:
         Highest count of a pixel.
     gap_value : int
         What is written in gaps; 0 leaves them unmarked.
+    mask_shift : tuple of int
+        (rows, columns), pixels by which the mask that is told lies beside the gaps.
     """
 
     psf: float = 0.0
     flat_field: float = 0.0
     hot: float = 0.0
     zingers: float = 0.0
+    dead: float = 0.0
+    salt: float = 0.0
+    salt_count: float = 0.0
+    dead_time: float = 0.0
     read_noise: float = 0.0
     offset: float = 0.0
     gain: float = 1.0
     limit: float = 2**20 - 1
     gap_value: int = -1
+    mask_shift: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,10 @@ class Scene:
         Of the detector.
     told_centre : tuple of float, optional
         The beam centre as the metadata tell it, (x, y) pixels; None if they do not.
+    turn : float
+        By how much the sample is turned about the beam, radians.
+    mirrored : bool
+        Left and right of the sample are exchanged.
     """
 
     layout: Layout
@@ -90,6 +109,8 @@ class Scene:
     blind: tuple[tuple[float, float, float, float], ...] = ()
     defects: Defects = Defects()
     told_centre: tuple[float, float] | None = None
+    turn: float = 0.0
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +122,7 @@ class Rendering:
     scene : Scene
     factor : int
     q, chi : numpy.ndarray
-        1/angstrom, radians.
+        1/angstrom; azimuth of the sample, radians.
     photons : tuple of numpy.ndarray
         Expected photons per block of each part, behind the shadows, gaps included.
     missing : numpy.ndarray
@@ -130,7 +151,7 @@ class Rendering:
 def render(scene: Scene, factor: int = 1) -> Rendering:
     """Render a scene on blocks of factor x factor pixels."""
     geometry = scene.geometry.binned(factor)
-    q, chi = geometry.q(), geometry.chi()
+    q, chi = geometry.q(), _sample_azimuth(scene, geometry.chi())
     valid = _blinded(valid_fraction(scene.layout, factor), scene.blind)
     around, passed = np.ones_like(q), np.ones_like(q)
     for shadow in scene.shadows:
@@ -146,7 +167,7 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     for part in scene.parts:
         unstopped = part.component.intensity(q, chi) * around
         above = unstopped
-        if part.kind not in ("background", "streak"):
+        if part.kind not in ("background", "window", "streak"):
             unstopped = above * horizon
         shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
@@ -158,42 +179,78 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     return Rendering(scene, factor, q, chi, tuple(photons), missing, below, valid)
 
 
+def _sample_azimuth(scene: Scene, chi: np.ndarray) -> np.ndarray:
+    return (np.float32(np.pi) - chi if scene.mirrored else chi) - np.float32(scene.turn)
+
+
 def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     """Expose straight onto blocks (a sum of Poisson counts is a Poisson count): as binning a full frame would."""
     defects, factor = rendering.scene.defects, rendering.factor
     area = factor**2
-    expected = rendering.total * rendering.valid
-    counts = _noisy(expected, rng, defects, factor)
-    ceiling = (defects.limit * area * rendering.valid).astype(np.float32)
-    at_limit = int((area * rendering.valid[counts >= ceiling]).sum()) if defects.limit < np.inf else 0
+    told = _told_valid(rendering)
+    lit = rendering.valid if told is rendering.valid else rendering.valid * told
+    counts = _noisy(rendering.total * lit, rng, defects, factor)
+    ceiling = (defects.limit * area * lit).astype(np.float32)
+    at_limit = int((area * lit[counts >= ceiling]).sum()) if defects.limit < np.inf else 0
     counts = np.minimum(counts, ceiling)
     # The brightest pixel of a block stands above the block's mean by chance alone.
-    brightest = float((counts / np.maximum(rendering.valid, 0.05) / area).max())
+    brightest = float((counts / np.maximum(lit, 0.05) / area).max())
     maximum = brightest + 4 * np.sqrt(brightest) + (1 if counts.any() else 0)
-    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
-        where = rng.integers(0, counts.size, rng.poisson(fraction * area * counts.size))
-        bursts = np.minimum(low * (high / low) ** rng.random(where.size), defects.limit)
-        bursts = bursts * (rendering.valid.flat[where] > 0)
+    for where, bursts in _bursts(defects, counts.size, area, rng):
+        bursts = bursts * (lit.flat[where] > 0)
         np.add.at(counts.reshape(-1), where, bursts.astype(np.float32))
         maximum = max(maximum, float(bursts.max(initial=0)))
-    valid = np.ones_like(rendering.valid) if defects.gap_value == 0 else rendering.valid
+    for fraction in (defects.dead, defects.salt / 2):
+        if fraction > 0:
+            counts *= 1 - np.minimum(rng.poisson(fraction * area, counts.shape).astype(np.float32) / area, 1)
+    if defects.salt > 0:
+        grains = rng.poisson(defects.salt / 2 * area * lit).astype(np.float32)
+        counts += grains * np.float32(defects.salt_count)
+        if defects.salt_count >= maximum:
+            at_limit, maximum = int(grains.sum()), max(maximum, defects.salt_count)
     maximum = min(round(maximum), defects.limit)
-    return Binned(counts, valid, factor, float(maximum), max(at_limit, 1) if maximum >= 254 else 0)
+    return Binned(counts, told, factor, float(maximum), max(at_limit, 1) if maximum >= 254 else 0)
 
 
 def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
     defects = rendering.scene.defects
     counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
-    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
-        where = rng.integers(0, counts.size, rng.poisson(fraction * counts.size))
-        counts.flat[where] += low * (high / low) ** rng.random(where.size)
+    for where, bursts in _bursts(defects, counts.size, 1, rng):
+        counts.flat[where] += bursts
+    for fraction, value in ((defects.dead, 0.0), (defects.salt / 2, 0.0), (defects.salt / 2, defects.salt_count)):
+        counts.flat[rng.integers(0, counts.size, rng.poisson(fraction * counts.size))] = value
     image = np.clip(np.rint(counts), 0, min(defects.limit, 2**31 - 2)).astype(np.int32)
-    image[rendering.valid < 0.5] = defects.gap_value
+    # A mask beside the gaps is given apart from the image: the gaps themselves are not marked then.
+    image[rendering.valid < 0.5] = 0 if any(defects.mask_shift) else defects.gap_value
     return image
 
 
+def told_mask(rendering: Rendering) -> np.ndarray | None:
+    """Return the mask that is told apart from the image, true where pixels must not be used; None if none is."""
+    return _told_valid(rendering) < 0.5 if any(rendering.scene.defects.mask_shift) else None
+
+
+def _told_valid(rendering: Rendering) -> np.ndarray:
+    """Return the share of valid pixels in each block as the mask tells it."""
+    defects = rendering.scene.defects
+    if any(defects.mask_shift):
+        return np.roll(rendering.valid, [round(shift / rendering.factor) for shift in defects.mask_shift], (0, 1))
+    return np.ones_like(rendering.valid) if defects.gap_value == 0 else rendering.valid
+
+
+def _bursts(
+    defects: Defects, blocks: int, area: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield places and counts of hot pixels and of zingers."""
+    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
+        where = rng.integers(0, blocks, rng.poisson(fraction * area * blocks))
+        yield where, np.minimum(low * (high / low) ** rng.random(where.size), defects.limit)
+
+
 def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
+    if defects.dead_time > 0:
+        expected = expected / (1 + np.float32(defects.dead_time / factor**2) * expected)
     if defects.flat_field > 0:
         gain = 1 + defects.flat_field / factor * rng.standard_normal(expected.shape, dtype=np.float32)
         expected = expected * np.maximum(gain, 0)

@@ -32,6 +32,8 @@ class Beamstop:
         What passes through.
     blur : float
         Sigma of its edge.
+    elbow : float
+        Distance at which the holder bends by a right angle; 0 for a straight one.
     """
 
     radius: float
@@ -41,6 +43,7 @@ class Beamstop:
     offset: tuple[float, float] = (0.0, 0.0)
     transmission: float = 0.0
     blur: float = 0.0
+    elbow: float = 0.0
 
     def factor(self, geometry: Geometry) -> np.ndarray:
         """Return the transmitted share of each pixel, float32."""
@@ -51,8 +54,12 @@ class Beamstop:
         hidden = np.hypot(across, down) < self.radius
         if self.arm > 0:
             along = across * np.cos(self.angle) + down * np.sin(self.angle)
-            aside = np.abs(down * np.cos(self.angle) - across * np.sin(self.angle))
-            hidden |= (along > 0) & (aside < self.arm + self.spread * along)
+            aside = down * np.cos(self.angle) - across * np.sin(self.angle)
+            held = (along > 0) & (np.abs(aside) < self.arm + self.spread * along)
+            if self.elbow > 0:
+                held &= along < self.elbow + self.arm
+                held |= (np.abs(along - self.elbow) < self.arm) & (aside > 0)
+            hidden |= held
         shadow = hidden.astype(np.float32)
         if self.blur * size > 0.3:
             shadow = cv2.GaussianBlur(shadow, (0, 0), self.blur * size)

@@ -112,9 +112,7 @@ def generate(
             _write_chunk(directory, number, size, seed, held_out, preparation)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(_write_chunk, directory, number, size, seed, held_out, preparation) for number in wanted
-        ]
+        jobs = [pool.submit(_write_chunk, directory, number, size, seed, held_out, preparation) for number in wanted]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()
 
