@@ -1,0 +1,257 @@
+"""Files of raw simulated frames with their truth, as `each_frame` reads them.
+
+While a file grows its frames lie one by one in a directory beside it, each written under another name and renamed
+once it is on disk, and are joined at the end. So a stop at any moment, a kill too, costs only the frames in work, and
+what carries the file's name is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import hdf5plugin
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..errors import XTagError, XTagValueError
+from .dataset import raw, scene
+from .labels import TAGS
+from .nuisances import NUISANCES
+
+__all__ = ["simulate"]
+
+_SETTINGS = "settings.json"
+_MASKS = "masks"
+_CHANCE = 3  # of the exposure, apart from that of the scene
+_SPARE = 2**40  # far from the numbers of all frames
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """All that decides the content of a file; they stand in its attributes."""
+
+    frames: int
+    seed: int
+    held_out: bool
+    nuisances: str
+    version: str
+
+
+def simulate(
+    out: str | Path,
+    frames: int,
+    seed: int = 0,
+    held_out: bool = True,
+    *,
+    nuisances: Iterable[str] | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Write raw simulated frames with their truth to an HDF5 file.
+
+    The layout: a data set a frame (int32, raw counts), attributes `truth` (1, 0, -1 uncertain, in the order of the
+    file's attribute `tags`), `detector` and, where the metadata would tell it, `beam_centre_xy`. A mask that is told
+    apart from the frame lies under the same name in the group `masks` (bool, true where pixels must not be used).
+    Attributes of the file: `tags` and the settings `frames`, `seed`, `held_out`, `nuisances` and `version`, of this
+    package.
+
+    Stopped and called again with the same arguments, it goes on; the file is the same as without the stop, and the
+    same for any number of workers. At the end the disk holds the frames twice for a moment.
+
+    Parameters
+    ----------
+    out : path
+        File to write; must not exist.
+    frames : int
+        How many.
+    seed : int
+        The same seed gives the same frames.
+    held_out : bool
+        Use the detectors and q ranges that training never sees.
+    nuisances : iterable of str, optional
+        Names in `NUISANCES` of what may disturb the frames; all if not given, () for clean frames.
+    workers : int, optional
+        Processes; as many as there are cores if not given.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    XTagValueError
+        The file exists already, its directory does not, `frames` is less than one, a nuisance is not known, or the
+        file was begun with other settings.
+    XTagError
+        A process ended before its frame was done.
+    """
+    out = Path(out)
+    if out.exists():
+        raise XTagValueError(f"{out} exists: choose another name or remove it first")
+    if not out.parent.is_dir():
+        raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
+    if frames < 1:
+        raise XTagValueError(f"at least one frame is needed, but got {frames}")
+    settings = _Settings(frames, seed, held_out, _written(nuisances), version("bluesky_xtag"))
+    parts = out.with_name(f"{out.name}.parts")
+    _begin(parts, settings, out)
+    wanted = [index for index in range(frames) if not _part(parts, index).exists()]
+    with _progress() as progress:
+        task = progress.add_task(f"Simulating {out.name}", total=frames, completed=frames - len(wanted))
+        for _ in _simulated(parts, wanted, settings, min(workers or os.cpu_count() or 1, max(len(wanted), 1))):
+            progress.advance(task)
+    _join(parts, settings, out)
+    shutil.rmtree(parts)
+    return out
+
+
+def _written(nuisances: Iterable[str] | None) -> str:
+    """Return the nuisances as they stand in the file: their names, or "all", or "none"."""
+    if nuisances is None:
+        return "all"
+    wanted = set(nuisances)
+    if unknown := sorted(wanted - set(NUISANCES)):
+        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
+    return ",".join(name for name in NUISANCES if name in wanted) or "none"
+
+
+def _listed(written: str) -> tuple[str, ...] | None:
+    return {"all": None, "none": ()}.get(written, tuple(written.split(",")))
+
+
+def _begin(parts: Path, settings: _Settings, out: Path) -> None:
+    """Make the directory of an unfinished file, or see that it was begun with the same settings."""
+    try:
+        begun = json.loads((parts / _SETTINGS).read_text("utf-8"))
+    except FileNotFoundError:
+        parts.mkdir(exist_ok=True)
+        with _finished(parts / _SETTINGS, parts) as path:
+            path.write_text(json.dumps(asdict(settings)), "utf-8")
+        return
+    other = [
+        f"{name} {begun.get(name)}, not {value}" for name, value in asdict(settings).items() if begun.get(name) != value
+    ]
+    if other:
+        raise XTagValueError(
+            f"{out} was begun with other settings ({'; '.join(other)}): call again with those to finish it, choose "
+            f"another name, or remove {parts} to start over"
+        )
+
+
+def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int) -> Iterator[None]:
+    """Simulate the wanted frames in processes of their own, and tell of each one done."""
+    context = get_context("spawn")
+    with _single_threads(), ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        except BrokenProcessPool as error:
+            raise XTagError(
+                "a process that simulates was ended, perhaps for want of memory; what is done is kept: call again, "
+                "with fewer workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Prepare a process: one thread, no say in Ctrl-C, and no life after its parent's."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def _write_part(parts: Path, index: int, settings: _Settings) -> None:
+    """Simulate one frame into a file of its own."""
+    image, mask, attributes = _frame(index, settings)
+    name, packed = _part(parts, index).stem, hdf5plugin.Bitshuffle(cname="lz4")
+    with _finished(_part(parts, index), parts) as path, h5py.File(path, "w") as file:
+        file.create_dataset(name, data=image, **packed).attrs.update(attributes)
+        if mask is not None:
+            file.create_dataset(f"{_MASKS}/{name}", data=mask, **packed)
+
+
+def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
+    shown = scene(settings.seed, index, settings.held_out, _listed(settings.nuisances))
+    chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
+    image, labels, mask = raw(shown, chance)
+    if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
+        return _frame(index + _SPARE, settings)
+    name = shown.layout.name or f"{image.shape[1]} x {image.shape[0]}"
+    attributes: dict[str, Any] = {"truth": labels, "detector": name}
+    if shown.told_centre is not None:
+        attributes["beam_centre_xy"] = np.array(shown.told_centre, np.float32)
+    return image, mask, attributes
+
+
+def _join(parts: Path, settings: _Settings, out: Path) -> None:
+    """Copy all frames, as they are compressed, into one file."""
+    with _finished(out, parts) as path, h5py.File(path, "w") as file:
+        file.attrs["tags"] = list(TAGS.names)
+        file.attrs.update(asdict(settings))
+        for index in range(settings.frames):
+            frame = _part(parts, index).stem
+            with h5py.File(_part(parts, index), "r") as part:
+                for name in (frame, f"{_MASKS}/{frame}"):
+                    if name in part:
+                        part.copy(name, file, name)
+
+
+def _part(parts: Path, index: int) -> Path:
+    return parts / f"{index:06d}.h5"
+
+
+@contextmanager
+def _finished(path: Path, parts: Path) -> Iterator[Path]:
+    """Give a name to write to, which becomes `path` when all that was written is on disk."""
+    unfinished = parts / f"{path.name}.{os.getpid()}.unfinished"
+    yield unfinished
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Let processes that start meanwhile do linear algebra in one thread: they read this when they load NumPy."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )
