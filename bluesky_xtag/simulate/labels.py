@@ -254,8 +254,9 @@ class _Judge:
         falls = [inside * x**power for power in (-4, -2, 0, 1)]
         decided = verdict(self.distinct(photons * inside, *falls, (self.total - photons) * inside))
         bright = photons * inside > 0.2 * (photons * inside).max()
-        share = float((photons[bright] / np.maximum(self.under[bright], 1e-9)).mean())
-        return IGNORED if decided == YES and share < 0.2 else decided
+        if decided == YES and (photons[bright] / np.maximum(self.under[bright], 1e-9)).mean() < 0.2:
+            return IGNORED
+        return decided
 
     def symmetry(self) -> dict[str, int]:
         """Judge the azimuthal folds: oriented (2), symmetry_4, symmetry_6."""
@@ -298,7 +299,7 @@ class _Judge:
         return {texture.fold: found}
 
     def seen_contrast(self, texture: Textured, photons: np.ndarray) -> tuple[float, float]:
-        """Return (max - min) / (max + min) of the texture over the azimuths that the component lights, and their share."""
+        """Return (max - min) / (max + min) of the texture over the azimuths that are lit, and their share."""
         profile = texture.texture(self.rendering.chi)
         even = photons / profile
         lit = (self.valid > 0.3) & (even > 0.1 * np.percentile(even[self.valid > 0.3], 99))

@@ -60,7 +60,7 @@ class Samples:
             inputs = self.inputs(rows)
             for turn_over, share in ((_mirror, 0.5), (_upend, 0.25), (_transpose, 0.25)):
                 turn_over(inputs, rng.random(size) < share)
-            yield inputs, self.labels[rows]
+            yield inputs, np.array(self.labels[rows])
 
 
 def _mirror(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
@@ -118,16 +118,30 @@ def generate(
 
 
 def load(directory: Path, chunks: int) -> Samples:
-    """Load the first chunks of a directory into memory."""
+    """Load the first chunks of a directory; they are joined on disk and read from there as they are needed."""
     with np.load(_chunk_path(directory, 0)) as first:
         shapes = {name: (first[name].shape, first[name].dtype) for name in first.files}
-    layers = {name: np.empty((chunks * shape[0], *shape[1:]), dtype) for name, (shape, dtype) in shapes.items()}
-    for number in range(chunks):
+    joined = directory / f"joined-{chunks:05d}"
+    if not joined.exists():
+        _join(directory, chunks, shapes, joined)
+    return Samples(**{name: np.load(joined / f"{name}.npy", mmap_mode="r") for name in shapes})
+
+
+def _join(directory: Path, chunks: int, shapes: dict[str, tuple[tuple[int, ...], np.dtype]], out: Path) -> None:
+    part = out.with_suffix(".part")
+    part.mkdir(exist_ok=True)
+    layers = {
+        name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", dtype, (chunks * shape[0], *shape[1:]))
+        for name, (shape, dtype) in shapes.items()
+    }
+    for number in track(range(chunks), description=f"Joining {directory.name}"):
         with np.load(_chunk_path(directory, number)) as chunk:
             for name, layer in layers.items():
                 size = shapes[name][0][0]
                 layer[number * size : (number + 1) * size] = chunk[name]
-    return Samples(**layers)
+    for layer in layers.values():
+        layer.flush()
+    part.rename(out)
 
 
 def _chunk_path(directory: Path, number: int) -> Path:

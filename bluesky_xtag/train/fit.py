@@ -51,10 +51,10 @@ class Settings:
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     """
 
-    samples: int = 70_000
+    samples: int = 100_000
     validation: int = 4_000
-    test: int = 4_000
-    epochs: int = 4
+    test: int = 5_000
+    epochs: int = 10
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
@@ -92,9 +92,22 @@ class _Fit:
         self.network.compile(optimiser, loss=_masked_loss(samples.labels))
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
 
-    def adopt(self, network: Any) -> None:
-        """Start from the weights of a network of the same kind."""
-        self.network.set_weights(network.get_weights())
+    def adopt(self, first: TagModel) -> None:
+        """Start from the weights of a model, as far as it has the same layers and tags."""
+        from keras import ops
+
+        known = {layer.name: layer.get_weights() for layer in first.network.layers}
+        for layer in self.network.layers:
+            own, given = layer.get_weights(), known.get(layer.name, [])
+            if own and [w.shape for w in own] == [w.shape for w in given] and layer.name != "logits":
+                layer.set_weights(given)
+        shared = [name for name in TAGS.names if name in first.taxonomy.names]
+        to, of = ([taxonomy.index(name) for name in shared] for taxonomy in (TAGS, first.taxonomy))
+        logits = self.network.get_layer("logits")
+        kernel, bias = (np.array(ops.convert_to_numpy(w)) for w in logits.weights)
+        given_kernel, given_bias = first.network.get_layer("logits").get_weights()
+        kernel[:, to], bias[to] = given_kernel[:, of], given_bias[of]
+        logits.set_weights([kernel, bias])
 
     def _variables(self) -> list[Any]:
         return [*self.network.variables, *self.optimiser.variables]
@@ -184,7 +197,7 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     workers : int, optional
         Processes that simulate; all cores if not given.
     start : path, optional
-        Directory of a model of the same tags and network to start from, instead of from chance.
+        Directory of a model with the same inputs to start from, instead of from chance; tags that it lacks start anew.
     **settings
         As in `Settings`: samples, epochs, seed, ...
 
@@ -213,7 +226,7 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     samples, validation = (data.load(work / name, chosen.chunks(name)) for name in ("samples", "validation"))
     fit = _Fit(chosen, samples, work)
     if first is not None:
-        fit.adopt(first.network)
+        fit.adopt(first)
     fit.restore()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, TextColumn("{task.fields[note]}")) as progress:
@@ -227,8 +240,8 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
 
 def _first(start: str | Path) -> TagModel:
     first = TagModel.load(start)
-    if first.taxonomy.names != TAGS.names or first.preparation != Preparation():
-        raise XTagValueError(f"{start} has other tags or other inputs than the simulation: start from another model")
+    if first.preparation != Preparation() or "logits" not in {layer.name for layer in first.network.layers}:
+        raise XTagValueError(f"{start} has other inputs or another network than this package: start from another model")
     return first
 
 
