@@ -185,3 +185,22 @@ def bench_model(
         print(f"xtag: {trouble}", file=sys.stderr)
     if check and troubles:
         raise typer.Exit(1)
+
+
+@bench.command()
+def tradeoff(
+    out: Annotated[Path, typer.Option(help="Directory of the study; called again after a stop, it goes on.")],
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames that each variant is trained on.")] = 8_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw mAP, time a frame and robustness there.")] = None,
+) -> None:
+    """Train variants of the model alike, and compare input size, views and width: mAP, robustness, time a frame."""
+    with _explained():
+        from .bench.tradeoff import tradeoff
+        from .train.tradeoff import Settings, chosen
+
+        settings = Settings(samples=samples, epochs=epochs, seed=seed)
+        tradeoff(out, settings, chosen(variant or ()), json_file, picture)

@@ -9,11 +9,13 @@ from pathlib import Path
 import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY
 
-__all__ = ["command_line", "measures", "model", "model_measures", "tags", "write"]
+__all__ = ["command_line", "measures", "model", "model_measures", "tags", "tradeoff", "write"]
 
 CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
+TRADEOFF = BENCH.with_name("tradeoff.json")
+TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
 MEASURES = {
     "callback_p50_ms": "time taken from the RunEngine per document, p50",
     "callback_p99_ms": "time taken from the RunEngine per document, p99",
@@ -32,7 +34,7 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measures, model, model_measures, tags):
+    for part in (command_line, measures, model, model_measures, tags, tradeoff):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -99,6 +101,39 @@ def model_measures():
     return (
         f"{_measured_on(figures)}, load {figures['load']}.\n\n{_table(head, [*stages, rates])}\n"
         f"{_table(('figure', 'measured', 'must be'), bars)}\nFrom cold: {cold}.\n"
+    )
+
+
+def tradeoff():
+    """Return the figures of `xtag bench tradeoff` that are kept with these pages, and their picture."""
+    from bluesky_xtag.bench.tradeoff import TITLES
+
+    if not TRADEOFF.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(TRADEOFF.read_text("utf-8"))
+    settings, variants = figures["settings"], figures["variants"]
+    machine = (
+        f"{settings['samples']:,} samples, {settings['epochs']} epochs, seed {settings['seed']}; chance mAP "
+        f"{variants[0]['chance']:.3f}. Timed on {figures['machine']}, load {figures['load']}.\n\n"
+    )
+    speed = ("variant", "samples seen", "mAP", "parameters", "training, s", "ms a frame", "ms a frame, 16 a call")
+    rows = (
+        (
+            row["name"],
+            f"{row['visits']:,}",
+            f"{row['map']:.3f} ± {row['map_error']:.3f}",
+            f"{row['parameters']:,}",
+            f"{row['train_seconds']:.0f}",
+            f"{row['frame_ms']:.1f}",
+            f"{row['batched_frame_ms']:.1f}",
+        )
+        for row in variants
+    )
+    drops = ((row["name"], *(_figure(row["drops"][name]) for name in TITLES)) for row in variants)
+    picture = f"\n![mAP, time a frame and drops of each variant](../images/{TRADEOFF_PICTURE.name})\n"
+    return (
+        f"{machine}{_table(speed, rows)}\nDrop of mAP from clean frames:\n\n"
+        f"{_table(('variant', *TITLES.values()), drops)}{picture if TRADEOFF_PICTURE.exists() else ''}"
     )
 
 
