@@ -1,151 +1,214 @@
-"""How good a model is: average precision of each tag beside chance, on labelled frames."""
+"""Lets a model score labelled frames: figures of all, and of the frames of each source or detector."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
-from ..errors import XTagValueError
+from ..errors import FrameError, XTagValueError
 from ..model import TagModel
-from .metrics import average_precision, mean_average_precision
+from .report import Report, TagFigures, figures, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Report", "TagFigures", "evaluate", "figures"]
+__all__ = ["Report", "Scored", "TagFigures", "evaluate", "figures", "score"]
+
+MASKS = "masks"  # the group of the masks, each under its frame's name
+OF_ORIGIN = {"frames": "frames", "mAP": "mAP", "chance": "chance", "macro_f1": "macro F1", "right": "labels right"}
 
 
-@dataclass(frozen=True)
-class TagFigures:
-    """One tag: AP beside the prevalence (the AP of guessing), F1 at the model's threshold, labelled frames.
-
-    NaN where the frames do not hold both classes.
-    """
-
-    tag: str
-    average_precision: float
-    prevalence: float
-    f1: float
-    frames: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """Figures of all labelled tags.
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The frames of a file, what they are labelled and what a model says of them.
 
     Parameters
     ----------
-    tags : tuple of TagFigures
-    mean_average_precision, chance : float
-        Over the tags with both classes.
-    frames : int
+    path : Path
+        The file.
+    model : str
+        Name, version and first digits of the hash.
+    tags : tuple of str
+        The tags that both the file's labels and the model know.
+    thresholds : numpy.ndarray
+        (tags,) score from which the model accepts a tag.
+    frames : tuple of str
+        Names of the frames.
+    origins : tuple of str
+        Where each frame comes from: its source (without revision and file), else its detector, else "".
+    truth : numpy.ndarray
+        (frames, tags) int8: 1 holds, 0 does not, -1 uncertain.
+    scores : numpy.ndarray
+        (frames, tags) float32.
     seconds_per_frame : float
-        Preparation and network, one frame a call; NaN if not measured.
+        Preparation and network, one frame a call, median.
+    unlabelled, unknown : tuple of str
+        Tags that only the model knows, and tags that only the file knows; both are left out.
     """
 
-    tags: tuple[TagFigures, ...]
-    mean_average_precision: float
-    chance: float
-    frames: int
+    path: Path
+    model: str
+    tags: tuple[str, ...]
+    thresholds: np.ndarray
+    frames: tuple[str, ...]
+    origins: tuple[str, ...]
+    truth: np.ndarray
+    scores: np.ndarray
     seconds_per_frame: float
+    unlabelled: tuple[str, ...]
+    unknown: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; NaN becomes None."""
+    @cached_property
+    def report(self) -> Report:
+        """The figures of all frames."""
+        return figures(self.tags, self.truth, self.scores, self.thresholds, self.seconds_per_frame)
 
-        def plain(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: plain(item) for key, item in value.items()}
-            if isinstance(value, list | tuple):
-                return [plain(item) for item in value]
-            return None if isinstance(value, float) and np.isnan(value) else value
+    @cached_property
+    def reports(self) -> dict[str, Report]:
+        """The figures of the frames of each origin, most frames first; empty if all are of one."""
+        origins = np.array(self.origins)
+        names, counts = np.unique(origins, return_counts=True)
+        if names.size < 2:
+            return {}
+        return {
+            str(name): figures(self.tags, self.truth[origins == name], self.scores[origins == name], self.thresholds)
+            for name in names[np.argsort(-counts, kind="stable")]
+        }
 
-        return plain(asdict(self))
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as `xtag evaluate --json` writes them, those by origin included."""
+        origins = {name: {key: report.to_json()[key] for key in OF_ORIGIN} for name, report in self.reports.items()}
+        left_out = {"unlabelled": list(self.unlabelled), "unknown": list(self.unknown)}
+        return self.report.to_json() | {"model": self.model, "left_out": left_out, "origins": origins}
 
-    def table(self) -> Table:
-        """Return the figures as a table for a terminal."""
-        from rich.table import Table
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what the figures do not cover."""
+        notes = []
+        if self.unlabelled:
+            notes.append(f"Not labelled in the file, so left out: {', '.join(self.unlabelled)}")
+        if self.unknown:
+            notes.append(f"Not known to the model, so left out: {', '.join(self.unknown)}")
+        if mute := [row.tag for row in self.report.tags if not np.isfinite(row.average_precision)]:
+            notes.append(f"The frames do not hold both classes, so no AP: {', '.join(mute)}")
+        return notes
 
-        table = Table("tag", "AP", "chance", "F1", "frames", caption=f"{self.seconds_per_frame * 1e3:.1f} ms a frame")
-        for row in self.tags:
-            numbers = (row.average_precision, row.prevalence, row.f1)
-            table.add_row(row.tag, *(f"{number:.3f}" for number in numbers), str(row.frames))
-        table.add_section()
-        table.add_row(
-            "mean", f"{self.mean_average_precision:.3f}", f"{self.chance:.3f}", "", str(self.frames), style="bold"
-        )
-        return table
-
-
-def figures(
-    names: Sequence[str],
-    truth: np.ndarray,
-    scores: np.ndarray,
-    thresholds: np.ndarray,
-    seconds_per_frame: float = float("nan"),
-) -> Report:
-    """Return the figures of scores (frames, tags) against truth (frames, tags): 1, 0 or -1 (left out)."""
-    rows = []
-    for name, known, score, threshold in zip(names, truth.T, scores.T, thresholds, strict=True):
-        hits, accepted = known[known >= 0] == 1, score[known >= 0] >= threshold
-        both = bool(hits.any() and not hits.all())
-        f1 = 2 * float((hits & accepted).sum()) / max(int(hits.sum() + accepted.sum()), 1)
-        rows.append(
-            TagFigures(
-                name,
-                average_precision(known, score),
-                float(hits.mean()) if hits.size else float("nan"),
-                f1 if both else float("nan"),
-                int(hits.size),
-            )
-        )
-    found, chance = mean_average_precision(truth, scores)
-    return Report(tuple(rows), found, chance, len(truth), seconds_per_frame)
+    def tables(self) -> list[Table]:
+        """Return the figures as tables for a terminal: by tag, and by origin if there are several."""
+        milliseconds = f"{self.seconds_per_frame * 1e3:.1f} ms a frame, one by one"
+        notes = [f"{self.model}; {len(self.frames)} frames, {milliseconds}.", *(f"{note}." for note in self.notes)]
+        tables = [self.report.table("\n".join(notes))]
+        if self.reports:
+            tables.append(_origin_table(self.reports))
+        return tables
 
 
-def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> Report:
-    """Evaluate a model on a file of labelled frames.
+def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> Scored:
+    """Let a model score a file of labelled frames, one by one, so that the file may be larger than the memory.
 
     Parameters
     ----------
     model : TagModel
     frames : path
-        HDF5, see `each_frame`. Tags that only one of file and model knows are left out, and so are frames whose
-        truth for a tag is uncertain.
+        HDF5, see `bluesky_xtag.simulate.measured.each_frame`; the masks of `xtag simulate` are used.
     use_centres : bool
         Tell the model the beam centres of the file.
 
     Returns
     -------
-    Report
+    Scored
 
     Raises
     ------
     XTagValueError
         The file is missing or foreign, has no labels, or no tag of the model.
+    FrameError
+        A frame cannot be used.
     """
-    from ..simulate.measured import each_frame
-
-    names, truth, scores, seconds = model.taxonomy.names, [], [], []
+    path, names = Path(frames), model.taxonomy.names
+    seen, origins, truth, scores, seconds, labelled = [], [], [], [], [], set()
     model.warm()
-    for frame in each_frame(frames):
+    for frame in _each_frame(path):
+        mask, origin = _beside(path, frame.name)
         start = time.perf_counter()
-        found = model.predict([frame.pixels], [frame.beam_centre if use_centres else None])[0]
+        try:
+            found = model.predict([frame.pixels], [frame.beam_centre if use_centres else None], [mask])[0]
+        except FrameError as error:
+            raise FrameError(f"{path}, frame {frame.name!r}: {error}") from error
         seconds.append(time.perf_counter() - start)
+        seen.append(frame.name)
+        origins.append(origin)
         scores.append(found)
         truth.append([1 if name in frame.present else 0 if name in frame.absent else -1 for name in names])
-    known = np.array(truth)
-    labelled = np.flatnonzero((known >= 0).any(axis=0))
-    if not labelled.size:
-        raise XTagValueError(f"{frames} labels none of the model's tags in its attributes 'tags' and 'truth'")
-    return figures(
-        [names[position] for position in labelled],
-        known[:, labelled],
-        np.array(scores)[:, labelled],
-        model.thresholds[labelled],
-        float(np.median(seconds)),
+        labelled |= frame.present | frame.absent
+    known = [position for position, name in enumerate(names) if name in labelled]
+    if not known:
+        raise XTagValueError(f"{path} labels none of the model's tags in its attributes 'tags' and 'truth'")
+    return Scored(
+        path=path,
+        model=f"{model.name} {model.version}, sha256 {model.sha256[:12]}",
+        tags=tuple(names[position] for position in known),
+        thresholds=model.thresholds[known],
+        frames=tuple(seen),
+        origins=tuple(origins),
+        truth=np.array(truth, np.int8)[:, known],
+        scores=np.array(scores, np.float32)[:, known],
+        seconds_per_frame=float(np.median(seconds)),
+        unlabelled=tuple(name for name in names if name not in labelled),
+        unknown=tuple(sorted(labelled - set(names))),
     )
+
+
+def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> Report:
+    """Return the figures of a model on a file of labelled frames; parameters and errors as in `score`."""
+    return score(model, frames, use_centres=use_centres).report
+
+
+def _each_frame(path: Path) -> Iterator[Any]:
+    """Yield the frames of a file and show how far this is."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from ..simulate.measured import each_frame
+
+    total = None
+    if h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            total = len(file.keys() - {MASKS})
+    console = Console(stderr=True)
+    yield from track(each_frame(path), f"Scoring {path.name}", total=total, console=console, transient=True)
+
+
+def _beside(path: Path, name: str) -> tuple[np.ndarray | None, str]:
+    """Return the mask that the file tells apart from a frame, if any, and where the frame comes from.
+
+    Of a source "owner/repository@revision:file" the first part counts; without a source the detector does.
+    """
+    with h5py.File(path) as opened:
+        file: Any = opened
+        mask, attributes = file.get(f"{MASKS}/{name}"), file[name].attrs
+        source = re.split("[@:]", str(attributes.get("source", "")), maxsplit=1)[0].strip()
+        return (None if mask is None else mask[()].astype(bool)), source or str(attributes.get("detector", ""))
+
+
+def _origin_table(reports: dict[str, Report]) -> Table:
+    """Return the figures by origin; mAP and F1 are over the tags of which the origin's frames hold both classes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    caption = "mAP, chance and F1 over the tags with both classes there"
+    table = Table("source", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for heading in OF_ORIGIN.values():
+        table.add_column(heading, justify="right")
+    for name, report in reports.items():
+        means = (report.mean_average_precision, report.chance, report.macro_f1, report.right)
+        table.add_row(name or "(unknown)", str(report.frames), *map(shown, means))
+    return table

@@ -1,11 +1,26 @@
-"""Average precision, thresholds and calibration; labels below 0 are ignored everywhere."""
+"""Average precision, decisions at a threshold, and calibration; labels below 0 are ignored everywhere."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
-__all__ = ["average_precision", "best_threshold", "calibrate", "mean_average_precision"]
+__all__ = [
+    "BINS",
+    "Decisions",
+    "average_precision",
+    "best_threshold",
+    "calibrate",
+    "calibration_error",
+    "decisions",
+    "mean_average_precision",
+    "precision_recall",
+    "reliability",
+]
+
+BINS = 10
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -21,7 +36,7 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     labels, scores = labels[labels >= 0], scores[labels >= 0]
     if not 0 < labels.sum() < labels.size:
         return float("nan")
-    precision, recall, _ = _curve(labels, scores)
+    precision, recall, _ = precision_recall(labels, scores)
     return float(np.sum(np.diff(recall, prepend=0) * precision))
 
 
@@ -44,7 +59,7 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     labels, scores = labels[labels >= 0], scores[labels >= 0]
     if not 0 < labels.sum() < labels.size:
         return 0.5
-    precision, recall, steps = _curve(labels, scores)
+    precision, recall, steps = precision_recall(labels, scores)
     best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
     below = steps[best + 1] if best + 1 < steps.size else steps[best]
     return float(np.clip((steps[best] + below) / 2, 0.05, 0.95))
@@ -67,10 +82,65 @@ def calibrate(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
     return float(np.exp(log_slope)), float(offset)
 
 
-def _curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return precision and recall at each distinct score, from the highest down."""
+def precision_recall(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision and recall of "score at least s" for each distinct score s, and these scores, falling.
+
+    Labels are (n,) 1, 0, or -1 (ignored), with at least one 1; scores are (n,).
+    """
+    labels, scores = labels[labels >= 0], scores[labels >= 0]
     order = np.argsort(-scores, kind="stable")
     labels, scores = labels[order], scores[order]
     last = np.append(np.flatnonzero(np.diff(scores)), scores.size - 1)
     hits = np.cumsum(labels)[last]
     return hits / (last + 1), hits / labels.sum(), scores[last]
+
+
+class Decisions(NamedTuple):
+    """How good "the tag is accepted" is: right of the accepted, accepted of the right, their harmonic mean; 0..1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def decisions(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Decisions:
+    """Return precision, recall and F1 of accepting a tag from a score on.
+
+    Labels are (n,) 1, 0, or -1 (ignored). Without both classes all are NaN; if nothing is accepted, precision is NaN.
+    """
+    held, accepted = labels[labels >= 0] == 1, scores[labels >= 0] >= threshold
+    if not held.any() or held.all():
+        return Decisions(np.nan, np.nan, np.nan)
+    right = int((held & accepted).sum())
+    return Decisions(
+        right / int(accepted.sum()) if accepted.any() else np.nan,
+        right / int(held.sum()),
+        2 * right / int(held.sum() + accepted.sum()),
+    )
+
+
+def reliability(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean score, share of frames that hold the tag, and number of frames in equal bins of the score 0..1.
+
+    Labels are (n,) 1, 0, or -1 (ignored); mean and share are NaN in empty bins. A score of 1 belongs to the last bin.
+    """
+    labels, scores = labels[labels >= 0], scores[labels >= 0].astype(float)
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    filled = np.where(count, count, np.nan)
+    return np.bincount(place, scores, bins) / filled, np.bincount(place, labels, bins) / filled, count
+
+
+def calibration_error(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error, ECE = sum over bins of n_b / n |share_b - mean score_b|; NaN if n = 0.
+
+    Bins are equally wide. After Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks",
+    ICML 2017, equation 3; there confidence and accuracy are those of the best of several classes, here (a tag holds
+    or not) they are the tag's score and the share of frames that hold it, so that scores near 0 are judged, too.
+
+    Labels are (n,) 1, 0, or -1 (ignored).
+    """
+    mean, share, count = reliability(labels, scores, bins)
+    if not count.any():
+        return float("nan")
+    return float(np.nansum(count * np.abs(share - mean)) / count.sum())
