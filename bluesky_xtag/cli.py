@@ -104,25 +104,52 @@ def simulate(
 
 @app.command()
 def evaluate(
-    frames: Annotated[Path, typer.Argument(help="HDF5 file of labelled frames.")],
+    frames: Annotated[
+        Path | None, typer.Argument(help="HDF5 file of labelled frames; not needed with --robustness.")
+    ] = None,
     model: Model = None,
     centres: Annotated[bool, typer.Option(help="Tell the model the beam centres that the file knows.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with curves and the worst frames there.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure how the figures fall as nuisances spoil simulated frames.")
+    ] = False,
+    frames_per_level: Annotated[int, typer.Option(min=1, help="Of --robustness: scenes for each level.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Of --robustness: the same seed gives the same scenes.")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="Of --robustness: draw the curves there, as PNG.")] = None,
 ) -> None:
-    """Print the average precision of each tag, beside chance, on labelled frames."""
+    """Tell how good a model is on labelled frames: average precision of each tag beside chance, F1, calibration.
+
+    With --robustness: how the average precision falls from clean simulated frames as each nuisance grows.
+    """
     with _explained():
+        if robustness == (frames is not None):
+            raise XTagValueError("name a file of labelled FRAMES, or give --robustness to use simulated ones")
+        for place in (json_file, html, picture):
+            if place is not None and not place.parent.is_dir():
+                raise XTagValueError(f"there is no directory {place.parent} for {place.name}: make it first")
         from rich.console import Console
 
         from .model import TagModel
         from .quiet import without_build_notes
-        from .train.evaluate import evaluate
+        from .train import charts, page
+        from .train.evaluate import score
+        from .train.robustness import measure
 
         with without_build_notes():
             loaded = TagModel.load(model)
-        report = evaluate(loaded, frames, use_centres=centres)
-    Console().print(report.table())
+        if frames is None:
+            found = measure(loaded, frames_per_level, seed)
+            if picture is not None:
+                picture.write_bytes(charts.robustness_curves(found))
+        else:
+            found = score(loaded, frames, use_centres=centres)
+            if html is not None:
+                page.write_page(found, html)
+    for table in found.tables():
+        Console().print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
 
 
 @app.command()

@@ -81,13 +81,32 @@ def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
     assert str(frames) in again.output
 
 
-def test_evaluate_prints_figures_and_writes_them_as_json(xtag, labelled, tmp_path):
-    result = xtag("evaluate", labelled, "--json", tmp_path / "figures.json")
+def test_evaluate_prints_figures_and_writes_them_as_json_and_as_a_page(xtag, labelled, tmp_path):
+    result = xtag("evaluate", labelled, "--json", tmp_path / "figures.json", "--html", tmp_path / "page.html")
     assert result.exit_code == 0, result.output
     assert "beamstop" in result.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["frames"] == 3
-    assert {row["tag"] for row in figures["tags"]} == {"empty", "beamstop"}
+    assert set(figures["tags"]) == {"empty", "beamstop"}
+    assert "labelled.h5" in (tmp_path / "page.html").read_text()
+
+
+def test_evaluate_measures_robustness_without_a_file(xtag, tmp_path):
+    outputs = "--json", tmp_path / "robustness.json", "--picture", tmp_path / "robustness.png"
+    result = xtag("evaluate", "--robustness", "--frames-per-level", 1, "--seed", 3, *outputs)
+    assert result.exit_code == 0, result.output
+    assert "read noise" in result.output
+    told = json.loads((tmp_path / "robustness.json").read_text())
+    assert told["frames"] == 1 and len(told["curves"]) > 20
+    assert (tmp_path / "robustness.png").stat().st_size > 10_000
+
+
+def test_evaluate_says_what_it_needs(xtag, labelled, tmp_path):
+    for arguments in ((), (labelled, "--robustness")):
+        result = xtag("evaluate", *arguments)
+        assert result.exit_code == 2 and "FRAMES, or give --robustness" in result.output
+    result = xtag("evaluate", labelled, "--html", tmp_path / "nowhere" / "page.html")
+    assert result.exit_code == 2 and f"there is no directory {tmp_path / 'nowhere'}" in result.output
 
 
 def test_tensorflows_notes_stay_off_the_terminal_and_other_words_pass():
