@@ -162,7 +162,11 @@ def _draw(piece: tuple[str, int, int], seed: int, preparation: Preparation) -> D
 def _spoiled(
     nuisance: Nuisance, level: float, seed: int, index: int, preparation: Preparation
 ) -> tuple[Inputs, np.ndarray]:
-    """Expose one scene with one nuisance; its chances are the same at every level, so that it only grows."""
+    """Expose one scene with one nuisance.
+
+    The chances of the nuisance are the same at every level, so that it only grows, and those of the exposure are the
+    same as in `sample`: where a nuisance changes nothing the frame is the clean one.
+    """
     how = np.random.default_rng([seed, index, crc32(nuisance.name.encode())])
     spoiled = nuisance.at(scene(seed, index, True, ()), level, how)
-    return prepared(spoiled, np.random.default_rng([seed, index, 1]), preparation)
+    return prepared(spoiled, np.random.default_rng([seed, index, 1, 2]), preparation)
