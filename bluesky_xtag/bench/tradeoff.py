@@ -107,9 +107,9 @@ def _print(console: Console, figures: dict[str, Any]) -> None:
     settings = figures["settings"]
     table = Table(title=f"{settings['samples']} samples, {settings['epochs']} epochs, seed {settings['seed']}")
     drops = Table(title="drop of mAP from clean frames")
-    table.add_column("variant")
-    drops.add_column("variant")
-    for name in ("samples seen", "mAP", "parameters", "training", "ms a frame", f"at {BUCKETS[-1]} a call"):
+    for each in (table, drops):
+        each.add_column("variant", no_wrap=True)
+    for name in ("samples seen", "mAP", "weights", "training", "ms a frame", f"ms, {BUCKETS[-1]} a call"):
         table.add_column(name, justify="right")
     for name in SPOILED:
         drops.add_column(TITLES[name], justify="right")
