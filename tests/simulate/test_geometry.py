@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,22 @@ def test_binning_keeps_q_at_the_blocks_centres():
     blocks = GEOMETRY.q().reshape(30, 4, 25, 4).mean((1, 3))
     far = binned.radius() > 5
     np.testing.assert_allclose(binned.q()[far], blocks[far], rtol=0.01)
+
+
+@pytest.mark.parametrize(("tilt", "swing"), [(0.05, 0.0), (0.0, 0.6), (-0.04, 0.3)])
+def test_an_inclined_plane_follows_vectors_in_space(tilt, swing):
+    inclined = replace(GEOMETRY, tilt=tilt, swing=swing)
+    about_row = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    about_column = np.array([[np.cos(swing), 0, np.sin(swing)], [0, 1, 0], [-np.sin(swing), 0, np.cos(swing)]])
+    rows, columns = np.mgrid[:120, :100]
+    flat = np.stack([columns - 40.0, rows - 70.0, np.zeros((120, 100))]) * 172e-6
+    place = np.tensordot(about_column @ about_row, flat, 1) + np.array([0, 0, 0.5])[:, None, None]
+    along = place[2] / np.sqrt((place**2).sum(0))
+    np.testing.assert_allclose(inclined.q(), 4 * np.pi / 1.2 * np.sqrt((1 - along) / 2), atol=2e-3)
+    off = np.hypot(columns - 40, rows - 70) > 2
+    turned = np.angle(np.exp(1j * (inclined.chi() - np.arctan2(place[1], place[0]))))
+    assert np.abs(turned[off]).max() < 1e-3
+
+
+def test_the_direct_beam_meets_an_inclined_plane_in_the_beam_centre():
+    assert replace(GEOMETRY, tilt=0.05, swing=0.4).q()[70, 40] == pytest.approx(0, abs=1e-6)

@@ -151,3 +151,52 @@ def test_arcs_that_show_few_azimuths_are_not_oriented():
 def test_spots_are_oriented_only_along_one_axis(chi, wanted):
     spots = patterns.Spots((0.15,) * len(chi), chi, (1.0,) * len(chi), 0.004, 0.02)
     assert tags(Part("spots", spots, 1e5))["oriented"] == wanted
+
+
+@pytest.mark.parametrize("fold", [2, 4, 6])
+def test_texture_has_the_symmetry_of_its_fold(fold):
+    textured = patterns.Textured(patterns.Rings(0.12, width=0.05), 0.5, fold, 0.3)
+    found = tags(Part("rings", textured, 1e7))
+    names = {2: "oriented", 4: "symmetry_4", 6: "symmetry_6"}
+    assert {name: found[name] for name in names.values()} == {name: int(n == fold) for n, name in names.items()}
+
+
+@pytest.mark.parametrize(("angle", "wanted"), [(np.pi / 2, "symmetry_4"), (np.pi / 3, "symmetry_6")])
+def test_a_lattice_has_the_symmetry_of_its_angle(angle, wanted):
+    h, k = (grid.ravel() for grid in np.meshgrid(np.arange(-4, 5), np.arange(-4, 5)))
+    x, y = 0.06 * (h + k * np.cos(angle)), 0.06 * k * np.sin(angle)
+    keep = (np.hypot(x, y) > 0.01) & (np.hypot(x, y) < 0.2)
+    q, chi = np.hypot(x, y)[keep], np.arctan2(y, x)[keep] + 0.2
+    spots = patterns.Spots(tuple(q), tuple(chi), (1.0,) * q.size, 0.002, 0.02)
+    found = tags(Part("spots", spots, 1e6))
+    assert found[wanted] == 1 and found["spots"] == 1
+    assert sum(found[name] == 1 for name in ("oriented", "symmetry_4", "symmetry_6")) == 1
+
+
+def test_what_rises_to_the_edge_is_told_from_a_level():
+    assert tags(Part("high_q", patterns.HighQ(2.0, 0.3), 1e6))["diffuse_high_q"] == 1
+    assert tags(Part("high_q", patterns.HighQ(0.05, 0.3), 1e5))["diffuse_high_q"] == -1
+    assert tags()["diffuse_high_q"] == 0
+
+
+@pytest.mark.parametrize(("polydispersity", "wanted"), [(0.02, 1), (0.15, -1), (0.3, 0)])
+def test_form_factor_needs_minima_that_stand_out(polydispersity, wanted):
+    sphere = patterns.Sphere(80.0, polydispersity)
+    assert tags(Part("low_q", sphere, 1e7))["form_factor"] == wanted
+
+
+def test_minima_drowned_in_background_are_not_certain():
+    level = Part("background", patterns.HighQ(0.0, 1.0), 1e7)
+    assert tags(Part("low_q", patterns.Sphere(80.0, 0.02), 1e5), level)["form_factor"] != 1
+
+
+def test_rings_that_run_into_each_other_may_be_called_a_halo():
+    blurred = patterns.Rings(0.1, (1, 1.2, 1.4), width=0.09)
+    assert tags(Part("rings", blurred, 1e6))["halo"] == -1
+    assert tags(Part("rings", RING, 1e6))["halo"] == 0
+
+
+def test_a_windows_ring_is_nobodys():
+    window = Part("window", RING, 1e6)
+    found = tags(window)
+    assert (found["ring"], found["empty"]) == (-1, -1)

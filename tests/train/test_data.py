@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 
 from bluesky_xtag.prepare import Preparation
 from bluesky_xtag.simulate import patterns
 from bluesky_xtag.simulate.geometry import Geometry
-from bluesky_xtag.train.data import Samples, _mirror, generate, load
+from bluesky_xtag.train.data import Samples, _mirror, _transpose, _upend, generate, load
 
 
 def test_chunks_are_the_same_however_they_are_made(tmp_path):
@@ -17,27 +18,35 @@ def test_chunks_are_the_same_however_they_are_made(tmp_path):
 
 def test_chunks_that_are_there_are_kept(tmp_path):
     generate(tmp_path, 1, seed=5, workers=1, size=5)
-    path = next(tmp_path.iterdir())
+    path = next(tmp_path.glob("*.npz"))
     before = path.stat().st_mtime_ns
     generate(tmp_path, 2, seed=5, workers=1, size=5)
     assert path.stat().st_mtime_ns == before
     assert len(load(tmp_path, 2)) == 10
 
 
-def test_a_mirrored_sample_is_the_sample_of_the_mirrored_frame():
+@pytest.mark.parametrize(
+    ("turn_over", "image_of", "centre"),
+    [
+        (_mirror, lambda image: image[:, ::-1], (255 - 100.0, 130.0)),
+        (_upend, lambda image: image[::-1], (100.0, 239 - 130.0)),
+        (_transpose, np.transpose, (130.0, 100.0)),
+    ],
+)
+def test_a_sample_turned_over_is_the_sample_of_the_frame_turned_over(turn_over, image_of, centre):
     geometry = Geometry((240, 256), 172e-6, 1.0, 1.0, (100.3, 130.2))
     textured = patterns.Textured(patterns.Rings(0.1, (1, 1.5), width=0.1), 0.6, 2, 0.7)
     image = np.random.default_rng(0).poisson(50 * textured.intensity(geometry.q(), geometry.chi()))
     prepare = Preparation()
-    plain = prepare(image, (100.0, 130.0))
-    wanted = prepare(image[:, ::-1], (255 - 100.0, 130.0))
-    batch = {name: getattr(plain, name)[None].copy() for name in ("plain", "polar", "scalars")}
-    _mirror(batch, np.array([True]))
+    upright, wanted = prepare(image, (100.0, 130.0)), prepare(image_of(image), centre)
+    batch = {name: getattr(upright, name)[None].copy() for name in Preparation().shapes}
+    turn_over(batch, np.array([True]))
     np.testing.assert_allclose(batch["scalars"][0], wanted.scalars, atol=1e-5)
     np.testing.assert_allclose(batch["plain"][0], wanted.plain, atol=1e-5)
     # A few bins on the border of two cells go to the other one in the mirror.
-    mirrored, direct = batch["polar"][0][20:, :, 0].ravel(), wanted.polar[20:, :, 0].ravel()
-    assert np.corrcoef(mirrored, direct)[0, 1] > 0.99
+    for turned, direct in ((batch["polar"], wanted.polar[20:, :, 0]), (batch["profile"], wanted.profile[40:, 0])):
+        turned = turned[0][20:, :, 0] if turned.ndim == 4 else turned[0][40:, 0]
+        assert np.corrcoef(turned.ravel(), direct.ravel())[0, 1] > 0.99
 
 
 def test_batches_hold_every_sample_once():
@@ -45,6 +54,7 @@ def test_batches_hold_every_sample_once():
     samples = Samples(
         plain=np.zeros((number, 4, 4, 3), np.float16),
         polar=np.zeros((number, 4, 8, 5), np.float16),
+        profile=np.zeros((number, 8, 6), np.float16),
         scalars=np.zeros((number, 12), np.float16),
         labels=np.arange(number, dtype=np.int8)[:, None],
     )

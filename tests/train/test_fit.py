@@ -2,13 +2,16 @@ import json
 import shutil
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import TagModel
+from bluesky_xtag.prepare import Preparation
 from bluesky_xtag.simulate.labels import TAGS
 from bluesky_xtag.train import fit
+from bluesky_xtag.train.data import generate, load
 from bluesky_xtag.train.fit import Settings, train
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
@@ -101,7 +104,44 @@ def test_training_can_start_from_a_model(trained, tmp_path):
     assert model.predict(images).shape == (4, len(TAGS))
 
 
-def test_a_model_of_other_tags_is_no_start(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "TAGS", TAGS.subset(["ring", "halo"]))
-    with pytest.raises(XTagValueError, match="other tags"):
+def test_tags_that_the_first_model_lacks_start_anew(trained, tmp_path):
+    first = TagModel.load(trained)
+    fewer = TagModel.from_network(
+        keras.Model(first.network.inputs, _fewer_logits(first), name="xtag"),
+        TAGS.subset(["ring", "halo"]),
+        [0.5, 0.5],
+        first.preparation,
+        name="fewer",
+        version="1",
+    )
+    fewer.save(tmp_path / "fewer")
+    begun = fit._Fit(Settings(**SMALL), _samples(tmp_path), tmp_path)
+    anew, _ = (np.array(w) for w in begun.network.get_layer("logits").get_weights())
+    begun.adopt(TagModel.load(tmp_path / "fewer"))
+    kernel, _ = begun.network.get_layer("logits").get_weights()
+    wanted, _ = first.network.get_layer("logits").get_weights()
+    for name in TAGS.names:
+        column = TAGS.index(name)
+        expected = wanted if name in ("ring", "halo") else anew
+        np.testing.assert_array_equal(kernel[:, column], expected[:, column])
+
+
+def _fewer_logits(model):
+    layer = model.network.get_layer("logits")
+    kept = keras.layers.Dense(2, name="logits")
+    logits = kept(layer.input)
+    columns = [TAGS.index(name) for name in ("halo", "ring")]
+    kernel, bias = layer.get_weights()
+    kept.set_weights([kernel[:, columns], bias[columns]])
+    return keras.layers.Activation("sigmoid", name="scores")(logits)
+
+
+def _samples(directory):
+    generate(directory / "few", 1, seed=1, workers=1, size=SMALL["batch"])
+    return load(directory / "few", 1)
+
+
+def test_a_model_with_other_inputs_is_no_start(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "Preparation", lambda: Preparation(log_scale=3.0))
+    with pytest.raises(XTagValueError, match="other inputs"):
         train(tmp_path / "more", workers=1, start=trained, **SMALL)
