@@ -90,16 +90,42 @@ def train(
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="HDF5 file to write; must not exist.")],
-    frames: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same frames.")] = 0,
+    out: Annotated[Path | None, typer.Argument(help="HDF5 file to write; must not exist.", show_default=False)] = None,
+    frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same frames.")] = 0,
     held_out: Annotated[bool, typer.Option(help="Use detectors and q ranges that training never sees.")] = True,
+    nuisances: Annotated[
+        str, typer.Option(help="What may spoil the frames: names with commas between, all, or none for clean frames.")
+    ] = "all",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Draw a picture there with examples of each tag and of each nuisance.")
+    ] = None,
 ) -> None:
-    """Write simulated raw frames with their truth, such as `xtag evaluate` and `xtag demo --frames` read."""
-    with _explained():
-        from .simulate.dataset import simulate
+    """Write simulated raw frames with their truth, such as `xtag evaluate` and `xtag demo --frames` read.
 
-        print(simulate(out, frames, seed=seed, held_out=held_out))
+    The same call after a stop goes on where it was.
+    """
+    with _explained():
+        if out is None and gallery is None:
+            raise XTagValueError("there is nothing to write: name an HDF5 file for frames, or a picture with --gallery")
+        if out is not None:
+            from .simulate.archive import named, simulate
+
+            try:
+                print(simulate(out, frames, seed, held_out, nuisances=named(nuisances), workers=workers))
+            except KeyboardInterrupt:
+                print("xtag: stopped; the same command goes on from there", file=sys.stderr)
+                raise typer.Exit(130) from None
+        if gallery is not None:
+            from rich.console import Console
+
+            from .simulate.archive import named
+            from .simulate.gallery import draw
+
+            with Console().status(f"Drawing {gallery.name}"):
+                draw(gallery, seed, named(nuisances))
+            print(gallery)
 
 
 @app.command()

@@ -73,12 +73,27 @@ def test_info_tells_the_model_its_tags_and_the_device(xtag):
 
 def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
     frames = tmp_path / "simulated.h5"
-    assert xtag("simulate", frames, "--frames", 3, "--seed", 5).exit_code == 0
+    asked = ("simulate", frames, "-n", 3, "--seed", 5, "--workers", 1, "--nuisances", "gaps, beamstop")
+    done = xtag(*asked)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == str(frames)
     with h5py.File(frames) as file:
-        assert len(file) == 3
-    again = xtag("simulate", frames, "--frames", 3)
+        assert len(file) == 3 and file.attrs["nuisances"] == "beamstop,gaps"
+    again = xtag(*asked)
     assert again.exit_code == 2
-    assert str(frames) in again.output
+    assert f"{frames} exists: choose another name" in again.output
+    figures = tmp_path / "figures.json"
+    assert xtag("evaluate", frames, "--json", figures).exit_code == 0
+    assert json.loads(figures.read_text())["frames"] == 3
+
+
+def test_simulate_says_what_it_lacks(xtag, tmp_path):
+    nothing = xtag("simulate")
+    assert nothing.exit_code == 2 and "or a picture with --gallery" in nothing.output
+    fog = xtag("simulate", tmp_path / "fog.h5", "--nuisances", "gaps,fog")
+    assert fog.exit_code == 2 and "no nuisance fog; known: exposure" in fog.output
+    nowhere = xtag("simulate", "--gallery", tmp_path / "nowhere" / "gallery.png")
+    assert nowhere.exit_code == 2 and f"no directory {tmp_path / 'nowhere'}" in nowhere.output
 
 
 def test_evaluate_prints_figures_and_writes_them_as_json_and_as_a_page(xtag, labelled, tmp_path):

@@ -12,10 +12,10 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from multiprocessing import connection, get_context, parent_process
@@ -33,7 +33,7 @@ from .dataset import raw, scene
 from .labels import TAGS
 from .nuisances import NUISANCES
 
-__all__ = ["simulate"]
+__all__ = ["named", "simulate"]
 
 _SETTINGS = "settings.json"
 _MASKS = "masks"
@@ -96,10 +96,10 @@ def simulate(
     Raises
     ------
     XTagValueError
-        The file exists already, its directory does not, `frames` is less than one, a nuisance is not known, or the
-        file was begun with other settings.
+        The file exists already, its directory does not, `frames` is less than one, `seed` less than zero, a
+        nuisance is not known, or the file was begun with other settings.
     XTagError
-        A process ended before its frame was done.
+        A process ended before its frame was done, or the disk does not take the frames.
     """
     out = Path(out)
     if out.exists():
@@ -108,17 +108,27 @@ def simulate(
         raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
     if frames < 1:
         raise XTagValueError(f"at least one frame is needed, but got {frames}")
+    if seed < 0:
+        raise XTagValueError(f"the seed is {seed}, but chance starts from 0 or more: choose such a seed")
     settings = _Settings(frames, seed, held_out, _written(nuisances), version("bluesky_xtag"))
     parts = out.with_name(f"{out.name}.parts")
+    try:
+        _write(out, parts, settings, workers or os.cpu_count() or 1)
+    except OSError as error:
+        raise XTagError(f"{out} cannot be written ({error}): mend that and call again; what is done is kept") from error
+    return out
+
+
+def _write(out: Path, parts: Path, settings: _Settings, workers: int) -> None:
     _begin(parts, settings, out)
-    wanted = [index for index in range(frames) if not _part(parts, index).exists()]
-    with _progress() as progress:
-        task = progress.add_task(f"Simulating {out.name}", total=frames, completed=frames - len(wanted))
-        for _ in _simulated(parts, wanted, settings, min(workers or os.cpu_count() or 1, max(len(wanted), 1))):
+    wanted = [index for index in range(settings.frames) if not _part(parts, index).exists()]
+    done, workers = settings.frames - len(wanted), min(workers, max(len(wanted), 1))
+    with _progress() as progress, closing(_simulated(parts, wanted, settings, workers)) as simulated:
+        task = progress.add_task(f"Simulating {out.name}", total=settings.frames, completed=done)
+        for _ in simulated:
             progress.advance(task)
     _join(parts, settings, out)
     shutil.rmtree(parts)
-    return out
 
 
 def _written(nuisances: Iterable[str] | None) -> str:
@@ -131,8 +141,9 @@ def _written(nuisances: Iterable[str] | None) -> str:
     return ",".join(name for name in NUISANCES if name in wanted) or "none"
 
 
-def _listed(written: str) -> tuple[str, ...] | None:
-    return {"all": None, "none": ()}.get(written, tuple(written.split(",")))
+def named(written: str) -> tuple[str, ...] | None:
+    """Return the nuisances of their names with commas between, of "all" (None), or of "none"."""
+    return {"all": None, "none": ()}.get(written, tuple(name.strip() for name in written.split(",")))
 
 
 def _begin(parts: Path, settings: _Settings, out: Path) -> None:
@@ -154,7 +165,7 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         )
 
 
-def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int) -> Iterator[None]:
+def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int) -> Generator[None, None, None]:
     """Simulate the wanted frames in processes of their own, and tell of each one done."""
     context = get_context("spawn")
     with _single_threads(), ProcessPoolExecutor(workers, context, _start_worker) as pool:
@@ -168,7 +179,7 @@ def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int
                 "with fewer workers"
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
@@ -197,7 +208,7 @@ def _write_part(parts: Path, index: int, settings: _Settings) -> None:
 
 def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
-    shown = scene(settings.seed, index, settings.held_out, _listed(settings.nuisances))
+    shown = scene(settings.seed, index, settings.held_out, named(settings.nuisances))
     chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
     image, labels, mask = raw(shown, chance)
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
