@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,10 @@ class TagModel:
         self._file = network
         self.device = _device()
         self.network = _network(network, self.preparation, len(self.taxonomy))
-        self._traced = _trace(self.network)
+
+    @cached_property
+    def _traced(self) -> dict[int, Any]:
+        return _trace(self.network)
 
     @classmethod
     def load(cls, directory: str | Path | None = None) -> TagModel:
@@ -275,11 +279,15 @@ def _thresholds(card: Mapping[str, Any]) -> np.ndarray:
 
 
 def _device() -> str:
-    """Choose the device, with memory growth on GPUs, and announce it."""
+    """Choose the device, with memory growth on GPUs, and announce it; other backends, which only train, do so alone."""
     # TensorFlow brings an SQLite without full-text search, which would take the place of Python's in this process
     # and keep Tiled's catalogues from opening.
     import sqlite3  # noqa: F401
 
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -301,11 +309,6 @@ def _network(file: bytes, preparation: Preparation, tags: int) -> Any:
     """Return the Keras network in a file; ModelError if it could run code or does not fit."""
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            f"Keras runs on {keras.backend.backend()}, but models are served with TensorFlow: "
-            "set KERAS_BACKEND=tensorflow"
-        )
     _refuse_foreign(file)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / NETWORK
@@ -357,7 +360,14 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
 
 def _trace(network: Any) -> dict[int, Any]:
     """Return, for each batch size, a function from arrays to an array, traced once."""
+    import keras
     import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"Keras runs on {keras.backend.backend()}, but models are served with TensorFlow: "
+            "set KERAS_BACKEND=tensorflow"
+        )
 
     def call(layers: dict[str, Any]) -> Any:
         return network(layers, training=False)

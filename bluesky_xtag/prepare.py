@@ -2,9 +2,9 @@
 
 Nothing is healed or interpolated. Photons are masked and added up (`Preparation.bin`), and three views are
 made of the sums: the detector image as it is, the polar image about the beam centre, and the radial profile
-with the azimuthal harmonics of each radius (`Preparation.views`). Logarithms are fixed, so that one hot pixel cannot flatten a frame; beside them
-stand residuals in units of the counting noise, because what is visible is decided by photons and not by
-shades of grey.
+with the azimuthal harmonics of each radius (`Preparation.views`). Logarithms are fixed, so that one hot pixel
+cannot flatten a frame; beside them stand residuals in units of the counting noise, because what is visible is
+decided by photons and not by shades of grey.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ SCALARS = (
 
 # Rows of blocks that are binned together: few enough to stay in the processor's cache.
 _STRIP = 16
+# A pixel of more than SPIKE_COUNTS above SPIKE_RATIO times its brightest neighbour is hot or was hit by a cosmic ray:
+# no optics focus photons so sharply (a Gaussian spot with a sigma of 0.35 pixels has a ratio of 11).
+SPIKE_RATIO, SPIKE_COUNTS = 15.0, 50.0
+_NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 # Below the limit of an eight-bit counter, many equal highest counts mean nothing.
 _LOWEST_LIMIT = 254
 
@@ -203,8 +207,7 @@ class Preparation:
         counts, fraction = np.empty((2, -(-rows // factor), -(-columns // factor)), np.float32)
         maximum, at_limit = 0.0, 0
         for top in range(0, len(counts), _STRIP):
-            pixels = slice(top * factor, (top + _STRIP) * factor)
-            strip, weights = _masked(image[pixels], None if mask is None else mask[pixels], factor)
+            strip, weights = _masked(image, mask, top * factor, _STRIP * factor, factor)
             shape = (len(strip) // factor, counts.shape[1])
             counts[top : top + _STRIP] = _block_mean(strip, shape) * factor**2
             fraction[top : top + _STRIP] = _block_mean(weights, shape)
@@ -362,10 +365,16 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
     return float(x), float(y), float(np.clip(correlation[peak], -1, 1))
 
 
-def _masked(image: np.ndarray, mask: np.ndarray | None, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return counts and validity (1 or 0), float32, filled up with nothing to whole blocks."""
+def _masked(
+    image: np.ndarray, mask: np.ndarray | None, top: int, height: int, factor: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts and validity (1 or 0) of a strip of rows, float32, filled up with nothing to whole blocks."""
+    above = min(top, 1)  # one row more on both sides, so that every pixel has its neighbours
+    pixels = slice(top - above, top + height + 1)
+    image, mask = image[pixels], None if mask is None else mask[pixels]
     rows, columns = image.shape
-    padded = (-(-rows // factor) * factor, -(-columns // factor) * factor)
+    lines = -(-max(rows - above, 1) // factor) * factor + above
+    padded = (max(lines, rows), -(-columns // factor) * factor)
     counts, weights = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
     valid = _valid_pixels(image)
     if mask is not None:
@@ -375,7 +384,19 @@ def _masked(image: np.ndarray, mask: np.ndarray | None, factor: int) -> tuple[np
         np.copyto(counts[:rows, :columns], image, casting="unsafe", where=valid)
     else:
         np.multiply(image, weights[:rows, :columns], out=counts[:rows, :columns], dtype=np.float32, casting="unsafe")
-    return counts, weights
+    _leave_spikes(counts, weights)
+    strip = slice(above, above + min(height, -(-(rows - above) // factor) * factor))
+    return counts[strip], weights[strip]
+
+
+def _leave_spikes(counts: np.ndarray, weights: np.ndarray) -> None:
+    """Make single pixels that stand far above all their neighbours invalid, in place."""
+    if counts.max() <= SPIKE_COUNTS:
+        return
+    around = cv2.dilate(counts, _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    spikes = counts > SPIKE_RATIO * around + SPIKE_COUNTS
+    if spikes.any():
+        counts[spikes] = weights[spikes] = 0
 
 
 def _valid_pixels(image: np.ndarray) -> np.ndarray:
@@ -383,8 +404,8 @@ def _valid_pixels(image: np.ndarray) -> np.ndarray:
         return (image >= 0) & (image < np.inf)
     if image.dtype.kind == "u":
         return image < np.iinfo(image.dtype).max
-    if image.dtype.kind == "i":
-        return (image >= 0) & (image < np.iinfo(image.dtype).max)
+    if image.dtype.kind == "i":  # read as unsigned, negative numbers lie above the maximum: one comparison will do
+        return image.view(image.dtype.str.replace("i", "u")) < np.iinfo(image.dtype).max
     raise FrameError(f"a frame holds counts, but this one has dtype {image.dtype}: give integers or floats")
 
 

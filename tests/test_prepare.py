@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bluesky_xtag.errors import FrameError, XTagValueError
-from bluesky_xtag.prepare import Preparation, estimate_centre
+from bluesky_xtag.prepare import PROFILE_CHANNELS, Preparation, estimate_centre
 from bluesky_xtag.simulate.geometry import Geometry
-from bluesky_xtag.simulate.patterns import Rings
+from bluesky_xtag.simulate.patterns import Rings, Textured
 
 prepare = Preparation()
-DTYPES = [np.uint8, np.uint16, np.uint32, np.int16, np.int32, np.int64, np.float32, np.float64]
+DTYPES = [np.uint8, np.uint16, np.uint32, np.int16, np.int32, np.int64, np.float32, np.float64, ">i4", ">u2"]
 
 
 @pytest.fixture
@@ -47,8 +47,15 @@ def test_every_dtype_gives_the_same_inputs(rings, dtype):
     image = np.minimum(image, 100)
     wanted = prepare(image, geometry.beam_centre)
     found = prepare(image.astype(dtype), geometry.beam_centre)
-    for view in ("plain", "polar", "scalars"):
+    for view in prepare.shapes:
         np.testing.assert_allclose(getattr(found, view), getattr(wanted, view), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, ">i4", np.int64])
+def test_negative_counts_are_not_valid(dtype):
+    image = np.ones((50, 40), dtype)
+    image[:10], image[10:20] = -1, -2
+    assert prepare.bin(image).valid.sum() == prepare.bin(image[:, ::-1]).valid.sum() == 30 * 40
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
@@ -172,3 +179,35 @@ def test_settings_survive_json_and_foreign_ones_are_refused():
     assert Preparation.from_dict(Preparation(grid=128).to_dict()) == Preparation(grid=128)
     with pytest.raises(XTagValueError, match="preparation settings"):
         Preparation.from_dict({"grid": 128})
+
+
+def test_a_turn_of_the_frame_leaves_the_profile(rings):
+    image, (x, y) = rings[0], rings[1].beam_centre
+    upright, turned = prepare(image, (x, y)), prepare(np.rot90(image), (y, image.shape[1] - 1 - x))
+    assert np.corrcoef(upright.profile[20:].ravel(), turned.profile[20:].ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("fold", [2, 4, 6])
+def test_the_profile_shows_the_fold_of_a_texture(fold):
+    geometry = Geometry((256, 256), 172e-6, 1.0, 1.0, (128.0, 128.0))
+    textured = Textured(Rings(0.1, width=0.1), 0.5, fold, 0.4)
+    image = np.random.default_rng(0).poisson(20 * textured.intensity(geometry.q(), geometry.chi()))
+    profile = prepare(image, geometry.beam_centre).profile
+    row = np.argmax(profile[:, PROFILE_CHANNELS.index("log_mean")])
+    harmonics = {n: profile[row, PROFILE_CHANNELS.index(f"smooth_harmonic_{n}")] for n in (1, 2, 4, 6)}
+    assert max(harmonics, key=lambda n: harmonics[n]) == fold
+    assert harmonics[fold] > 2 * harmonics[1]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (63, 10), (64, 10), (150, 200), (299, 279)])
+def test_a_lone_spike_is_no_photon_but_a_spot_is(rings, place):
+    image, geometry = rings
+    spiked, spot = image.copy(), image.copy()
+    spiked[place] = 10**6
+    row, column = min(place[0], 290), min(place[1], 270)
+    spot[row : row + 2, column : column + 2] = 10**4
+    clean, masked = prepare.bin(image), prepare.bin(spiked)
+    assert masked.maximum == clean.maximum
+    assert masked.counts.sum() == clean.counts.sum() - image[place]
+    assert masked.valid.sum() * 4 == pytest.approx(clean.valid.sum() * 4 - 1)
+    assert prepare.bin(spot).maximum == 10**4

@@ -69,9 +69,10 @@ def raw(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
     """
     rendering = render(scene)
     image = expose_full(rendering, rng)
-    full = (image >= scene.defects.limit) & (image < np.iinfo(image.dtype).max)
-    labels = label(render(scene, _factor(scene, Preparation())), int(full.sum()))
-    return image, labels, told_mask(rendering)
+    mask = told_mask(rendering)
+    limited = Preparation().bin(image, mask)
+    at_limit = limited.at_limit if limited.maximum >= scene.defects.limit else 0
+    return image, label(render(scene, _factor(scene, Preparation())), at_limit), mask
 
 
 def sample(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..prepare import Preparation
 from ..taxonomy import DEFAULT_TAXONOMY
-from .patterns import Component, Rings, Sphere, Spots, Textured
+from .patterns import Component, Rings, Sphere, Spots, Streak, Textured
 from .scenes import Part, Rendering
 from .shadows import Beamstop
 
@@ -50,7 +50,7 @@ def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
         "empty": judge.empty(),
         "saturated": verdict(at_limit, 2, 20),
         "high_background": judge.high_background(),
-        "parasitic_streak": judge.visible("streak"),
+        "parasitic_streak": judge.streak(),
         "weak_scattering": judge.weak(),
         "strong_scattering": verdict(judge.strongest, 400, 500),
         "beamstop": judge.beamstop(),
@@ -85,7 +85,10 @@ class _Judge:
         # What a background would explain as well is not seen, however many its photons.
         q = rendering.q / rendering.q.max()
         self.strongest = max((self.distinct(photons, np.ones_like(q)) for photons in sample), default=0.0)
-        self.surest = max((self.distinct(photons, np.ones_like(q), q, q**2) for photons in sample), default=0.0)
+        self.surest = max(
+            (min(self.distinct(photons, np.ones_like(q), q, q**2), self.seen(photons)) for photons in sample),
+            default=0.0,
+        )
 
     def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
         information = (photons * self.valid) ** 2 / self.noise
@@ -159,7 +162,7 @@ class _Judge:
         return IGNORED if found == NO and (blurred or self.visible("window") != NO) else found
 
     def visible(self, kind: str) -> int:
-        judge = self.halo_verdict if kind in ("halo", "high_q") else self.part_verdict
+        judge = self.halo_verdict if kind == "halo" else self.part_verdict
         return max(
             (
                 judge(photons, snr)
@@ -169,6 +172,18 @@ class _Judge:
             key=(NO, IGNORED, YES).index,
             default=NO,
         )
+
+    def streak(self) -> int:
+        """Judge streaks: a line is one whose part in the frame is ten times as long as wide."""
+        found = self.visible("streak")
+        for part, photons in self.parts:
+            if found == YES and isinstance(part.component, Streak):
+                line = part.component
+                lit = (photons * self.valid > 0.1 * photons.max()) & (self.valid > 0.3)
+                along = self.rendering.q[lit] * np.cos(self.rendering.chi[lit] - line.angle)
+                length = np.ptp(np.percentile(along, [2, 98])) if along.size else 0.0
+                return YES if length >= 10 * line.width else IGNORED
+        return found
 
     def empty(self) -> int:
         window = self.visible("window")
@@ -181,7 +196,7 @@ class _Judge:
             return NO
         if self.surest >= 5 and self.strongest < 20:
             return YES
-        return NO if self.surest >= 25 else IGNORED
+        return NO if self.surest >= 30 else IGNORED
 
     def low_q(self) -> int:
         """Judge what falls from the beam: without the beam's surroundings in the frame nobody can tell."""
@@ -290,7 +305,9 @@ class _Judge:
         return found
 
     def _folds_of_texture(self, texture: Textured, photons: np.ndarray) -> dict[int, int]:
-        found = verdict(self.distinct(photons, photons / texture.texture(self.rendering.chi)))
+        even, chi = photons / texture.texture(self.rendering.chi), self.rendering.chi
+        # A slope across the frame and a level could do as well.
+        found = verdict(self.distinct(photons, even, even * np.cos(chi), even * np.sin(chi), self.smooth[0]))
         contrast, azimuths = self.seen_contrast(texture, photons)
         if contrast < 0.3 or self.contrast(photons) < 0.1:
             found = min(found, NO if texture.contrast < 0.1 else IGNORED)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..prepare import Binned
+from ..prepare import SPIKE_COUNTS, SPIKE_RATIO, Binned
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
@@ -196,30 +196,35 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     # The brightest pixel of a block stands above the block's mean by chance alone.
     brightest = float((counts / np.maximum(lit, 0.05) / area).max())
     maximum = brightest + 4 * np.sqrt(brightest) + (1 if counts.any() else 0)
+    if defects.dead + defects.salt > 0:
+        lost = rng.poisson((defects.dead + defects.salt / 2) * area, counts.shape).astype(np.float32)
+        counts *= 1 - np.minimum(lost / area, 1)
+    level = counts.ravel() / area
+    kept = np.ones(counts.size, np.float32)  # share of a block's pixels that the preparation does not leave as spikes
+    crowded = 8 * (defects.hot + defects.zingers + defects.salt / 2)
     for where, bursts in _bursts(defects, counts.size, area, rng):
         bursts = bursts * (lit.flat[where] > 0)
-        np.add.at(counts.reshape(-1), where, bursts.astype(np.float32))
-        maximum = max(maximum, float(bursts.max(initial=0)))
-    for fraction in (defects.dead, defects.salt / 2):
-        if fraction > 0:
-            counts *= 1 - np.minimum(rng.poisson(fraction * area, counts.shape).astype(np.float32) / area, 1)
-    if defects.salt > 0:
-        grains = rng.poisson(defects.salt / 2 * area * lit).astype(np.float32)
-        counts += grains * np.float32(defects.salt_count)
-        if defects.salt_count >= maximum:
-            at_limit, maximum = int(grains.sum()), max(maximum, defects.salt_count)
+        around = level[where] + 2.5 * np.sqrt(level[where])  # the brightest of eight neighbours
+        spikes = (bursts > SPIKE_RATIO * around + SPIKE_COUNTS) & (rng.random(where.size) >= crowded)
+        np.subtract.at(kept, where[spikes], np.float32(1 / area))
+        np.add.at(counts.reshape(-1), where[~spikes], bursts[~spikes].astype(np.float32))
+        if not spikes.all():
+            highest = float(bursts[~spikes].max())
+            if highest >= maximum:
+                at_limit, maximum = int((bursts[~spikes] == highest).sum()), highest
+    kept = np.maximum(kept, 0).reshape(counts.shape)
     maximum = min(round(maximum), defects.limit)
-    return Binned(counts, told, factor, float(maximum), max(at_limit, 1) if maximum >= 254 else 0)
+    return Binned(counts * kept, told * kept, factor, float(maximum), max(at_limit, 1) if maximum >= 254 else 0)
 
 
 def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
     defects = rendering.scene.defects
     counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
+    lost = rng.poisson((defects.dead + defects.salt / 2) * counts.size)
+    counts.flat[rng.integers(0, counts.size, lost)] = 0
     for where, bursts in _bursts(defects, counts.size, 1, rng):
         counts.flat[where] += bursts
-    for fraction, value in ((defects.dead, 0.0), (defects.salt / 2, 0.0), (defects.salt / 2, defects.salt_count)):
-        counts.flat[rng.integers(0, counts.size, rng.poisson(fraction * counts.size))] = value
     image = np.clip(np.rint(counts), 0, min(defects.limit, 2**31 - 2)).astype(np.int32)
     # A mask beside the gaps is given apart from the image: the gaps themselves are not marked then.
     image[rendering.valid < 0.5] = 0 if any(defects.mask_shift) else defects.gap_value
@@ -242,8 +247,9 @@ def _told_valid(rendering: Rendering) -> np.ndarray:
 def _bursts(
     defects: Defects, blocks: int, area: int, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield places and counts of hot pixels and of zingers."""
-    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4)):
+    """Yield places and counts of hot pixels, of zingers, and of grains of salt."""
+    salt = max(defects.salt_count, 1.0)
+    for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4), (defects.salt / 2, salt, salt)):
         where = rng.integers(0, blocks, rng.poisson(fraction * area * blocks))
         yield where, np.minimum(low * (high / low) ** rng.random(where.size), defects.limit)
 

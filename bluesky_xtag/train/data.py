@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -15,7 +17,7 @@ from rich.progress import track
 from ..prepare import SCALARS, Preparation
 from ..simulate.dataset import sample
 
-__all__ = ["CHUNK", "Samples", "generate", "load"]
+__all__ = ["CHUNK", "Samples", "digest", "generate", "load"]
 
 CHUNK = 500
 INPUTS = ("plain", "polar", "profile", "scalars")
@@ -48,19 +50,34 @@ class Samples:
         """Return the network's inputs of some rows, float32."""
         return {name: getattr(self, name)[rows].astype(np.float32) for name in INPUTS}
 
-    def batches(self, rng: np.random.Generator, size: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Yield all samples once in random order, turned over at random.
+    def batches(
+        self, rng: np.random.Generator, size: int, skip: int = 0
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Yield all samples once in random order, turned over at random; go on behind the first `skip` batches.
 
         Half are mirrored left to right; a quarter each upside down and with rows and columns exchanged, because
         detectors are mounted in all ways although most stand upright.
         """
         order = rng.permutation(len(self))
-        for start in range(0, len(order) - size + 1, size):
-            rows = np.sort(order[start : start + size])
+        for number in range(len(order) // size):
+            rows = np.sort(order[number * size : (number + 1) * size])
+            chances = rng.random((3, size))
+            if number < skip:
+                continue
             inputs = self.inputs(rows)
-            for turn_over, share in ((_mirror, 0.5), (_upend, 0.25), (_transpose, 0.25)):
-                turn_over(inputs, rng.random(size) < share)
+            for turn_over, chance, share in zip((_mirror, _upend, _transpose), chances, (0.5, 0.25, 0.25), strict=True):
+                turn_over(inputs, chance < share)
             yield inputs, np.array(self.labels[rows])
+
+
+def digest(samples: Samples) -> str:
+    """Return the SHA-256 of samples: inputs in the order of `INPUTS`, then labels."""
+    found = hashlib.sha256()
+    for name in (*INPUTS, "labels"):
+        layer = getattr(samples, name)
+        for start in range(0, len(layer), CHUNK):
+            found.update(np.ascontiguousarray(layer[start : start + CHUNK]))
+    return found.hexdigest()
 
 
 def _mirror(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
@@ -82,7 +99,7 @@ def _transpose(inputs: dict[str, np.ndarray], which: np.ndarray) -> None:
     inputs["plain"][which] = inputs["plain"][which].swapaxes(1, 2)
     _reflect(inputs["polar"], which, 4)
     scalars = inputs["scalars"]
-    scalars[np.ix_(which, [_X, _Y])] = scalars[np.ix_(which, [_Y, _X])]
+    scalars[which, _X], scalars[which, _Y] = scalars[which, _Y], scalars[which, _X]
     scalars[which, _ASPECT] *= -1
 
 
@@ -157,7 +174,7 @@ def _write_chunk(
     drawn = [sample(seed, number * size + index, held_out, preparation) for index in range(size)]
     path = _chunk_path(directory, number)
     part = path.with_suffix(".part.npz")
-    layers: dict[str, np.ndarray] = {
+    layers: dict[str, Any] = {
         name: np.stack([getattr(inputs, name) for inputs, _ in drawn]).astype(np.float16) for name in INPUTS
     }
     np.savez(part, **layers, labels=np.stack([labels for _, labels in drawn]))

@@ -23,7 +23,7 @@ from .evaluate import figures
 from .metrics import best_threshold, calibrate, mean_average_precision
 from .network import build
 
-__all__ = ["Settings", "train"]
+__all__ = ["Settings", "masked_loss", "train"]
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 120.0
@@ -49,6 +49,8 @@ class Settings:
         Samples that are simulated and kept on disk together.
     start : str
         Name, version and first digits of the hash of the model that training starts from; "" for none.
+    version : str
+        Of the model; "" for that of this package.
     """
 
     samples: int = 100_000
@@ -61,6 +63,7 @@ class Settings:
     seed: int = 1
     chunk: int = data.CHUNK
     start: str = ""
+    version: str = ""
 
     def __post_init__(self) -> None:
         if min(self.samples, self.validation, self.test) < 1 or self.epochs < 1:
@@ -89,7 +92,7 @@ class _Fit:
         )
         optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
         optimiser.build(self.network.trainable_variables)
-        self.network.compile(optimiser, loss=_masked_loss(samples.labels))
+        self.network.compile(optimiser, loss=masked_loss(samples.labels))
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
 
     def adopt(self, first: TagModel) -> None:
@@ -144,9 +147,7 @@ class _Fit:
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
             rng = np.random.default_rng([self.settings.seed, epoch])
-            for number, (inputs, labels) in enumerate(self.samples.batches(rng, self.settings.batch)):
-                if number < done:
-                    continue
+            for inputs, labels in self.samples.batches(rng, self.settings.batch, skip=done):
                 losses.append(float(self.network.train_on_batch(inputs, labels.astype(np.float32))))
                 self.step += 1
                 progress.update(task, completed=self.step, note=f"loss {np.mean(losses[-100:]):.4f}")
@@ -166,8 +167,11 @@ class _Fit:
         return now
 
 
-def _masked_loss(labels: np.ndarray) -> Any:
-    """Return cross entropy over the labels that are not -1; hits of rare tags weigh more (root of the odds)."""
+def masked_loss(labels: np.ndarray) -> Any:
+    """Return the loss for training labels (n, tags).
+
+    Cross entropy over the labels that are not -1; hits of rare tags weigh more, by the root of the odds (1 to 4).
+    """
     from keras import ops
 
     known = (labels >= 0).sum(0)
@@ -266,12 +270,14 @@ def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str)
         thresholds,
         Preparation(),
         name=name,
-        version=version("bluesky_xtag"),
+        version=fit.settings.version or version("bluesky_xtag"),
         parameters=int(network.count_params()),
         figures=reports,
-        training=asdict(fit.settings) | {"history": fit.history, "seconds": round(fit.seconds)},
+        training=asdict(fit.settings)
+        | {"history": fit.history, "seconds": round(fit.seconds), "data_sha256": data.digest(fit.samples)},
         versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("keras", "tensorflow", "numpy", "opencv-python-headless")},
+        | {package: version(package) for package in ("keras", "tensorflow", "numpy", "opencv-python-headless", "pyFAI")}
+        | {"backend": keras.backend.backend()},
     )
 
 

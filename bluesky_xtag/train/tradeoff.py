@@ -28,7 +28,7 @@ from ..simulate.labels import TAGS
 from ..simulate.nuisances import NUISANCES
 from . import data
 from .drops import Judged, compare
-from .fit import _masked_loss
+from .fit import masked_loss
 from .metrics import mean_average_precision
 from .network import VIEWS, build
 from .report import plain
@@ -258,7 +258,7 @@ def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple
         0.0, total, warmup_target=settings.learning_rate, warmup_steps=max(1, total // 10)
     )
     optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
-    network.compile(optimiser, loss=_masked_loss(samples.labels))
+    network.compile(optimiser, loss=masked_loss(samples.labels))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as progress:
         task = progress.add_task(f"Training {variant.name}", total=total)

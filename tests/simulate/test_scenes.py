@@ -119,3 +119,15 @@ def test_polarisation_dims_what_scatters_along_the_field():
     assert factor[150, 300] == pytest.approx(0.5, abs=0.01)
     assert factor[300, 150] == pytest.approx(1.0, abs=0.01)
     assert factor[150, 150] == 1
+
+
+@pytest.mark.parametrize("defects", [Defects(hot=1e-3), Defects(zingers=5e-4), Defects(salt=1e-2, salt_count=800.0)])
+def test_spikes_are_left_out_of_quick_exposures_as_of_full_ones(defects):
+    scene = Scene(PILATUS, GEOMETRY, SCENE.parts, SCENE.shadows, defects=defects)
+    full = Preparation().bin(expose_full(render(scene), np.random.default_rng(0)))
+    blocks = expose_binned(render(scene, 3), np.random.default_rng(1))
+    gaps = valid_fraction(PILATUS, 3)
+    assert gaps.sum() - full.valid.sum() == pytest.approx(gaps.sum() - blocks.valid.sum(), rel=0.25)
+    assert gaps.sum() - full.valid.sum() > 5
+    clean = render(scene, 3).total.sum()
+    assert abs(blocks.counts.sum() - full.counts.sum()) < 0.15 * clean

@@ -63,7 +63,7 @@ def _streaked(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     low, high = q_range(scene)
     step = (high - low) / 250
     width = max(low + (high - low) * rng.uniform(0.004, 0.02), 1.2 * step)
-    length = max(low + (high - low) * rng.uniform(0.05, 0.3), 5 * width)
+    length = max(low + (high - low) * rng.uniform(0.05, 0.3), 8 * width)
     streak = Streak(float(rng.uniform(0, 2 * np.pi)), width, length, chance(rng, 0.6))
     photons = level * (sample_photons(scene) or sum(part.photons for part in scene.parts))
     return replace(scene, parts=(*scene.parts, Part("streak", streak, photons)))
