@@ -201,7 +201,7 @@ class Spots:
         if not each_ring:
             return float(np.abs(waves.sum()) / weights.sum())
         rings = np.unique(np.round(np.array(self.q) / (3 * self.width_q)), return_inverse=True)[1]
-        sums = np.bincount(rings, waves.real), np.bincount(rings, waves.imag)
+        sums = np.bincount(rings, np.real(waves)), np.bincount(rings, np.imag(waves))
         return float(np.hypot(*sums).sum() / weights.sum())
 
     def intensity(self, q: np.ndarray, chi: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def digest(samples: Samples) -> str:
     for name in (*INPUTS, "labels"):
         layer = getattr(samples, name)
         for start in range(0, len(layer), CHUNK):
-            found.update(np.ascontiguousarray(layer[start : start + CHUNK]))
+            found.update(layer[start : start + CHUNK].tobytes())
     return found.hexdigest()
 
 

@@ -6,8 +6,9 @@ import json
 import logging
 import platform
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -275,10 +276,19 @@ def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str)
         figures=reports,
         training=asdict(fit.settings)
         | {"history": fit.history, "seconds": round(fit.seconds), "data_sha256": data.digest(fit.samples)},
-        versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("keras", "tensorflow", "numpy", "opencv-python-headless", "pyFAI")}
-        | {"backend": keras.backend.backend()},
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    """Return what took part; TensorFlow may be absent where another backend trains."""
+    import keras
+
+    found = {"python": platform.python_version(), "backend": keras.backend.backend()}
+    for package in ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless", "pyFAI"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _calibrate(network: Any, labels: np.ndarray, logits: np.ndarray) -> None:

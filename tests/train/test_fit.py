@@ -1,5 +1,9 @@
+import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import keras
@@ -145,3 +149,12 @@ def test_a_model_with_other_inputs_is_no_start(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "Preparation", lambda: Preparation(log_scale=3.0))
     with pytest.raises(XTagValueError, match="other inputs"):
         train(tmp_path / "more", workers=1, start=trained, **SMALL)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_a_model_trained_with_another_backend_is_served_with_tensorflow(tmp_path):
+    code = f"from bluesky_xtag.train.fit import train; train({str(tmp_path / 'other')!r}, workers=1, **{SMALL})"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"KERAS_BACKEND": "jax"})
+    model = TagModel.load(tmp_path / "other")
+    assert model.card["versions"]["backend"] == "jax"
+    assert model.predict(np.zeros((1, 195, 487), np.int32)).shape == (1, len(TAGS))
