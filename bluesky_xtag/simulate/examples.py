@@ -33,7 +33,7 @@ _SHOWN = (
     {"spots", "diffuse_low_q"},
     {"spots", "higher_orders", "halo"},
     {"ring", "diffuse_low_q"},
-    {"oriented", "ring"},
+    {"spots", "many_rings"},
 )
 _PHOTONS, _BRIGHT = 1e8, 1e9
 _NEED_LIGHT = ("dead_pixels", "flat_field", "counter_limit")
