@@ -76,16 +76,43 @@ def demo(
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
-    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on.")] = 70_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 4,
+    start: Annotated[
+        str, typer.Option("--from", help="Model directory to start from, or `default` for the packaged model.")
+    ] = "",
+    frames: Annotated[
+        Path | None, typer.Option(help="HDF5 file of labelled frames of your own to adapt that model to.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on (not with --frames).")] = 70_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them (not with --frames).")] = 4,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
 ) -> None:
-    """Train a model on simulated frames; called again after a stop, training goes on where it was."""
-    with _explained():
-        from .train.fit import train
+    """Train a model on simulated frames, or adapt one to labelled frames of your own.
 
-        print(train(out, workers=workers, samples=samples, epochs=epochs, seed=seed))
+    Training on simulated frames goes on where it was, when it is called again after a stop.
+    """
+    with _explained():
+        from .model import DEFAULT
+
+        first = DEFAULT if start == "default" else Path(start) if start else None
+        if frames is None:
+            from .train.fit import train
+
+            print(train(out, workers=workers, start=first, samples=samples, epochs=epochs, seed=seed))
+            return
+        if first is None:
+            raise XTagValueError("--frames adapts a model: name it with --from, for instance --from default")
+        from rich.console import Console
+
+        from .model import TagModel
+        from .quiet import without_build_notes
+        from .train.adapt import adapt
+
+        with without_build_notes():
+            loaded = TagModel.load(first)
+        adaptation = adapt(loaded, frames, out, seed=seed, workers=workers)
+    console = Console(highlight=False)
+    console.print(adaptation.table(), *adaptation.notes, str(out), sep="\n")
 
 
 @app.command()
@@ -142,7 +169,9 @@ def evaluate(
     ] = False,
     frames_per_level: Annotated[int, typer.Option(min=1, help="Of --robustness: scenes for each level.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Of --robustness: the same seed gives the same scenes.")] = 0,
-    picture: Annotated[Path | None, typer.Option(help="Of --robustness: draw the curves there, as PNG.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the worst frames there, as PNG; with --robustness, the curves.")
+    ] = None,
 ) -> None:
     """Tell how good a model is on labelled frames: average precision of each tag beside chance, F1, calibration.
 
@@ -158,7 +187,7 @@ def evaluate(
 
         from .model import TagModel
         from .quiet import without_build_notes
-        from .train import charts, page
+        from .train import charts, page, sheet
         from .train.evaluate import score
         from .train.robustness import measure
 
@@ -172,6 +201,8 @@ def evaluate(
             found = score(loaded, frames, use_centres=centres)
             if html is not None:
                 page.write_page(found, html)
+            if picture is not None:
+                picture.write_bytes(sheet.worst_frames(found))
     for table in found.tables():
         Console().print(table)
     if json_file is not None:

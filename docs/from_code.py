@@ -9,12 +9,14 @@ from pathlib import Path
 import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY
 
-__all__ = ["command_line", "measures", "model", "model_measures", "tags", "tradeoff", "write"]
+__all__ = ["command_line", "measured", "measures", "model", "model_measures", "robustness", "tags", "tradeoff", "write"]
 
 CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")
+ROBUSTNESS = BENCH.with_name("robustness.json")
+MEASURED = BENCH.with_name("measured-frames.json")
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
 MEASURES = {
     "callback_p50_ms": "time taken from the RunEngine per document, p50",
@@ -34,7 +36,7 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measures, model, model_measures, tags, tradeoff):
+    for part in (command_line, measured, measures, model, model_measures, robustness, tags, tradeoff):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -102,6 +104,44 @@ def model_measures():
         f"{_measured_on(figures)}, load {figures['load']}.\n\n{_table(head, [*stages, rates])}\n"
         f"{_table(('figure', 'measured', 'must be'), bars)}\nFrom cold: {cold}.\n"
     )
+
+
+def robustness():
+    """Return the figures of `xtag evaluate --robustness` that are kept with these pages."""
+    if not ROBUSTNESS.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(ROBUSTNESS.read_text("utf-8"))
+    rows = (
+        (
+            curve["title"],
+            *(f"{_figure(level['paired_drop'])} at {level['level']:g}" for level in _middle_and_end(curve["levels"])),
+            curve["unit"],
+            f"{curve['bars']['middle']:g} / {curve['bars']['end']:g}",
+            {True: "met", False: "**missed**", None: ""}[curve["met"]],
+        )
+        for curve in figures["curves"].values()
+    )
+    head = ("nuisance", "drop at the middle", "drop at the end", "unit", "at most", "")
+    clean = f"{figures['frames']} frames a level; mAP of the clean frames {figures['clean']['mAP']:.3f}.\n\n"
+    return clean + _table(head, rows)
+
+
+def _middle_and_end(levels):
+    return levels[len(levels) // 2], levels[-1]
+
+
+def measured():
+    """Return the figures of `xtag evaluate` on measured frames that are kept with these pages."""
+    if not MEASURED.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(MEASURED.read_text("utf-8"))
+    rows = (
+        (f"`{name}`", *(_figure(tag[key]) for key in ("ap", "prevalence", "f1")), str(tag["positives"]))
+        for name, tag in figures["tags"].items()
+    )
+    head = ("tag", "average precision", "chance (prevalence)", "F1 at the threshold", "frames that hold it")
+    mean = f"{figures['frames']} frames; mean average precision {figures['mAP']:.3f}, chance {figures['chance']:.3f}.\n\n"
+    return mean + _table(head, rows)
 
 
 def tradeoff():
