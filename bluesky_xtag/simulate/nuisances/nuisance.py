@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import SAMPLE
 from ..scenes import Scene
+from ..visibility import SAMPLE
 
 __all__ = ["Nuisance", "chance", "log_uniform", "q_range", "sample_photons", "with_defects", "with_shadows"]
 

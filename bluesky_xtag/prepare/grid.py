@@ -1,0 +1,31 @@
+"""Sums, means and residuals on grids of blocks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ["block_mean", "padded", "ratio", "residual"]
+
+
+def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return means over equal blocks; the shape of `layer` is a multiple of `shape`."""
+    if layer.shape == shape:
+        return layer
+    return cv2.resize(layer, shape[::-1], interpolation=cv2.INTER_AREA)
+
+
+def padded(layer: np.ndarray, step: int) -> np.ndarray:
+    """Fill up with nothing to whole blocks of step x step."""
+    rows, columns = layer.shape
+    return np.pad(layer, ((0, -rows % step), (0, -columns % step)))
+
+
+def ratio(counts: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return counts per fully valid bin, 0 where nothing is valid."""
+    return np.where(valid > 1e-3, counts / np.maximum(valid, 1e-3), 0).astype(np.float32)
+
+
+def residual(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return the deviation in units of the counting noise, asinh so that strong ones stay in range."""
+    return np.arcsinh((counts - expected) / np.sqrt(np.maximum(expected, 0) + 1)) / 4
