@@ -32,6 +32,7 @@ from ..errors import XTagError, XTagValueError
 from .dataset import raw, scene
 from .labels import TAGS
 from .nuisances import NUISANCES
+from .truth import continuous_truth
 
 __all__ = ["named", "simulate"]
 
@@ -65,7 +66,8 @@ def simulate(
     """Write raw simulated frames with their truth to an HDF5 file.
 
     The layout: a data set a frame (int32, raw counts), attributes `truth` (1, 0, -1 uncertain, in the order of the
-    file's attribute `tags`), `detector` and, where the metadata would tell it, `beam_centre_xy`. A mask that is told
+    file's attribute `tags`), `detector`, where the metadata would tell it, `beam_centre_xy`, and the continuous truth
+    (see `continuous_truth`). A mask that is told
     apart from the frame lies under the same name in the group `masks` (bool, true where pixels must not be used).
     Attributes of the file: `tags` and the settings `frames`, `seed`, `held_out`, `nuisances` and `version`, of this
     package.
@@ -214,7 +216,7 @@ def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | No
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
         return _frame(index + _SPARE, settings)
     name = shown.layout.name or f"{image.shape[1]} x {image.shape[0]}"
-    attributes: dict[str, Any] = {"truth": labels, "detector": name}
+    attributes: dict[str, Any] = {"truth": labels, "detector": name, **continuous_truth(shown)}
     if shown.told_centre is not None:
         attributes["beam_centre_xy"] = np.array(shown.told_centre, np.float32)
     return image, mask, attributes

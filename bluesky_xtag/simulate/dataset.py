@@ -11,7 +11,7 @@ from .labels import label
 from .sampler import draw_scene
 from .scenes import Rendering, Scene, expose_binned, expose_full, render, told_mask
 
-__all__ = ["prepared", "raw", "sample", "scene"]
+__all__ = ["at_grid", "prepared", "raw", "sample", "scene"]
 
 
 def scene(seed: int, index: int, held_out: bool = False, nuisances: Iterable[str] | None = None) -> Scene:
@@ -46,10 +46,11 @@ def prepared(
         (len(TAGS),) int8: 1 holds, 0 does not, -1 ignored.
     """
     preparation = preparation or Preparation()
-    rendering = render(scene, _factor(scene, preparation))
+    rendering = at_grid(scene, preparation.grid)
     binned = expose_binned(rendering, rng)
     at_limit = binned.at_limit if binned.maximum >= scene.defects.limit else 0
-    labels = label(_at_grid(rendering, scene), at_limit)
+    judged = rendering if preparation.grid == Preparation().grid else at_grid(scene)
+    labels = label(judged, at_limit)
     if not binned.valid.any():  # nothing at all can be seen: such a frame is refused before it reaches a network
         binned.valid[...] = 1
     return preparation.views(binned, scene.told_centre), labels
@@ -72,7 +73,7 @@ def raw(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
     mask = told_mask(rendering)
     limited = Preparation().bin(image, mask)
     at_limit = limited.at_limit if limited.maximum >= scene.defects.limit else 0
-    return image, label(render(scene, _factor(scene, Preparation())), at_limit), mask
+    return image, label(at_grid(scene), at_limit), mask
 
 
 def sample(
@@ -87,11 +88,6 @@ def sample(
     return prepared(scene(seed, index, held_out, nuisances), rng, preparation)
 
 
-def _factor(scene: Scene, preparation: Preparation) -> int:
-    return max(1, -(-max(scene.layout.shape) // preparation.grid))
-
-
-def _at_grid(rendering: Rendering, scene: Scene) -> Rendering:
-    """Return the rendering on the default working grid, on which labels are judged."""
-    factor = _factor(scene, Preparation())
-    return rendering if rendering.factor == factor else render(scene, factor)
+def at_grid(scene: Scene, grid: int | None = None) -> Rendering:
+    """Render a scene on a working grid; that of the default preparation, on which labels are judged, if not given."""
+    return render(scene, max(1, -(-max(scene.layout.shape) // (grid or Preparation().grid))))
