@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -174,18 +172,14 @@ def _cold_start(directory: Path) -> dict[str, float]:
 
 def _simulation(samples: int) -> float:
     """Return samples a second on all cores, once their processes run."""
+    from ..simulate.processes import processes
+
     workers = os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+    with processes(workers, workers) as pool:
         list(pool.map(_simulate, range(10 * workers)))
         begin = perf_counter()
         list(pool.map(_simulate, range(samples), chunksize=5))
         return samples / (perf_counter() - begin)
-
-
-def _one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _simulate(index: int) -> None:

@@ -10,19 +10,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-import cv2
 import h5py
 import hdf5plugin
 import numpy as np
@@ -31,7 +27,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import XTagError, XTagValueError
 from .dataset import raw, scene
 from .labels import TAGS
-from .nuisances import NUISANCES
+from .nuisances import chosen
+from .processes import processes
 from .truth import continuous_truth
 
 __all__ = ["named", "simulate"]
@@ -40,7 +37,6 @@ _SETTINGS = "settings.json"
 _MASKS = "masks"
 _CHANCE = 3  # of the exposure, apart from that of the scene
 _SPARE = 2**40  # far from the numbers of all frames
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,16 @@ def simulate(
     settings = _Settings(frames, seed, held_out, _written(nuisances), version("bluesky_xtag"))
     parts = out.with_name(f"{out.name}.parts")
     try:
-        _write(out, parts, settings, workers or os.cpu_count() or 1)
+        _write(out, parts, settings, workers)
     except OSError as error:
         raise XTagError(f"{out} cannot be written ({error}): mend that and call again; what is done is kept") from error
     return out
 
 
-def _write(out: Path, parts: Path, settings: _Settings, workers: int) -> None:
+def _write(out: Path, parts: Path, settings: _Settings, workers: int | None) -> None:
     _begin(parts, settings, out)
     wanted = [index for index in range(settings.frames) if not _part(parts, index).exists()]
-    done, workers = settings.frames - len(wanted), min(workers, max(len(wanted), 1))
+    done = settings.frames - len(wanted)
     with _progress() as progress, closing(_simulated(parts, wanted, settings, workers)) as simulated:
         task = progress.add_task(f"Simulating {out.name}", total=settings.frames, completed=done)
         for _ in simulated:
@@ -137,10 +133,7 @@ def _written(nuisances: Iterable[str] | None) -> str:
     """Return the nuisances as they stand in the file: their names, or "all", or "none"."""
     if nuisances is None:
         return "all"
-    wanted = set(nuisances)
-    if unknown := sorted(wanted - set(NUISANCES)):
-        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
-    return ",".join(name for name in NUISANCES if name in wanted) or "none"
+    return ",".join(nuisance.name for nuisance in chosen(nuisances)) or "none"
 
 
 def named(written: str) -> tuple[str, ...] | None:
@@ -167,10 +160,9 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         )
 
 
-def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int) -> Generator[None, None, None]:
+def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int | None) -> Iterator[None]:
     """Simulate the wanted frames in processes of their own, and tell of each one done."""
-    context = get_context("spawn")
-    with _single_threads(), ProcessPoolExecutor(workers, context, _start_worker) as pool:
+    with processes(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]
         try:
             for job in as_completed(jobs):
@@ -180,22 +172,6 @@ def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int
                 "a process that simulates was ended, perhaps for want of memory; what is done is kept: call again, "
                 "with fewer workers"
             ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Prepare a process: one thread, no say in Ctrl-C, and no life after its parent's."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 def _write_part(parts: Path, index: int, settings: _Settings) -> None:
@@ -247,21 +223,6 @@ def _finished(path: Path, parts: Path) -> Iterator[Path]:
     with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
     unfinished.replace(path)
-
-
-@contextmanager
-def _single_threads() -> Iterator[None]:
-    """Let processes that start meanwhile do linear algebra in one thread: they read this when they load NumPy."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _progress() -> Progress:

@@ -10,12 +10,11 @@ from operator import itemgetter
 import cv2
 import numpy as np
 
-from ..errors import XTagValueError
 from ..prepare import Preparation
 from ..taxonomy import Tag
 from .dataset import prepared, raw, scene
 from .labels import TAGS
-from .nuisances import NUISANCES, Nuisance
+from .nuisances import NUISANCES, Nuisance, chosen
 from .patterns import Halo, Rings, Textured
 from .scenes import Scene
 from .shadows import FlightTube
@@ -118,12 +117,9 @@ def nuisance_pairs(seed: int = 0, nuisances: Iterable[str] | None = None) -> lis
     XTagValueError
         A nuisance is not known.
     """
-    wanted = set(NUISANCES if nuisances is None else nuisances)
-    if unknown := sorted(wanted - set(NUISANCES)):
-        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
-    chosen = [nuisance for name, nuisance in NUISANCES.items() if name in wanted]
-    scenes = [_clean_scene(seed, shown) for shown in _SHOWN[: len(chosen)]]
-    return [_pair(nuisance, scenes[number % len(scenes)], seed) for number, nuisance in enumerate(chosen)]
+    shown = chosen(nuisances)
+    scenes = [_clean_scene(seed, sample) for sample in _SHOWN[: len(shown)]]
+    return [_pair(nuisance, scenes[number % len(scenes)], seed) for number, nuisance in enumerate(shown)]
 
 
 def _labels(drawn: Scene, seed: int, index: int) -> dict[str, int]:

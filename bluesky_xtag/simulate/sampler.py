@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import XTagValueError
 from .geometry import Geometry
 from .layouts import HELD_OUT, Layout, draw_layout
-from .nuisances import NUISANCES
+from .nuisances import NUISANCES, chosen
 from .patterns import (
     BraggRods,
     Component,
@@ -69,9 +68,7 @@ def draw_scene(
     XTagValueError
         A nuisance is not known.
     """
-    wanted = set(NUISANCES if nuisances is None else nuisances)
-    if unknown := sorted(wanted - set(NUISANCES)):
-        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
+    wanted = {nuisance.name for nuisance in chosen(nuisances)}
     own, *chances = rng.spawn(1 + len(NUISANCES))
     scene = _Draw(sample or own, held_out).scene()
     for nuisance, chance in zip(NUISANCES.values(), chances, strict=True):

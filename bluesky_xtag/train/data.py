@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from ..prepare import SCALARS, Preparation
+from ..prepare import SCALARS, Inputs, Preparation
 from ..simulate.dataset import sample
+from ..simulate.processes import processes
 
-__all__ = ["CHUNK", "Samples", "digest", "generate", "load"]
+__all__ = ["CHUNK", "INPUTS", "Samples", "chunk_path", "digest", "generate", "load", "write"]
 
 CHUNK = 500
 INPUTS = ("plain", "polar", "profile", "scalars")
@@ -120,15 +119,10 @@ def generate(
 ) -> None:
     """Simulate `chunks` chunks of `size` samples into a directory; chunks that are there already are kept."""
     directory.mkdir(parents=True, exist_ok=True)
-    wanted = [number for number in range(chunks) if not _chunk_path(directory, number).exists()]
-    workers = min(workers or os.cpu_count() or 1, max(len(wanted), 1))
+    wanted = [number for number in range(chunks) if not chunk_path(directory, number).exists()]
     if not wanted:
         return
-    if workers == 1:
-        for number in track(wanted, description=f"Simulating {directory.name}"):
-            _write_chunk(directory, number, size, seed, held_out, preparation)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_chunk, directory, number, size, seed, held_out, preparation) for number in wanted]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()
@@ -136,7 +130,7 @@ def generate(
 
 def load(directory: Path, chunks: int) -> Samples:
     """Load the first chunks of a directory; they are joined on disk and read from there as they are needed."""
-    with np.load(_chunk_path(directory, 0)) as first:
+    with np.load(chunk_path(directory, 0)) as first:
         shapes = {name: (first[name].shape, first[name].dtype) for name in first.files}
     joined = directory / f"joined-{chunks:05d}"
     if not joined.exists():
@@ -152,7 +146,7 @@ def _join(directory: Path, chunks: int, shapes: dict[str, tuple[tuple[int, ...],
         for name, (shape, dtype) in shapes.items()
     }
     for number in track(range(chunks), description=f"Joining {directory.name}"):
-        with np.load(_chunk_path(directory, number)) as chunk:
+        with np.load(chunk_path(directory, number)) as chunk:
             for name, layer in layers.items():
                 size = shapes[name][0][0]
                 layer[number * size : (number + 1) * size] = chunk[name]
@@ -161,21 +155,23 @@ def _join(directory: Path, chunks: int, shapes: dict[str, tuple[tuple[int, ...],
     part.rename(out)
 
 
-def _chunk_path(directory: Path, number: int) -> Path:
+def chunk_path(directory: Path, number: int) -> Path:
+    """Return the path of a chunk."""
     return directory / f"chunk-{number:05d}.npz"
 
 
-def _write_chunk(
-    directory: Path, number: int, size: int, seed: int, held_out: bool, preparation: Preparation | None
-) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    drawn = [sample(seed, number * size + index, held_out, preparation) for index in range(size)]
-    path = _chunk_path(directory, number)
+def write(path: Path, drawn: Sequence[tuple[Inputs, np.ndarray]]) -> None:
+    """Write a chunk of samples, inputs and labels, all or nothing."""
     part = path.with_suffix(".part.npz")
     layers: dict[str, Any] = {
         name: np.stack([getattr(inputs, name) for inputs, _ in drawn]).astype(np.float16) for name in INPUTS
     }
     np.savez(part, **layers, labels=np.stack([labels for _, labels in drawn]))
-    part.rename(path)
+    part.replace(path)
+
+
+def _write_chunk(
+    directory: Path, number: int, size: int, seed: int, held_out: bool, preparation: Preparation | None
+) -> None:
+    numbers = range(number * size, (number + 1) * size)
+    write(chunk_path(directory, number), [sample(seed, index, held_out, preparation) for index in numbers])

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 from typing import Any
 from zlib import crc32
 
@@ -22,7 +20,8 @@ from ..model import TagModel
 from ..prepare import Inputs, Preparation
 from ..simulate.dataset import prepared, sample, scene
 from ..simulate.labels import TAGS
-from ..simulate.nuisances import NUISANCES, Nuisance
+from ..simulate.nuisances import NUISANCES, Nuisance, chosen
+from ..simulate.processes import processes
 from .drops import BAR, BARS, Curve, Judged, Robustness, compare
 from .report import figures
 
@@ -70,7 +69,7 @@ def measure(
     from rich.console import Console
     from rich.progress import track
 
-    chosen = _chosen(nuisances)
+    spoilers = chosen(nuisances)
     if frames < 1:
         raise XTagValueError(f"at least one frame a level is needed, but got {frames}")
     shared = [name for name in TAGS.names if name in model.taxonomy.names]
@@ -78,7 +77,7 @@ def measure(
         raise XTagValueError(f"none of the model's tags is simulated: {', '.join(model.taxonomy.names)}")
     columns, rows = [model.taxonomy.index(name) for name in shared], [TAGS.index(name) for name in shared]
     shape = (frames, len(shared))
-    sizes = {"": 1} | {nuisance.name: len(nuisance.levels) for nuisance in chosen}
+    sizes = {"": 1} | {nuisance.name: len(nuisance.levels) for nuisance in spoilers}
     truth = {name: np.empty((size, *shape), np.int8) for name, size in sizes.items()}
     scores = {name: np.empty((size, *shape), np.float32) for name, size in sizes.items()}
     pieces = [(name, start, min(start + SCENES, frames)) for name in sizes for start in range(0, frames, SCENES)]
@@ -110,26 +109,16 @@ def measure(
                 ),
                 BARS.get(nuisance.name, BAR),
             )
-            for nuisance in chosen
+            for nuisance in spoilers
         ),
     )
-
-
-def _chosen(names: Iterable[str] | None) -> list[Nuisance]:
-    names = list(NUISANCES) if names is None else list(names)
-    if unknown := [name for name in names if name not in NUISANCES]:
-        raise XTagValueError(f"no nuisance {', '.join(unknown)}; there are: {', '.join(NUISANCES)}")
-    return [NUISANCES[name] for name in names]
 
 
 def _worked(
     pieces: Sequence[tuple[str, int, int]], seed: int, preparation: Preparation, workers: int
 ) -> Iterator[Drawn]:
     """Yield what each piece of work draws, in order; few pieces at a time are under way."""
-    if workers == 1:
-        yield from (_draw(piece, seed, preparation) for piece in pieces)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_alone) as pool:
+    with processes(workers, len(pieces)) as pool:
 
         def submit(piece: tuple[str, int, int]) -> Any:
             return pool.submit(_draw, piece, seed, preparation)
@@ -140,13 +129,6 @@ def _worked(
             drawn = under_way.popleft().result()
             under_way.extend(submit(piece) for piece in islice(waiting, 1))
             yield drawn
-
-
-def _alone() -> None:
-    """Keep OpenCV to one thread: there is a process for each core."""
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _draw(piece: tuple[str, int, int], seed: int, preparation: Preparation) -> Drawn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the compression filters that detectors use)
@@ -54,7 +54,7 @@ def _worst(scored: Scored) -> list[Mistake]:
     return [found for tag in order for held in (False, True) for found in mistakes(scored, int(tag), held, 1)]
 
 
-def _show(axes: Axes, scored: Scored, mistake: Mistake, file: h5py.File) -> None:
+def _show(axes: Axes, scored: Scored, mistake: Mistake, file: Any) -> None:
     from matplotlib.image import imread
 
     name, tag = scored.frames[mistake.frame], scored.tags[mistake.tag]

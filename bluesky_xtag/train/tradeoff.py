@@ -7,12 +7,10 @@ order, the same number of times, under the same schedule and seed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +24,7 @@ from ..prepare import Preparation
 from ..simulate import dataset
 from ..simulate.labels import TAGS
 from ..simulate.nuisances import NUISANCES
+from ..simulate.processes import processes
 from . import data
 from .drops import Judged, compare
 from .fit import masked_loss
@@ -210,26 +209,18 @@ def _simulate(directory: Path, settings: Settings, variant: Variant) -> None:
     data.generate(directory / "train", settings.chunks(variant.share), seeds[0], size=size, preparation=how)
     data.generate(directory / "test", settings.chunks(1 / 5), seeds[1], held_out=True, size=size, preparation=how)
     chunks = range(settings.chunks(1 / 20))
-    places = [(_chunk(directory / name, number), number) for name in (CLEAN, *SPOILED) for number in chunks]
+    places = [(data.chunk_path(directory / name, number), number) for name in (CLEAN, *SPOILED) for number in chunks]
     wanted = [place for place in places if not place[0].exists()]
     if not wanted:
         return
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(wanted)), get_context("spawn")) as pool:
+    with processes(None, len(wanted)) as pool:
         jobs = [pool.submit(_write_spoiled, *place, size, seeds[1], how) for place in wanted]
         for job in track(as_completed(jobs), f"Simulating {', '.join((CLEAN, *SPOILED))}", total=len(jobs)):
             job.result()
 
 
-def _chunk(directory: Path, number: int) -> Path:
-    """Return the path that `data.generate` gives a chunk."""
-    return directory / f"chunk-{number:05d}.npz"
-
-
 def _write_spoiled(path: Path, number: int, size: int, seed: int, preparation: Preparation) -> None:
     """Write a chunk of held-out scenes with the one nuisance that the directory is named after, or clean."""
-    import cv2
-
-    cv2.setNumThreads(1)
     name, drawn = path.parent.name, []
     for index in range(number * size, (number + 1) * size):
         scene = dataset.scene(seed, index, True, ())
@@ -239,12 +230,7 @@ def _write_spoiled(path: Path, number: int, size: int, seed: int, preparation: P
             scene = NUISANCES[name].at(scene, level, chance)
         drawn.append(dataset.prepared(scene, exposure, preparation))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    layers: dict[str, Any] = {
-        layer: np.stack([getattr(inputs, layer) for inputs, _ in drawn]).astype(np.float16) for layer in data.INPUTS
-    }
-    np.savez(part, **layers, labels=np.stack([labels for _, labels in drawn]))
-    part.replace(path)
+    data.write(path, drawn)
 
 
 def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple[Any, float]:
@@ -291,7 +277,7 @@ def _judged(network: Any, directory: Path, chunks: int) -> Judged:
     """Return truth and logits of all frames in a directory."""
     truth, logits = [], []
     for number in range(chunks):
-        with np.load(_chunk(directory, number)) as chunk:
+        with np.load(data.chunk_path(directory, number)) as chunk:
             samples = data.Samples(**chunk)
         truth.append(samples.labels)
         logits.append(network.predict_on_batch(samples.inputs(slice(None))))

@@ -6,17 +6,32 @@ show. `NUISANCES` holds them by name, in the order in which they are applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from ...errors import XTagValueError
 from .detector import DETECTOR
 from .geometry import GEOMETRY
 from .nuisance import Nuisance
 from .photons import PHOTONS
 from .shadows import SHADOWS
 
-__all__ = ["NUISANCES", "Nuisance"]
+__all__ = ["NUISANCES", "Nuisance", "chosen"]
 
 NUISANCES: Mapping[str, Nuisance] = MappingProxyType(
     {nuisance.name: nuisance for nuisance in (*PHOTONS, *SHADOWS, *DETECTOR, *GEOMETRY)}
 )
+
+
+def chosen(names: Iterable[str] | None) -> tuple[Nuisance, ...]:
+    """Return nuisances by name, in the order in which they are applied; all for None.
+
+    Raises
+    ------
+    XTagValueError
+        A nuisance is not known.
+    """
+    wanted = set(NUISANCES if names is None else names)
+    if unknown := sorted(wanted - set(NUISANCES)):
+        raise XTagValueError(f"no nuisance {', '.join(unknown)}; known: {', '.join(NUISANCES)}")
+    return tuple(nuisance for name, nuisance in NUISANCES.items() if name in wanted)

@@ -1,0 +1,67 @@
+"""Processes that simulate: one thread each, and none that outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+
+import cv2
+
+__all__ = ["processes"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@contextmanager
+def processes(workers: int | None, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes, spawned because TensorFlow must not be forked.
+
+    Where the block is left by an exception, jobs that have not begun are cancelled.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many; as many as there are cores if not given.
+    jobs : int
+        No more processes than these are started.
+    """
+    count = max(1, min(workers or os.cpu_count() or 1, jobs))
+    with _single_threads(), ProcessPoolExecutor(count, get_context("spawn"), _start) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start() -> None:
+    """Prepare a process: one thread, no say in Ctrl-C, and no life after its parent's."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Let processes that start meanwhile do linear algebra in one thread: they read this when they load NumPy."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
