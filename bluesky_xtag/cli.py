@@ -82,8 +82,8 @@ def train(
     frames: Annotated[
         Path | None, typer.Option(help="HDF5 file of labelled frames of your own to adapt that model to.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on (not with --frames).")] = 70_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them (not with --frames).")] = 4,
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on (not with --frames).")] = 100_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them (not with --frames).")] = 10,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
 ) -> None:
