@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ..taxonomy import DEFAULT_TAXONOMY
-from .patterns import Component, Rings, Sphere, Spots, Streak, Textured
+from .patterns import Component, Halo, Rings, Sphere, Spots, Streak, Textured
 from .scenes import Part, Rendering
 from .shadows import Beamstop
 from .visibility import SAMPLE, Visibility
@@ -54,7 +54,7 @@ def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
         "beam_off_image": judge.beam_off(),
         "grazing_incidence": judge.grazing(),
         "diffuse_low_q": judge.low_q(),
-        "diffuse_high_q": judge.visible("high_q"),
+        "diffuse_high_q": judge.high_q(),
         "halo": judge.halo(),
         "bragg_rods": judge.visible("rods"),
         "form_factor": judge.form_factor(),
@@ -72,7 +72,7 @@ class _Judge(Visibility):
         decided = verdict(snr)
         if decided == YES and not (enough and self.contrast(photons) > 0.02 and self.seen(photons) >= 5):
             return IGNORED
-        if decided == YES and self.distinct(photons, self.smooth[0], self.total - photons) < 5:
+        if decided == YES and self.distinct(photons, self.smooth[0], *self.others(photons)) < 5:
             return IGNORED
         return decided
 
@@ -81,7 +81,7 @@ class _Judge(Visibility):
         decided = self.part_verdict(photons, snr)
         if decided == YES and self.contrast(photons) < 0.08:
             return IGNORED
-        if decided == YES and self.distinct(photons, *self.smooth, self.total - photons) < 5:
+        if decided == YES and self.distinct(photons, *self.smooth, *self.others(photons)) < 5:
             return IGNORED
         return decided
 
@@ -135,6 +135,28 @@ class _Judge(Visibility):
         seen = self.rendering.q[self.valid > 0.3]
         found = self.visible("low_q")
         return IGNORED if found == YES and (not seen.size or seen.min() > 0.25 * seen.max()) else found
+
+    def high_q(self) -> int:
+        """Judge what rises or stays flat to the edge: there it outweighs all else.
+
+        A flat background that does so looks like the plateau of a sample, and so does a halo that the edge cuts off,
+        so nothing is certain then.
+        """
+        found = self.visible("high_q")
+        q = self.rendering.q
+        outer = (q > np.percentile(q[self.valid > 0.3], 60)) & (self.valid > 0.3)
+        kinds = ("high_q",) if found == YES else ("background", "window")
+        of_kind = [photons for part, photons in self.parts if part.kind in kinds]
+        share = sum(photons[outer].sum() for photons in of_kind) / max(self.under[outer].sum(), 1e-9)
+        if found == YES:
+            return YES if share > 0.5 else IGNORED
+        plateau = share > 0.5 and any(self.snr(photons, outer) >= 5 for photons in of_kind)
+        cut = any(
+            _at_edge(part.component, float(q[outer].max())) and snr >= 1
+            for (part, _), snr in zip(self.parts, self.snrs, strict=True)
+            if outer.any()
+        )
+        return IGNORED if plateau or cut else found
 
     def grazing(self) -> int:
         """Judge by the Yoneda band, or by the sample's horizon where that alone is seen."""
@@ -199,7 +221,7 @@ class _Judge(Visibility):
         inside = ((q > between[0]) & (q < between[1])).astype(np.float32)
         x = q / between[1]
         falls = [inside * x**power for power in (-4, -2, 0, 1)]
-        decided = verdict(self.distinct(photons * inside, *falls, (self.total - photons) * inside))
+        decided = verdict(self.distinct(photons * inside, *falls, *(other * inside for other in self.others(photons))))
         bright = photons * inside > 0.2 * (photons * inside).max()
         if decided == YES and (photons[bright] / np.maximum(self.under[bright], 1e-9)).mean() < 0.2:
             return IGNORED
@@ -239,7 +261,8 @@ class _Judge(Visibility):
     def _folds_of_texture(self, texture: Textured, photons: np.ndarray) -> dict[int, int]:
         even, chi = photons / texture.texture(self.rendering.chi), self.rendering.chi
         # A slope across the frame and a level could do as well.
-        found = verdict(self.distinct(photons, even, even * np.cos(chi), even * np.sin(chi), self.smooth[0]))
+        slopes = even * np.cos(chi), even * np.sin(chi)
+        found = verdict(self.distinct(photons, even, *slopes, self.smooth[0], *self.others(photons)))
         contrast, azimuths = self.seen_contrast(texture, photons)
         if contrast < 0.3 or self.contrast(photons) < 0.1:
             found = min(found, NO if texture.contrast < 0.1 else IGNORED)
@@ -333,3 +356,9 @@ def _blurred(component: Component) -> bool:
     reach = (6 if rings.lorentzian else 3.5) * rings.width
     steps = np.diff(rings.ratios)
     return bool((steps < reach).any() or (rings.lorentzian and rings.width > 0.05))
+
+
+def _at_edge(component: Component, edge: float) -> bool:
+    """Tell whether a halo is still high at the edge of the frame (q in 1/angstrom)."""
+    halo = component.component if isinstance(component, Textured) else component
+    return isinstance(halo, Halo) and np.exp(-(max(edge / halo.q0 - 1, 0) ** 2) / (2 * halo.width**2)) > 0.4

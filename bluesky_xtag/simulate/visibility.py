@@ -56,6 +56,10 @@ class Visibility:
         explained = shared @ np.linalg.lstsq(among, shared, rcond=1e-6)[0]
         return float(np.sqrt(max(own - explained, 0)))
 
+    def others(self, photons: np.ndarray) -> list[np.ndarray]:
+        """Return the photons of all parts but this one."""
+        return [other for _, other in self.parts if other is not photons]
+
     def seen(self, photons: np.ndarray) -> float:
         """SNR at the resolution of the network's views: the better of the plain and the polar one."""
         signal, noise = photons * self.valid, self.noise * (self.valid > 0)
