@@ -140,8 +140,8 @@ def measured():
         for name, tag in figures["tags"].items()
     )
     head = ("tag", "average precision", "chance (prevalence)", "F1 at the threshold", "frames that hold it")
-    mean = f"{figures['frames']} frames; mean average precision {figures['mAP']:.3f}, chance {figures['chance']:.3f}.\n\n"
-    return mean + _table(head, rows)
+    mean = f"mean average precision {figures['mAP']:.3f}, chance {figures['chance']:.3f}"
+    return f"{figures['frames']} frames; {mean}.\n\n{_table(head, rows)}"
 
 
 def tradeoff():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
@@ -160,7 +160,7 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         )
 
 
-def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int | None) -> Iterator[None]:
+def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int | None) -> Generator[None, None, None]:
     """Simulate the wanted frames in processes of their own, and tell of each one done."""
     with processes(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]

@@ -176,7 +176,15 @@ def test_a_lattice_has_the_symmetry_of_its_angle(angle, wanted):
 def test_what_rises_to_the_edge_is_told_from_a_level():
     assert tags(Part("high_q", patterns.HighQ(2.0, 0.3), 1e6))["diffuse_high_q"] == 1
     assert tags(Part("high_q", patterns.HighQ(0.05, 0.3), 2e3))["diffuse_high_q"] == -1
-    assert tags()["diffuse_high_q"] == 0
+    assert tags()["diffuse_high_q"] == -1  # a sample's plateau looks the same
+    dark = Scene(LAYOUT, GEOMETRY, (Part("rings", RING, 1e5),))
+    assert label(render(dark, 2))[TAGS.index("diffuse_high_q")] == 0
+
+
+@pytest.mark.parametrize(("q0", "wanted"), [(0.12, 0), (0.3, -1)])
+def test_a_halo_that_the_edge_cuts_off_may_be_what_rises_to_it(q0, wanted):
+    scene = Scene(LAYOUT, GEOMETRY, (Part("halo", patterns.Halo(q0, 0.22), 1e5),))
+    assert label(render(scene, 2))[TAGS.index("diffuse_high_q")] == wanted
 
 
 @pytest.mark.parametrize(("polydispersity", "wanted"), [(0.02, 1), (0.15, -1), (0.3, 0)])
