@@ -96,6 +96,26 @@ def test_simulate_says_what_it_lacks(xtag, tmp_path):
     assert nowhere.exit_code == 2 and f"no directory {tmp_path / 'nowhere'}" in nowhere.output
 
 
+def test_frames_without_a_model_to_adapt_are_refused(xtag, labelled, tmp_path):
+    result = xtag("train", "--frames", labelled, "--out", tmp_path / "adapted")
+    assert result.exit_code == 2
+    assert "--frames adapts a model: name it with --from" in result.output
+
+
+def test_too_few_frames_to_adapt_to_are_refused(xtag, labelled, tmp_path):
+    result = xtag("train", "--from", "default", "--frames", labelled, "--out", tmp_path / "adapted")
+    assert result.exit_code == 2
+    assert f"{labelled} holds 3 labelled frames, but at least 20 are needed" in result.output
+    assert not (tmp_path / "adapted").exists()
+
+
+def test_a_missing_model_to_start_from_is_named(xtag, tmp_path):
+    result = xtag("train", "--from", tmp_path / "nowhere", "--out", tmp_path / "more")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'nowhere' / 'card.json'} is missing" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_evaluate_prints_figures_and_writes_them_as_json_and_as_a_page(xtag, labelled, tmp_path):
     result = xtag("evaluate", labelled, "--json", tmp_path / "figures.json", "--html", tmp_path / "page.html")
     assert result.exit_code == 0, result.output
