@@ -36,14 +36,29 @@ def _draw_untold(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _turned(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
-    return replace(scene, turn=scene.turn + float(np.radians(level)))
+    """Turn the sample about the beam, and the beam about the middle of the frame, as when the whole image turns."""
+    angle = float(np.radians(level))
+    if not angle:
+        return scene
+    (rows, columns), (x, y) = scene.geometry.shape, scene.geometry.beam_centre
+    across, down = x / columns - 0.5, y / rows - 0.5
+    centre = (
+        float((0.5 + across * np.cos(angle) - down * np.sin(angle)) * columns),
+        float((0.5 + across * np.sin(angle) + down * np.cos(angle)) * rows),
+    )
+    return replace(
+        scene,
+        turn=scene.turn + angle,
+        geometry=replace(scene.geometry, beam_centre=centre),
+        told_centre=None if scene.told_centre is None else centre,
+    )
 
 
 def _draw_turn(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Turn by any angle; samples under grazing incidence mostly lie flat or stand upright."""
+    """Turn by any angle; samples under grazing incidence mostly lie flat, stand upright or hang."""
     angle = float(rng.uniform(0, 360))
-    if any(isinstance(part.component, Yoneda) for part in scene.parts) and not chance(rng, 0.15):
-        angle = float(rng.choice([0, 90, 180, 270], p=[0.79, 0.07, 0.07, 0.07]))
+    if any(isinstance(part.component, Yoneda) for part in scene.parts) and not chance(rng, 0.2):
+        angle = float(rng.choice([0, 90, 180, 270], p=[0.4, 0.2, 0.2, 0.2]))
     return _turned(scene, angle, rng)
 
 
