@@ -82,7 +82,7 @@ def test_held_out_scenes_share_neither_detector_nor_q_range_with_training():
     assert not set(HELD_OUT) & set(TRAINING)
     for index in range(60):
         for held_out in (False, True):
-            scene = draw_scene(np.random.default_rng([1, index]), held_out)
+            scene = draw_scene(np.random.default_rng([1, index]), held_out, nuisances=("gaps",))
             assert (scene.layout in HELD_OUT) == held_out
             corners = [(x, y) for x in (0, scene.layout.shape[1]) for y in (0, scene.layout.shape[0])]
             far = max(np.hypot(*np.subtract(corner, scene.geometry.beam_centre)) for corner in corners)

@@ -55,7 +55,7 @@ def test_the_picture_has_axes_for_every_nuisance(measured):
 
 
 def test_what_cannot_be_measured_is_refused(model):
-    with pytest.raises(XTagValueError, match="no nuisance hiccups; there are: exposure"):
+    with pytest.raises(XTagValueError, match="no nuisance hiccups; known: exposure"):
         measure(model, 1, nuisances=["hiccups"])
     with pytest.raises(XTagValueError, match="at least one frame"):
         measure(model, 0)
