@@ -108,8 +108,18 @@ class Adaptation:
     @property
     def entropies(self) -> tuple[float, float]:
         """Mean cross entropy over the tags known before, nats, before and after."""
-        rows = [(row.entropy_before, row.entropy_after) for row in self.tags if row.outcome != "new"]
-        first, second = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
+        return self._means("entropy")
+
+    @property
+    def f1s(self) -> tuple[float, float]:
+        """Mean F1 over the tags known before that the frames hold and do not hold, before and after."""
+        return self._means("f1")
+
+    def _means(self, figure: str) -> tuple[float, float]:
+        names = (f"{figure}_before", f"{figure}_after")
+        rows = [[getattr(row, name) for name in names] for row in self.tags if row.outcome != "new"]
+        known = [pair for pair in rows if np.isfinite(pair).all()]
+        first, second = np.mean(known, axis=0) if known else (np.nan, np.nan)
         return float(first), float(second)
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,16 +128,18 @@ class Adaptation:
 
     def table(self) -> Table:
         """Return the figures by tag as a table for a terminal."""
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table("tag", "outcome")
-        for heading in ("AP before", "after", "chance", "F1 before", "after", "threshold", "positives", "negatives"):
+        table = Table("tag", "outcome", box=SIMPLE_HEAD, pad_edge=False)
+        for heading in ("AP", "after", "chance", "F1", "after", "yes", "no"):
             table.add_column(heading, justify="right")
         for row in self.tags:
-            numbers = (row.ap_before, row.ap_after, row.prevalence, row.f1_before, row.f1_after, row.threshold)
+            numbers = (row.ap_before, row.ap_after, row.prevalence, row.f1_before, row.f1_after)
             table.add_row(row.tag, row.outcome, *map(shown, numbers), str(row.positives), str(row.negatives))
         table.add_section()
-        table.add_row("mean of known", "", shown(self.before.mean), shown(self.after.mean), style="bold")
+        means = self.before.mean, self.after.mean, np.nan, *self.f1s
+        table.add_row("mean of known", "", *map(shown, means), style="bold")
         return table
 
     @property
