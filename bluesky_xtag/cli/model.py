@@ -1,79 +1,20 @@
-"""The command `xtag`.
-
-Heavy modules are imported inside the commands, so that `xtag --help` answers at once.
-"""
+"""`xtag train`, `simulate`, `evaluate` and `info`: models and the frames that they learn from."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .errors import XTagError, XTagValueError
+from ..errors import XTagValueError
+from .common import JsonFile, Model, Workers, explained
 
-__all__ = ["app"]
-
-app = typer.Typer(
-    help="Tags every detector frame of a Bluesky scan while it runs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-bench = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-Model = Annotated[Path | None, typer.Option("--model", help="A model directory; the packaged model if not given.")]
+__all__ = ["evaluate", "info", "simulate", "train"]
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for anything else of ours."""
-    try:
-        yield
-    except XTagError as error:
-        print(f"xtag: {error}", file=sys.stderr)
-        raise typer.Exit(2 if isinstance(error, XTagValueError) else 1) from error
-
-
-@app.command()
-def demo(
-    catalog: Annotated[
-        Path, typer.Option(help="Directory of the embedded Tiled catalogue; made, or opened again.")
-    ] = Path("xtag-demo"),
-    frames: Annotated[
-        Path | None,
-        typer.Option(help="HDF5 file of measured frames, a data set a frame; a simulated sample if not given."),
-    ] = None,
-    points: Annotated[tuple[int, int], typer.Option(help="Columns and rows of the scan of the sample.", min=1)] = (
-        7,
-        7,
-    ),
-    picture: Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")] = Path("tags.png"),
-    model: Model = None,
-) -> None:
-    """Scan a simulated sample, or measured frames, and tag every frame while the scan runs.
-
-    Ends with status 0 only if every frame has its row in the catalogue.
-    """
-    with _explained():
-        from rich.console import Console
-
-        from .demo import measured_scans, run, sample_scan
-
-        scans = [sample_scan(*points)] if frames is None else measured_scans(frames)
-        troubles = run(scans, catalog, picture, Console(highlight=False), model)
-    for trouble in troubles:
-        print(f"xtag: {trouble}", file=sys.stderr)
-    if troubles:
-        raise typer.Exit(1)
-
-
-@app.command()
 def train(
     out: Annotated[Path, typer.Option(help="Model directory to write.")],
     start: Annotated[
@@ -85,18 +26,18 @@ def train(
     samples: Annotated[int, typer.Option(min=1, help="Simulated frames to train on (not with --frames).")] = 100_000,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over them (not with --frames).")] = 10,
     seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Train a model on simulated frames, or adapt one to labelled frames of your own.
 
     Training on simulated frames goes on where it was, when it is called again after a stop.
     """
-    with _explained():
-        from .model import DEFAULT
+    with explained():
+        from ..model import DEFAULT
 
         first = DEFAULT if start == "default" else Path(start) if start else None
         if frames is None:
-            from .train.fit import train
+            from ..train.fit import train
 
             print(train(out, workers=workers, start=first, samples=samples, epochs=epochs, seed=seed))
             return
@@ -104,9 +45,9 @@ def train(
             raise XTagValueError("--frames adapts a model: name it with --from, for instance --from default")
         from rich.console import Console
 
-        from .model import TagModel
-        from .quiet import without_build_notes
-        from .train.adapt import adapt
+        from ..model import TagModel
+        from ..quiet import without_build_notes
+        from ..train.adapt import adapt
 
         with without_build_notes():
             loaded = TagModel.load(first)
@@ -115,7 +56,6 @@ def train(
     console.print(adaptation.table(), *adaptation.notes, str(out), sep="\n")
 
 
-@app.command()
 def simulate(
     out: Annotated[Path | None, typer.Argument(help="HDF5 file to write; must not exist.", show_default=False)] = None,
     frames: Annotated[int, typer.Option("--frames", "-n", min=1, help="How many.")] = 100,
@@ -124,7 +64,7 @@ def simulate(
     nuisances: Annotated[
         str, typer.Option(help="What may spoil the frames: names with commas between, all, or none for clean frames.")
     ] = "all",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate; all cores if not given.")] = None,
+    workers: Workers = None,
     gallery: Annotated[
         Path | None, typer.Option(help="Draw a picture there with examples of each tag and of each nuisance.")
     ] = None,
@@ -133,11 +73,11 @@ def simulate(
 
     The same call after a stop goes on where it was.
     """
-    with _explained():
+    with explained():
         if out is None and gallery is None:
             raise XTagValueError("there is nothing to write: name an HDF5 file for frames, or a picture with --gallery")
         if out is not None:
-            from .simulate.archive import named, simulate
+            from ..simulate.archive import named, simulate
 
             try:
                 print(simulate(out, frames, seed, held_out, nuisances=named(nuisances), workers=workers))
@@ -147,22 +87,21 @@ def simulate(
         if gallery is not None:
             from rich.console import Console
 
-            from .simulate.archive import named
-            from .simulate.gallery import draw
+            from ..simulate.archive import named
+            from ..simulate.gallery import draw
 
             with Console().status(f"Drawing {gallery.name}"):
                 draw(gallery, seed, named(nuisances))
             print(gallery)
 
 
-@app.command()
 def evaluate(
     frames: Annotated[
         Path | None, typer.Argument(help="HDF5 file of labelled frames; not needed with --robustness.")
     ] = None,
     model: Model = None,
     centres: Annotated[bool, typer.Option(help="Tell the model the beam centres that the file knows.")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
+    json_file: JsonFile = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with curves and the worst frames there.")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Measure how the figures fall as nuisances spoil simulated frames.")
@@ -177,7 +116,7 @@ def evaluate(
 
     With --robustness: how the average precision falls from clean simulated frames as each nuisance grows.
     """
-    with _explained():
+    with explained():
         if robustness == (frames is not None):
             raise XTagValueError("name a file of labelled FRAMES, or give --robustness to use simulated ones")
         for place in (json_file, html, picture):
@@ -185,11 +124,11 @@ def evaluate(
                 raise XTagValueError(f"there is no directory {place.parent} for {place.name}: make it first")
         from rich.console import Console
 
-        from .model import TagModel
-        from .quiet import without_build_notes
-        from .train import charts, page, sheet
-        from .train.evaluate import score
-        from .train.robustness import measure
+        from ..model import TagModel
+        from ..quiet import without_build_notes
+        from ..train import charts, page, sheet
+        from ..train.evaluate import score
+        from ..train.robustness import measure
 
         with without_build_notes():
             loaded = TagModel.load(model)
@@ -209,17 +148,16 @@ def evaluate(
         json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
 
 
-@app.command()
 def info(model: Model = None) -> None:
     """Print what is installed, the model with its tags and thresholds, and the device it runs on."""
-    with _explained():
+    with explained():
         from importlib.metadata import version
 
         from rich.console import Console
         from rich.table import Table
 
-        from .model import TagModel
-        from .quiet import without_build_notes
+        from ..model import TagModel
+        from ..quiet import without_build_notes
 
         with without_build_notes():
             loaded = TagModel.load(model)
@@ -241,50 +179,3 @@ def info(model: Model = None) -> None:
         known = precision.get(tag.name)
         tags.add_row(tag.name, tag.group, f"{threshold:.2f}", "" if known is None else f"{known:.3f}", tag.definition)
     console.print(tags)
-
-
-@bench.command()
-def live(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
-) -> None:
-    """Time the tagging of a live scan: our callback, document to scores, and the scan with and without."""
-    with _explained():
-        from .bench.live import live
-
-        live(json_file)
-
-
-@bench.command("model")
-def bench_model(
-    model: Model = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a bar is missed.")] = False,
-) -> None:
-    """Time prepare and infer by stage, from 0.1 to 4 million pixels, one frame and 16 a call, and the simulation."""
-    with _explained():
-        from .bench import model as measurements
-
-        troubles = measurements.missed(measurements.model(json_file, model))
-    for trouble in troubles if check else ():
-        print(f"xtag: {trouble}", file=sys.stderr)
-    if check and troubles:
-        raise typer.Exit(1)
-
-
-@bench.command()
-def tradeoff(
-    out: Annotated[Path, typer.Option(help="Directory of the study; called again after a stop, it goes on.")],
-    samples: Annotated[int, typer.Option(min=1, help="Simulated frames that each variant is trained on.")] = 8_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
-    variant: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, too.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw mAP, time a frame and robustness there.")] = None,
-) -> None:
-    """Train variants of the model alike, and compare input size, views and width: mAP, robustness, time a frame."""
-    with _explained():
-        from .bench.tradeoff import tradeoff
-        from .train.tradeoff import Settings, chosen
-
-        settings = Settings(samples=samples, epochs=epochs, seed=seed)
-        tradeoff(out, settings, chosen(variant or ()), json_file, picture)

@@ -1,0 +1,24 @@
+"""The command `xtag`.
+
+Heavy modules are imported inside the commands, so that `xtag --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from .bench import bench
+from .demo import demo
+from .model import evaluate, info, simulate, train
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Tags every detector frame of a Bluesky scan while it runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, train, simulate, evaluate, info):
+    app.command()(command)
+app.add_typer(bench, name="bench")

@@ -1,0 +1,58 @@
+"""`xtag bench`: measure on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import JsonFile, Model, explained, finish
+
+__all__ = ["bench"]
+
+bench = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
+
+
+@bench.command()
+def live(
+    json_file: JsonFile = None,
+) -> None:
+    """Time the tagging of a live scan: our callback, document to scores, and the scan with and without."""
+    with explained():
+        from ..bench.live import live
+
+        live(json_file)
+
+
+@bench.command("model")
+def model_alone(
+    model: Model = None,
+    json_file: JsonFile = None,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a bar is missed.")] = False,
+) -> None:
+    """Time prepare and infer by stage, from 0.1 to 4 million pixels, one frame and 16 a call, and the simulation."""
+    with explained():
+        from ..bench import model as measurements
+
+        troubles = measurements.missed(measurements.model(json_file, model))
+    finish(troubles if check else ())
+
+
+@bench.command()
+def tradeoff(
+    out: Annotated[Path, typer.Option(help="Directory of the study; called again after a stop, it goes on.")],
+    samples: Annotated[int, typer.Option(min=1, help="Simulated frames that each variant is trained on.")] = 8_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    json_file: JsonFile = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw mAP, time a frame and robustness there.")] = None,
+) -> None:
+    """Train variants of the model alike, and compare input size, views and width: mAP, robustness, time a frame."""
+    with explained():
+        from ..bench.tradeoff import tradeoff
+        from ..train.tradeoff import Settings, chosen
+
+        settings = Settings(samples=samples, epochs=epochs, seed=seed)
+        tradeoff(out, settings, chosen(variant or ()), json_file, picture)
