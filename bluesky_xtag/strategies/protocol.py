@@ -1,0 +1,47 @@
+"""What a strategy is, to plans and to bluesky-adaptive."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["Point", "Strategy"]
+
+Point = dict[str, Any]
+"""`_id` (int), a float by the name of each motor, and, where it was seen, a probability by the name of each tag."""
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Proposes where to look next from the tags seen so far.
+
+    It has the shape of an `Optimizer` of bluesky-adaptive 1.0, `SupportsStoppingCriteria` included. A strategy is
+    deterministic: the same arguments and the same calls give the same points. Points consist of plain numbers, so
+    that they can be stored.
+    """
+
+    def suggest(self, num_points: int | None = None) -> list[Point]:
+        """Return the places to look at next, each with an `_id` of its own; one if no number is given.
+
+        There may be fewer, if nothing is left to look at.
+        """
+        ...
+
+    def ingest(self, points: list[Point]) -> None:
+        """Take in what was seen: the probability of each tag (0..1), by the tag's name, at each place.
+
+        A point has the `_id` of its suggestion; the motors' positions may be left out, or differ from those
+        suggested. A point that was not suggested has positions and no `_id`. A point whose tags are NaN is skipped.
+        """
+        ...
+
+    def skip(self, points: list[Point]) -> None:
+        """Take in that these places gave no tags; they are not suggested again."""
+        ...
+
+    def get_best_points(self) -> list[Point]:
+        """Return the places that answer the question best, the best first."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Return whether, by the strategy's stopping rule, more frames would tell little."""
+        ...
