@@ -7,6 +7,6 @@
 
 from .axes import Axis
 from .named import NAMES, make
-from .protocol import Point, Strategy
+from .protocol import Point, Stop, Strategy
 
-__all__ = ["NAMES", "Axis", "Point", "Strategy", "make"]
+__all__ = ["NAMES", "Axis", "Point", "Stop", "Strategy", "make"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import XTagValueError
 from .axes import Axes, Axis
+from .protocol import Stop
 from .told import Told
 
 __all__ = ["Grid", "Random"]
@@ -47,9 +48,11 @@ class Grid(Told):
         number = len(self._suggested)
         return self._all[number] if number < len(self._all) else None
 
-    def should_stop(self) -> bool:
+    def should_stop(self) -> Stop:
         """Return whether every place was told or skipped."""
-        return len(self._suggested) == len(self._all) and not self._open
+        if len(self._suggested) == len(self._all) and not self._open:
+            return Stop(True, f"all {len(self._all)} places of the grid are done")
+        return Stop(False)
 
 
 class Random(Told):
@@ -76,9 +79,11 @@ class Random(Told):
             return None
         return rng.random(len(self.axes))
 
-    def should_stop(self) -> bool:
+    def should_stop(self) -> Stop:
         """Return whether the wanted number was told or skipped."""
-        return self._points is not None and len(self._suggested) >= self._points and not self._open
+        if self._points is not None and len(self._suggested) >= self._points and not self._open:
+            return Stop(True, f"all {self._points} places are done")
+        return Stop(False)
 
 
 def _snake(sides: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import XTagValueError
 from .axes import Axes, Axis, axes_of, from_unit, to_unit
-from .protocol import Point
+from .protocol import Point, Stop
 
 __all__ = ["Told"]
 
@@ -66,6 +66,7 @@ class Told(ABC):
         self._open: dict[int, np.ndarray] = {}
         self._places: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
+        self._numbers: list[int | None] = []
         self._missing: list[np.ndarray] = []
         self._last: np.ndarray | None = None
 
@@ -100,6 +101,7 @@ class Told(ABC):
             if np.isfinite(scores).all():
                 self._places.append(place)
                 self._scores.append(scores)
+                self._numbers.append(point.get(ID))
             else:
                 self._missing.append(place)
 
@@ -115,20 +117,21 @@ class Told(ABC):
             self._close(point, place)
             self._missing.append(place)
 
-    def get_best_points(self) -> list[Point]:
-        """Return the places seen where the tag's probability is highest; all places seen, if no tag is looked for."""
-        if not self._scores:
-            return []
-        seen = np.stack(self._scores)
-        if self.tag is None:
-            order = range(len(seen))
-        else:
-            order = np.argsort(-seen[:, self.tags.index(self.tag)], kind="stable")[:10]
-        return [self._named(self._places[i]) | dict(zip(self.tags, seen[i].tolist(), strict=True)) for i in order]
+    register_failures = skip  # as bluesky-adaptive's TrialFaultAware calls it
+
+    def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
+        """Return the place seen where the tag's probability is highest; all places seen, if no tag is looked for."""
+        if self.tag is None or not self._scores:
+            return [self._best(i) for i in range(len(self._scores))]
+        return [self._best(int(np.argmax(self._seen_scores)))]
 
     @abstractmethod
-    def should_stop(self) -> bool:
-        """Return whether the strategy's stopping rule holds."""
+    def should_stop(self) -> Stop:
+        """Return whether the strategy's stopping rule holds, and why."""
+
+    def _best(self, i: int) -> tuple[int | None, Point, Point]:
+        scores = dict(zip(self.tags, self._scores[i].tolist(), strict=True))
+        return self._numbers[i], self._named(self._places[i]), scores
 
     @property
     def _seen_places(self) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from bluesky_adaptive.protocols import Optimizer, SupportsStoppingCriteria, TrialFaultAware
 
 from bluesky_xtag import XTagValueError
 from bluesky_xtag.strategies import NAMES, Axis, Strategy, make
@@ -24,7 +25,9 @@ def places(points):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_strategy_is_one(name):
     tag = "ring" if name in ("seek", "boundary") else None
-    assert isinstance(make(name, XY, tags=TAGS, tag=tag), Strategy)
+    strategy = make(name, XY, tags=TAGS, tag=tag)
+    for protocol in (Strategy, Optimizer, SupportsStoppingCriteria, TrialFaultAware):
+        assert isinstance(strategy, protocol)
 
 
 def test_a_grid_goes_back_and_forth_and_ends():
@@ -37,6 +40,8 @@ def test_a_grid_goes_back_and_forth_and_ends():
     assert not grid.should_stop()
     grid.skip(points[-1:])
     assert grid.should_stop()
+    stop, reason = grid.should_stop()
+    assert stop and reason == "all 6 places of the grid are done"
 
 
 def test_a_grid_of_one_place_is_in_the_middle():
@@ -66,21 +71,25 @@ def test_points_can_be_stored():
     assert {type(value) for value in point.values()} == {int, float}
 
 
-def test_the_best_points_have_the_highest_probability():
+def test_the_best_point_has_the_highest_probability():
     random = make("random", XY, tags=TAGS, tag="halo")
     points = random.suggest(3)
     random.ingest([told(point, halo=halo) for point, halo in zip(points, (0.1, 0.9, 0.4), strict=True)])
-    best = random.get_best_points()
-    assert [point["halo"] for point in best] == [0.9, 0.4, 0.1]
-    assert places(best[:1]) == places(points[1:2])
+    ((number, place, tags),) = best = random.get_best_points()
+    assert number == points[1]["_id"] and places([place]) == places(points[1:2])
+    assert tags == {"ring": 0.5, "halo": 0.9}
     assert json.dumps(best)
 
 
 def test_answers_need_no_positions_and_may_come_for_places_that_were_not_suggested():
     random = make("random", XY, tags=TAGS, tag="ring")
     (point,) = random.suggest()
-    random.ingest([{"_id": point["_id"], "ring": 0.7}, {"x": 1, "y": 0.5, "ring": 0.8}])
-    assert places(random.get_best_points()) == [(1, 0.5), *places([point])]
+    random.ingest([{"_id": point["_id"], "ring": 0.7}])
+    ((number, place, _),) = random.get_best_points()
+    assert number == point["_id"] and places([place]) == places([point])
+    random.ingest([{"x": 1, "y": 0.5, "ring": 0.8}])
+    ((number, place, _),) = random.get_best_points()
+    assert number is None and places([place]) == [(1, 0.5)]
 
 
 @pytest.mark.parametrize("nothing", [math.nan, None])
