@@ -48,6 +48,8 @@ class Settings:
         Of everything.
     chunk : int
         Samples that are simulated and kept on disk together.
+    width : float
+        Channels of every layer of the network, relative to `network.build`'s own.
     start : str
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     version : str
@@ -63,6 +65,7 @@ class Settings:
     weight_decay: float = 1e-3
     seed: int = 1
     chunk: int = data.CHUNK
+    width: float = 1.0
     start: str = ""
     version: str = ""
 
@@ -85,7 +88,7 @@ class _Fit:
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, self.samples, self.path = settings, samples, work / "checkpoint.npz"
-        self.network = build(Preparation().shapes, len(TAGS))
+        self.network = build(Preparation().shapes, len(TAGS), width=settings.width)
         self.per_epoch = len(samples) // settings.batch
         self.total = self.per_epoch * settings.epochs
         rate: Any = keras.optimizers.schedules.CosineDecay(
