@@ -22,7 +22,7 @@ from ..simulate.labels import TAGS
 from . import data
 from .evaluate import figures
 from .metrics import best_threshold, calibrate, mean_average_precision
-from .network import build
+from .network import WIDTH, build
 
 __all__ = ["Settings", "masked_loss", "train"]
 
@@ -49,7 +49,7 @@ class Settings:
     chunk : int
         Samples that are simulated and kept on disk together.
     width : float
-        Channels of every layer of the network, relative to `network.build`'s own.
+        Channels of every layer, as in `network.build`.
     start : str
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     version : str
@@ -65,7 +65,7 @@ class Settings:
     weight_decay: float = 1e-3
     seed: int = 1
     chunk: int = data.CHUNK
-    width: float = 1.0
+    width: float = WIDTH
     start: str = ""
     version: str = ""
 

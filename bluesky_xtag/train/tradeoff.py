@@ -1,7 +1,7 @@
 """The trade-off between input size, views and width of the network: variants trained alike, then compared.
 
-What differs from the packaged model's settings is one thing at a time. All variants see the same scenes in the same
-order, the same number of times, under the same schedule and seed.
+What differs from the first variant is one thing at a time. All variants see the same scenes in the same order, the same
+number of times, under the same schedule and seed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Variant:
     views : tuple of str
         What the network looks at.
     width : float
-        Channels of every layer relative to the packaged network.
+        Channels of every layer, as in `network.build`.
     share : float
         Of the training samples that it sees: less than 1 where all would take too long.
     """
@@ -76,6 +76,7 @@ VARIANTS = (
     Variant("polar view", views=("polar",)),
     Variant("plain and polar", views=("plain", "polar")),
     Variant("half width", width=0.5),
+    Variant("one and a half", width=1.5),
     Variant("double width", width=2.0),
     Variant("size 128", size=128),
     Variant("size 64, quarter", share=0.25),
