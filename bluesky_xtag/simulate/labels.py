@@ -162,7 +162,7 @@ class _Judge(Visibility):
         """Judge by the Yoneda band, or by the sample's horizon where that alone is seen."""
         below = self.rendering.below
         shaded = (below > 0.3 * self.under) & (self.valid > 0.3)
-        snr = float(np.sqrt((below**2 * self.valid / (below + self.under + 1e-6)).sum()))
+        snr = float(np.sqrt((below * (below * self.valid / (below + self.under + 1e-6))).sum()))
         horizon = verdict(snr) if shaded.mean() > 0.03 else NO if snr < 1 else IGNORED
         return max(self.visible("grazing"), horizon, key=(NO, IGNORED, YES).index)
 
@@ -172,6 +172,8 @@ class _Judge(Visibility):
             return NO if self.strongest < 1 else IGNORED
         sample = np.sum([photons for part, photons in self.parts if part.kind in SAMPLE], axis=0)
         support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
+        if not support.any():  # all of the sample lies where hardly a pixel is
+            return IGNORED
         photons, under = float(sample[support].sum()), float((self.under - sample)[support].sum())
         # What of the sample a flat level explains as well could be either.
         flat = min(float(np.percentile(sample[support], 5)) * support.sum(), 0.9 * photons)
@@ -185,7 +187,7 @@ class _Judge(Visibility):
         passed = stops[0].factor(self.scene.geometry.binned(self.rendering.factor))
         missing = self.rendering.missing
         hidden = ((passed < 0.7) & (self.valid > 0.3)).sum()
-        snr = np.sqrt((missing**2 * self.valid / (missing + self.under + 1e-6)).sum())
+        snr = np.sqrt((missing * (missing * self.valid / (missing + self.under + 1e-6))).sum())
         return YES if snr >= 10 and hidden >= 6 else NO if hidden == 0 else IGNORED
 
     def gaps(self) -> int:
@@ -223,9 +225,8 @@ class _Judge(Visibility):
         falls = [inside * x**power for power in (-4, -2, 0, 1)]
         decided = verdict(self.distinct(photons * inside, *falls, *(other * inside for other in self.others(photons))))
         bright = photons * inside > 0.2 * (photons * inside).max()
-        if decided == YES and (photons[bright] / np.maximum(self.under[bright], 1e-9)).mean() < 0.2:
-            return IGNORED
-        return decided
+        share = photons[bright] / np.maximum(self.under[bright], 1e-9)
+        return IGNORED if decided == YES and not (share.size and share.mean() >= 0.2) else decided
 
     def symmetry(self) -> dict[str, int]:
         """Judge the azimuthal folds: oriented (2), symmetry_4, symmetry_6."""

@@ -12,7 +12,7 @@ from ..prepare import SPIKE_COUNTS, SPIKE_RATIO, Binned
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
-from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Slope
+from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Rim, Slope
 
 __all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "told_mask"]
 
@@ -42,6 +42,8 @@ class Defects:
         Relative spread of the pixels' sensitivity.
     hot, zingers : float
         Fraction of pixels with a count far too high.
+    tracks : float
+        Tracks of charged cosmic particles per pixel: a few counts in each pixel of a short line.
     dead : float
         Fraction of pixels that count nothing.
     salt, salt_count : float
@@ -64,6 +66,7 @@ class Defects:
     flat_field: float = 0.0
     hot: float = 0.0
     zingers: float = 0.0
+    tracks: float = 0.0
     dead: float = 0.0
     salt: float = 0.0
     salt_count: float = 0.0
@@ -105,7 +108,7 @@ class Scene:
     layout: Layout
     geometry: Geometry
     parts: tuple[Part, ...]
-    shadows: tuple[Beamstop | FlightTube | Absorber | Polarisation | Slope, ...] = ()
+    shadows: tuple[Beamstop | FlightTube | Absorber | Polarisation | Rim | Slope, ...] = ()
     blind: tuple[tuple[float, float, float, float], ...] = ()
     defects: Defects = Defects()
     told_centre: tuple[float, float] | None = None
@@ -199,6 +202,8 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     if defects.dead + defects.salt > 0:
         lost = rng.poisson((defects.dead + defects.salt / 2) * area, counts.shape).astype(np.float32)
         counts *= 1 - np.minimum(lost / area, 1)
+    where, hits = _tracks(defects, counts.shape, factor, rng)
+    np.add.at(counts.reshape(-1), where, hits * (lit.flat[where] > 0))
     level = counts.ravel() / area
     kept = np.ones(counts.size, np.float32)  # share of a block's pixels that the preparation does not leave as spikes
     crowded = 8 * (defects.hot + defects.zingers + defects.salt / 2)
@@ -223,8 +228,8 @@ def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
     lost = rng.poisson((defects.dead + defects.salt / 2) * counts.size)
     counts.flat[rng.integers(0, counts.size, lost)] = 0
-    for where, bursts in _bursts(defects, counts.size, 1, rng):
-        counts.flat[where] += bursts
+    for where, bursts in (_tracks(defects, counts.shape, 1, rng), *_bursts(defects, counts.size, 1, rng)):
+        np.add.at(counts.reshape(-1), where, bursts)
     image = np.clip(np.rint(counts), 0, min(defects.limit, 2**31 - 2)).astype(np.int32)
     # A mask beside the gaps is given apart from the image: the gaps themselves are not marked then.
     image[rendering.valid < 0.5] = 0 if any(defects.mask_shift) else defects.gap_value
@@ -252,6 +257,22 @@ def _bursts(
     for fraction, low, high in ((defects.hot, 1e2, 1e6), (defects.zingers, 10, 1e4), (defects.salt / 2, salt, salt)):
         where = rng.integers(0, blocks, rng.poisson(fraction * area * blocks))
         yield where, np.minimum(low * (high / low) ** rng.random(where.size), defects.limit)
+
+
+def _tracks(
+    defects: Defects, shape: tuple[int, ...], factor: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return places, each for every pixel that a track crosses there, and their counts, float32."""
+    rows, columns = shape
+    number = rng.poisson(defects.tracks * rows * columns * factor**2)
+    angle, length = rng.uniform(0, 2 * np.pi, number), rng.geometric(0.35, number)
+    counts = np.rint(5 ** rng.random(number))
+    steps = np.arange(1 + length.max(initial=0))[:, None]
+    row = (rng.uniform(0, rows * factor, number) + steps * np.sin(angle)) // factor
+    column = (rng.uniform(0, columns * factor, number) + steps * np.cos(angle)) // factor
+    crossed = (steps < length) & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    where = (row[crossed] * columns + column[crossed]).astype(np.intp)
+    return where, np.broadcast_to(counts, crossed.shape)[crossed].astype(np.float32)
 
 
 def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:

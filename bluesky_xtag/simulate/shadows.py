@@ -9,7 +9,7 @@ import numpy as np
 
 from .geometry import Geometry
 
-__all__ = ["Absorber", "Beamstop", "FlightTube", "Polarisation", "Slope"]
+__all__ = ["Absorber", "Beamstop", "FlightTube", "Polarisation", "Rim", "Slope"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,35 @@ class Absorber:
         down = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
         behind = across * np.cos(self.angle) + down * np.sin(self.angle) > self.position
         return np.where(behind, self.transmission, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Rim:
+    """The lit area ends before the frame does, in four bowed edges: a CCD whose taper's distortion was corrected.
+
+    Parameters
+    ----------
+    width : float
+        From the frame's edge to the middle of the lit area's, relative to the side.
+    bow : float
+        How much further the corners lie from the frame's edge, relative to the side; below 0 nearer.
+    angle : float
+        Turn of the lit area, radians.
+    """
+
+    width: float
+    bow: float
+    angle: float
+
+    def factor(self, geometry: Geometry) -> np.ndarray:
+        """Return 1 where the detector is lit and 0 in its rim, float32."""
+        rows, columns = geometry.shape
+        across = np.arange(columns, dtype=np.float32) / columns - 0.5
+        down = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
+        x = np.abs(across * np.cos(self.angle) + down * np.sin(self.angle))
+        y = np.abs(down * np.cos(self.angle) - across * np.sin(self.angle))
+        lit = np.maximum(x + 4 * self.bow * y**2, y + 4 * self.bow * x**2) < 0.5 - self.width
+        return lit.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,38 @@
-"""Training data on disk: prepared samples in chunks, each named by its seed and number."""
+"""Training data on disk: prepared samples, written chunk by chunk into one file for each of the network's inputs."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import track
 
+from ..errors import XTagValueError
 from ..prepare import SCALARS, Inputs, Preparation
 from ..simulate.dataset import sample
+from ..simulate.labels import TAGS
 from ..simulate.processes import processes
 
-__all__ = ["CHUNK", "INPUTS", "Samples", "chunk_path", "digest", "generate", "load", "write"]
+__all__ = ["CHUNK", "INPUTS", "Draw", "Samples", "digest", "fill", "generate", "load"]
 
 CHUNK = 500
+# Batches that are made ahead, one a thread: reading and turning over takes longer than a step on a GPU.
+AHEAD = min(16, os.cpu_count() or 1)
+LAYOUT, DONE = "layout.json", "done"
 INPUTS = ("plain", "polar", "profile", "scalars")
 # Places of the scalars that change when a frame is turned over.
 _X, _Y, _ASPECT = (SCALARS.index(name) for name in ("centre_x", "centre_y", "log_aspect"))
+
+# The sample of a number: what the network sees, and its labels.
+Draw = Callable[[int], tuple[Inputs, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +57,8 @@ class Samples:
         return len(self.labels)
 
     def inputs(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
-        """Return the network's inputs of some rows, float32."""
-        return {name: getattr(self, name)[rows].astype(np.float32) for name in INPUTS}
+        """Return the network's inputs of some rows, float16 as they are stored."""
+        return {name: np.array(getattr(self, name)[rows]) for name in INPUTS}
 
     def batches(
         self, rng: np.random.Generator, size: int, skip: int = 0
@@ -58,15 +69,22 @@ class Samples:
         detectors are mounted in all ways although most stand upright.
         """
         order = rng.permutation(len(self))
-        for number in range(len(order) // size):
-            rows = np.sort(order[number * size : (number + 1) * size])
-            chances = rng.random((3, size))
-            if number < skip:
-                continue
-            inputs = self.inputs(rows)
-            for turn_over, chance, share in zip((_mirror, _upend, _transpose), chances, (0.5, 0.25, 0.25), strict=True):
-                turn_over(inputs, chance < share)
-            yield inputs, np.array(self.labels[rows])
+        seeds = rng.bit_generator.seed_seq.spawn(len(order) // size)  # type: ignore[attr-defined]
+        with ThreadPoolExecutor(AHEAD) as threads:
+            coming: deque = deque()
+            for number in range(skip, len(seeds)):
+                rows = np.sort(order[number * size : (number + 1) * size])
+                coming.append(threads.submit(self._batch, rows, np.random.default_rng(seeds[number])))
+                if len(coming) > AHEAD:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def _batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        inputs = self.inputs(rows)
+        for turn_over, share in ((_mirror, 0.5), (_upend, 0.25), (_transpose, 0.25)):
+            turn_over(inputs, rng.random(len(rows)) < share)
+        return inputs, np.array(self.labels[rows])
 
 
 def digest(samples: Samples) -> str:
@@ -117,61 +135,98 @@ def generate(
     size: int = CHUNK,
     preparation: Preparation | None = None,
 ) -> None:
-    """Simulate `chunks` chunks of `size` samples into a directory; chunks that are there already are kept."""
-    directory.mkdir(parents=True, exist_ok=True)
-    wanted = [number for number in range(chunks) if not chunk_path(directory, number).exists()]
+    """Simulate `chunks` chunks of `size` samples with all nuisances into a directory; see `fill`."""
+    how = preparation or Preparation()
+    fill(directory, chunks, partial(sample, seed, held_out=held_out, preparation=how), workers, size, how)
+
+
+def fill(
+    directory: Path,
+    chunks: int,
+    draw: Draw,
+    workers: int | None = None,
+    size: int = CHUNK,
+    preparation: Preparation | None = None,
+) -> None:
+    """Write samples 0 to chunks * size - 1 into a directory, in processes; chunks that are there already are kept.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds one file for each field of `Samples`; made, or its files made longer.
+    chunks, size : int
+        How many chunks of how many samples.
+    draw : callable
+        Gives the sample of a number; picklable.
+    workers : int, optional
+        Processes; all cores if not given.
+    preparation : Preparation, optional
+        That of the samples: decides their shapes.
+
+    Raises
+    ------
+    XTagValueError
+        The directory holds samples of other shapes, or in chunks of another size.
+    """
+    (directory / DONE).mkdir(parents=True, exist_ok=True)
+    layout = _same_layout(directory, size, preparation or Preparation())
+    wanted = [number for number in range(chunks) if not _mark(directory, number).exists()]
+    for name, (shape, dtype) in layout.items():
+        length = chunks * size * int(np.prod(shape)) * np.dtype(dtype).itemsize
+        with (directory / name).open("ab") as file:
+            if file.tell() < length:
+                file.truncate(length)
     if not wanted:
         return
     with processes(workers, len(wanted)) as pool:
-        jobs = [pool.submit(_write_chunk, directory, number, size, seed, held_out, preparation) for number in wanted]
+        jobs = [pool.submit(_write_chunk, directory, number, size, draw) for number in wanted]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()
 
 
 def load(directory: Path, chunks: int) -> Samples:
-    """Load the first chunks of a directory; they are joined on disk and read from there as they are needed."""
-    with np.load(chunk_path(directory, 0)) as first:
-        shapes = {name: (first[name].shape, first[name].dtype) for name in first.files}
-    joined = directory / f"joined-{chunks:05d}"
-    if not joined.exists():
-        _join(directory, chunks, shapes, joined)
-    return Samples(**{name: np.load(joined / f"{name}.npy", mmap_mode="r") for name in shapes})
+    """Return the samples of the first chunks of a directory; they are read from disk as they are needed."""
+    held = json.loads((directory / LAYOUT).read_text("utf-8"))
+    return Samples(**_mapped(directory, held["layers"], 0, chunks * held["size"], "r"))
 
 
-def _join(directory: Path, chunks: int, shapes: dict[str, tuple[tuple[int, ...], np.dtype]], out: Path) -> None:
-    part = out.with_suffix(".part")
-    part.mkdir(exist_ok=True)
-    layers = {
-        name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", dtype, (chunks * shape[0], *shape[1:]))
-        for name, (shape, dtype) in shapes.items()
+def _same_layout(directory: Path, size: int, preparation: Preparation) -> dict[str, tuple[list[int], str]]:
+    """Return shape and type of each file's samples; XTagValueError if the directory holds others."""
+    layers: dict[str, tuple[list[int], str]] = {
+        name: (list(shape), "float16") for name, shape in preparation.shapes.items()
     }
-    for number in track(range(chunks), description=f"Joining {directory.name}"):
-        with np.load(chunk_path(directory, number)) as chunk:
-            for name, layer in layers.items():
-                size = shapes[name][0][0]
-                layer[number * size : (number + 1) * size] = chunk[name]
-    for layer in layers.values():
+    layers["labels"] = ([len(TAGS)], "int8")
+    path, wanted = directory / LAYOUT, json.dumps({"size": size, "layers": layers})
+    if path.exists() and path.read_text("utf-8") != wanted:
+        raise XTagValueError(f"{directory} holds samples of another kind: use another directory, or remove this one")
+    path.write_text(wanted, "utf-8")
+    return layers
+
+
+def _mapped(
+    directory: Path, layers: dict[str, tuple[list[int], str]], start: int, count: int, mode: str
+) -> dict[str, np.memmap]:
+    """Map `count` samples from number `start` on."""
+    mapped = {}
+    for name, (shape, dtype) in layers.items():
+        offset = start * int(np.prod(shape)) * np.dtype(dtype).itemsize
+        mapped[name] = np.memmap(directory / name, dtype, mode, offset, (count, *shape))  # type: ignore[call-overload]
+    return mapped
+
+
+def _mark(directory: Path, number: int) -> Path:
+    """Return the file whose presence says that a chunk is written."""
+    return directory / DONE / f"{number:05d}"
+
+
+def _write_chunk(directory: Path, number: int, size: int, draw: Draw) -> None:
+    layers = json.loads((directory / LAYOUT).read_text("utf-8"))["layers"]
+    mapped = _mapped(directory, layers, number * size, size, "r+")
+    for row in range(size):
+        inputs, labels = draw(number * size + row)
+        for name in INPUTS:
+            mapped[name][row] = getattr(inputs, name)
+        mapped["labels"][row] = labels
+    for layer in mapped.values():
         layer.flush()
-    part.rename(out)
-
-
-def chunk_path(directory: Path, number: int) -> Path:
-    """Return the path of a chunk."""
-    return directory / f"chunk-{number:05d}.npz"
-
-
-def write(path: Path, drawn: Sequence[tuple[Inputs, np.ndarray]]) -> None:
-    """Write a chunk of samples, inputs and labels, all or nothing."""
-    part = path.with_suffix(".part.npz")
-    layers: dict[str, Any] = {
-        name: np.stack([getattr(inputs, name) for inputs, _ in drawn]).astype(np.float16) for name in INPUTS
-    }
-    np.savez(part, **layers, labels=np.stack([labels for _, labels in drawn]))
-    part.replace(path)
-
-
-def _write_chunk(
-    directory: Path, number: int, size: int, seed: int, held_out: bool, preparation: Preparation | None
-) -> None:
-    numbers = range(number * size, (number + 1) * size)
-    write(chunk_path(directory, number), [sample(seed, index, held_out, preparation) for index in numbers])
+    _mark(directory, number).touch()

@@ -22,7 +22,7 @@ from ..simulate.labels import TAGS
 from . import data
 from .evaluate import figures
 from .metrics import best_threshold, calibrate, mean_average_precision
-from .network import build
+from .network import WIDTH, build
 
 __all__ = ["Settings", "masked_loss", "train"]
 
@@ -48,6 +48,8 @@ class Settings:
         Of everything.
     chunk : int
         Samples that are simulated and kept on disk together.
+    width : float
+        Channels of every layer, as in `network.build`.
     start : str
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     version : str
@@ -63,6 +65,7 @@ class Settings:
     weight_decay: float = 1e-3
     seed: int = 1
     chunk: int = data.CHUNK
+    width: float = WIDTH
     start: str = ""
     version: str = ""
 
@@ -85,7 +88,7 @@ class _Fit:
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, self.samples, self.path = settings, samples, work / "checkpoint.npz"
-        self.network = build(Preparation().shapes, len(TAGS))
+        self.network = build(Preparation().shapes, len(TAGS), width=settings.width)
         self.per_epoch = len(samples) // settings.batch
         self.total = self.per_epoch * settings.epochs
         rate: Any = keras.optimizers.schedules.CosineDecay(

@@ -1,30 +1,29 @@
 """The trade-off between input size, views and width of the network: variants trained alike, then compared.
 
-What differs from the packaged model's settings is one thing at a time. All variants see the same scenes in the same
-order, the same number of times, under the same schedule and seed.
+What differs from the first variant is one thing at a time. All variants see the same scenes in the same order, the same
+number of times, under the same schedule and seed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import XTagValueError
 from ..model import TagModel
-from ..prepare import Preparation
+from ..prepare import Inputs, Preparation
 from ..simulate import dataset
 from ..simulate.labels import TAGS
 from ..simulate.nuisances import NUISANCES
-from ..simulate.processes import processes
 from . import data
 from .drops import Judged, compare
 from .fit import masked_loss
@@ -37,6 +36,7 @@ __all__ = ["SPOILED", "VARIANTS", "Settings", "Variant", "chosen", "model_direct
 # What a frame may lack or suffer; each taken to the end of its range, rotation by any angle.
 SPOILED = ("centre_unknown", "rotation", "gaps", "hot_pixels")
 CLEAN = "clean"
+BLOCK = 100  # samples that are scored at once
 LEAST = 8  # clean frames that hold a tag, and that do not, for the tag to count
 
 
@@ -52,7 +52,7 @@ class Variant:
     views : tuple of str
         What the network looks at.
     width : float
-        Channels of every layer relative to the packaged network.
+        Channels of every layer, as in `network.build`.
     share : float
         Of the training samples that it sees: less than 1 where all would take too long.
     """
@@ -76,6 +76,7 @@ VARIANTS = (
     Variant("polar view", views=("polar",)),
     Variant("plain and polar", views=("plain", "polar")),
     Variant("half width", width=0.5),
+    Variant("one and a half", width=1.5),
     Variant("double width", width=2.0),
     Variant("size 128", size=128),
     Variant("size 64, quarter", share=0.25),
@@ -208,29 +209,19 @@ def _simulate(directory: Path, settings: Settings, variant: Variant) -> None:
     seeds, how, size = (3 * settings.seed - 2, 3 * settings.seed), variant.preparation, settings.chunk
     data.generate(directory / "train", settings.chunks(variant.share), seeds[0], size=size, preparation=how)
     data.generate(directory / "test", settings.chunks(1 / 5), seeds[1], held_out=True, size=size, preparation=how)
-    chunks = range(settings.chunks(1 / 20))
-    places = [(data.chunk_path(directory / name, number), number) for name in (CLEAN, *SPOILED) for number in chunks]
-    wanted = [place for place in places if not place[0].exists()]
-    if not wanted:
-        return
-    with processes(None, len(wanted)) as pool:
-        jobs = [pool.submit(_write_spoiled, *place, size, seeds[1], how) for place in wanted]
-        for job in track(as_completed(jobs), f"Simulating {', '.join((CLEAN, *SPOILED))}", total=len(jobs)):
-            job.result()
+    for name in (CLEAN, *SPOILED):
+        draw = partial(_spoiled, name, seeds[1], how)
+        data.fill(directory / name, settings.chunks(1 / 20), draw, size=size, preparation=how)
 
 
-def _write_spoiled(path: Path, number: int, size: int, seed: int, preparation: Preparation) -> None:
-    """Write a chunk of held-out scenes with the one nuisance that the directory is named after, or clean."""
-    name, drawn = path.parent.name, []
-    for index in range(number * size, (number + 1) * size):
-        scene = dataset.scene(seed, index, True, ())
-        chance, exposure = (np.random.default_rng([seed, index, use]) for use in (3, 4))
-        if name != CLEAN:
-            level = chance.uniform(0, 360) if name == "rotation" else NUISANCES[name].levels[-1]
-            scene = NUISANCES[name].at(scene, level, chance)
-        drawn.append(dataset.prepared(scene, exposure, preparation))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data.write(path, drawn)
+def _spoiled(name: str, seed: int, preparation: Preparation, index: int) -> tuple[Inputs, np.ndarray]:
+    """Return a held-out sample with this one nuisance, or a clean one."""
+    scene = dataset.scene(seed, index, True, ())
+    chance, exposure = (np.random.default_rng([seed, index, use]) for use in (3, 4))
+    if name != CLEAN:
+        level = chance.uniform(0, 360) if name == "rotation" else NUISANCES[name].levels[-1]
+        scene = NUISANCES[name].at(scene, level, chance)
+    return dataset.prepared(scene, exposure, preparation)
 
 
 def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple[Any, float]:
@@ -275,13 +266,10 @@ def _test(network: Any, directory: Path, settings: Settings) -> dict[str, Any]:
 
 def _judged(network: Any, directory: Path, chunks: int) -> Judged:
     """Return truth and logits of all frames in a directory."""
-    truth, logits = [], []
-    for number in range(chunks):
-        with np.load(data.chunk_path(directory, number)) as chunk:
-            samples = data.Samples(**chunk)
-        truth.append(samples.labels)
-        logits.append(network.predict_on_batch(samples.inputs(slice(None))))
-    return Judged(np.concatenate(truth), np.concatenate(logits))
+    samples = data.load(directory, chunks)
+    parts = [slice(start, start + BLOCK) for start in range(0, len(samples), BLOCK)]
+    logits = [network.predict_on_batch(samples.inputs(part)) for part in parts]
+    return Judged(np.array(samples.labels), np.concatenate(logits))
 
 
 def _error(test: Judged, rounds: int = 30) -> float:

@@ -1,6 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 
+from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.prepare import Preparation
 from bluesky_xtag.simulate import patterns
 from bluesky_xtag.simulate.geometry import Geometry
@@ -18,11 +21,28 @@ def test_chunks_are_the_same_however_they_are_made(tmp_path):
 
 def test_chunks_that_are_there_are_kept(tmp_path):
     generate(tmp_path, 1, seed=5, workers=1, size=5)
-    path = next(tmp_path.glob("*.npz"))
-    before = path.stat().st_mtime_ns
-    generate(tmp_path, 2, seed=5, workers=1, size=5)
-    assert path.stat().st_mtime_ns == before
-    assert len(load(tmp_path, 2)) == 10
+    first = np.array(load(tmp_path, 1).plain)
+    generate(tmp_path, 2, seed=6, workers=1, size=5)  # another seed: what is there is not made anew
+    both = load(tmp_path, 2)
+    assert len(both) == 10 and both.plain[5:].any()
+    np.testing.assert_array_equal(both.plain[:5], first)
+
+
+def test_a_chunk_that_was_not_finished_is_made_again(tmp_path):
+    generate(tmp_path / "whole", 2, seed=5, workers=1, size=5)
+    shutil.copytree(tmp_path / "whole", tmp_path / "torn")
+    (tmp_path / "torn" / "done" / "00001").unlink()
+    with (tmp_path / "torn" / "polar").open("r+b") as file:
+        file.truncate(1000)
+    (tmp_path / "torn" / "done" / "00000").unlink()
+    generate(tmp_path / "torn", 2, seed=5, workers=1, size=5)
+    np.testing.assert_array_equal(load(tmp_path / "torn", 2).polar, load(tmp_path / "whole", 2).polar)
+
+
+def test_samples_of_another_kind_are_refused(tmp_path):
+    generate(tmp_path, 1, seed=5, workers=1, size=5)
+    with pytest.raises(XTagValueError, match="another kind"):
+        generate(tmp_path, 1, seed=5, workers=1, size=6)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,15 @@ from bluesky_xtag.train.fit import Settings, train
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 
-SMALL: dict[str, Any] = {"samples": 80, "validation": 40, "test": 40, "epochs": 2, "batch": 16, "chunk": 40}
+SMALL: dict[str, Any] = {
+    "samples": 80,
+    "validation": 40,
+    "test": 40,
+    "epochs": 2,
+    "batch": 16,
+    "chunk": 40,
+    "width": 0.5,
+}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.simulate.labels import TAGS
 from bluesky_xtag.train import tradeoff as trained
+from bluesky_xtag.train.data import load
 from bluesky_xtag.train.tradeoff import SPOILED, VARIANTS, Settings, Variant, chosen, model_directory, study
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
@@ -29,8 +30,7 @@ def done(tmp_path_factory):
 
 
 def chunk(out, name):
-    with np.load(out / "data" / "64" / name / "chunk-00000.npz") as layers:
-        return dict(layers)
+    return vars(load(out / "data" / "64" / name, 1))
 
 
 def test_each_variant_is_trained_and_tested(done):

@@ -141,6 +141,14 @@ DETECTOR = (
         _defect("zingers"),
         _drawn_defect("zingers", 0.3, 1e-6, 5e-4),
     ),
+    Nuisance(
+        "tracks",
+        "cosmic tracks",
+        "per pixel",
+        (0, 1e-5, 5e-5, 1e-4, 3e-4),
+        _defect("tracks"),
+        _drawn_defect("tracks", 0.25, 1e-6, 3e-4),
+    ),
     Nuisance("salt_and_pepper", "salt and pepper", "of all pixels", (0, 1e-4, 1e-3, 3e-3, 1e-2), _salted, _draw_salt),
     Nuisance("noise", "read noise", "counts", (0, 1, 2, 3.5, 5), _noisy, _draw_noise),
     Nuisance(

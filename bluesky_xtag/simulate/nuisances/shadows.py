@@ -6,7 +6,7 @@ import numpy as np
 
 from ..patterns import Yoneda
 from ..scenes import Scene
-from ..shadows import Absorber, Beamstop, FlightTube, Slope
+from ..shadows import Absorber, Beamstop, FlightTube, Rim, Slope
 from .nuisance import Nuisance, chance, log_uniform, with_shadows
 
 __all__ = ["SHADOWS"]
@@ -84,10 +84,23 @@ def _draw_beamstop(scene: Scene, rng: np.random.Generator) -> Scene:
     return with_shadows(scene, _beamstop(scene, log_uniform(rng, 0.012, 0.07), rng)) if chance(rng, 0.6) else scene
 
 
+def _rim_at(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+    bow, angle = float(level * rng.uniform(-1, 1.5)), float(rng.normal(0, 0.02))
+    return with_shadows(scene, Rim(level, bow, angle)) if level else scene
+
+
+def _draw_rim(scene: Scene, rng: np.random.Generator) -> Scene:
+    """Only detectors that integrate have tapers."""
+    if scene.layout.round or not scene.layout.integrating or not chance(rng, 0.4):
+        return scene
+    return _rim_at(scene, log_uniform(rng, 0.003, 0.05), rng)
+
+
 SHADOWS = (
     Nuisance(
         "flight_tube", "flight tube", "radius/side", (1, 0.8, 0.65, 0.5, 0.35), _flight_tube_at, _draw_flight_tube
     ),
     Nuisance("shadow", "shadowed part", "of the frame", (0, 0.1, 0.2, 0.35, 0.5), _shadow_at, _draw_shadow),
+    Nuisance("rim", "dark rim", "width/side", (0, 0.01, 0.02, 0.035, 0.05), _rim_at, _draw_rim),
     Nuisance("beamstop", "beamstop", "radius/side", (0, 0.015, 0.03, 0.05, 0.07), _beamstop_at, _draw_beamstop),
 )
