@@ -4,13 +4,14 @@
 
     XTagError
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
+    │   └── ConditionError             a condition on tags is not understood
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
         └── FrameNotReady (OSError)    ... yet: the file may still be on its way
 """
 
-__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "XTagError", "XTagValueError"]
+__all__ = ["ConditionError", "FrameError", "FrameNotReady", "ModelError", "NoTagsError", "XTagError", "XTagValueError"]
 
 
 class XTagError(Exception):
@@ -19,6 +20,10 @@ class XTagError(Exception):
 
 class XTagValueError(XTagError, ValueError):
     """An argument or an input file does not fit; the message names it and the remedy."""
+
+
+class ConditionError(XTagValueError):
+    """A condition on tags is not understood; the message shows the place."""
 
 
 class ModelError(XTagError, ValueError):

@@ -1,0 +1,23 @@
+"""Decisions are data: what a plan did because of tags, as the stream "decisions", and how it is computed again."""
+
+from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
+from .empty import SkipEmpty
+from .stream import SETTINGS, STREAM, DecisionLog, TagsWatch, chosen_column, data_keys, row, seen_in
+
+__all__ = [
+    "ACTIONS",
+    "SETTINGS",
+    "STREAM",
+    "Action",
+    "Decider",
+    "Decision",
+    "DecisionLog",
+    "Missing",
+    "OnMissing",
+    "SkipEmpty",
+    "TagsWatch",
+    "chosen_column",
+    "data_keys",
+    "row",
+    "seen_in",
+]
