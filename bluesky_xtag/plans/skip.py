@@ -32,8 +32,9 @@ def skip_empty(
 ) -> Plan:
     """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
 
-    Both are events of the plan's own stream. The exposure of each is read with it, under the name of its signal. A probe
-    without tags is followed by the full exposure, so that nothing is lost. At the end the exposure is as it was before.
+    Both are events of the plan's own stream. The exposure of each is read with it, under the name of its signal. A
+    probe without tags is followed by the full exposure, so that nothing is lost. At the end the exposure is as it was
+    before.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ def skip_empty(
     probe_exposure : float
         Seconds of the probe.
     exposure : signal, optional
-        Where the exposure in seconds is set. If None it is ``cam.acquire_time`` of each detector that has it, as ophyd's
-        area detectors do. The full exposure is what the signal holds at the first point.
+        Where the exposure in seconds is set. If None it is ``cam.acquire_time`` of each detector that has it, as
+        ophyd's area detectors do. The full exposure is what the signal holds at the first point.
     empty : str or callable
         What an empty place is: a condition on tags, see `bluesky_xtag.conditions`.
 
@@ -139,8 +140,8 @@ class _Probing:
         elif msg.command == "save" and point.messages:
             if not point.signals:
                 raise XTagValueError(
-                    f"{_names(point.messages)}: no cam.acquire_time to set the exposure of the probe; name the signal: "
-                    "skip_empty(plan, tagger, probe_exposure, exposure=signal)"
+                    f"none of {_names(point.messages)} has a signal cam.acquire_time for the exposure of the probe: "
+                    "name it, skip_empty(plan, tagger, probe_exposure, exposure=signal)"
                 )
             for signal in point.signals:
                 if signal.name not in point.keys:
@@ -178,7 +179,8 @@ class _Probing:
         if decision.action == "expose":
             for signal in point.signals:
                 yield from self._expose(signal, self._full[signal])
-            yield from point.messages
+            for msg in point.messages:
+                yield msg
 
     def _expose(self, signal: Any, seconds: float) -> Plan:
         if signal not in self._full:

@@ -120,5 +120,5 @@ def steered(
 
 
 def exposure_of(detector: Any) -> Any:
-    """Return the signal of a detector's exposure in seconds, by the name that areaDetector gives it; None if not there."""
+    """Return the signal of a detector's exposure in seconds, by areaDetector's name for it; None if it has none."""
     return getattr(getattr(detector, "cam", None), "acquire_time", None)
