@@ -2,7 +2,10 @@
 
 import numpy as np
 from detectors import ArrayDetector
+from models import CountsModel
 from ophyd import Component, Device, Signal
+
+from bluesky_xtag import DEFAULT_TAXONOMY
 
 
 class Exposed(Device):
@@ -31,3 +34,15 @@ class Camera(ArrayDetector):
 def flat(counts, shape=(32, 32)):
     """A frame with the same counts everywhere."""
     return np.full(shape, counts, np.int32)
+
+
+class GradedModel(CountsModel):
+    """Tags by the counts of the first pixel: ring in thousandths; below 100 weak_scattering, above 2000 saturated."""
+
+    taxonomy = DEFAULT_TAXONOMY.subset(["saturated", "weak_scattering", "ring"])
+    thresholds = np.array([0.5, 0.5, 0.5])
+
+    def score(self, image):
+        self.seen += 1
+        counts = float(image.flat[0])
+        return [float(counts > 2000), float(counts < 100), min(counts, 1000.0) / 1000]

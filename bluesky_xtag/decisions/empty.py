@@ -40,7 +40,7 @@ class SkipEmpty:
     def settings(self) -> dict[str, Any]:
         """See `Decider`."""
         return {
-            "strategy": self.strategy,
+            "decider": self.strategy,
             "empty": self._empty.text,
             "tags": list(self._tags),
             "known": self._empty.parsed,

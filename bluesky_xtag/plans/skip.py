@@ -179,8 +179,7 @@ class _Probing:
         if decision.action == "expose":
             for signal in point.signals:
                 yield from self._expose(signal, self._full[signal])
-            for msg in point.messages:
-                yield msg
+            yield from ensure_generator(point.messages)
 
     def _expose(self, signal: Any, seconds: float) -> Plan:
         if signal not in self._full:
