@@ -8,7 +8,6 @@ import pandas as pd
 
 from .documents import STREAM
 from .errors import NoTagsError
-from .stored import start_of, stream_names, table_of
 
 __all__ = ["tags"]
 
@@ -33,9 +32,32 @@ def tags(run: Any) -> pd.DataFrame:
     NoTagsError
         If the run has no stream "tags".
     """
-    if STREAM not in stream_names(run):
+    header = hasattr(run, "table")  # databroker's own class of runs, older than Tiled
+    if STREAM not in (run.stream_names if header else list(run)):
+        start = run.start if header else run.metadata["start"]
         raise NoTagsError(
-            f"run {start_of(run)['uid']} has no stream {STREAM!r}: "
+            f"run {start['uid']} has no stream {STREAM!r}: "
             "it holds no images, or no tagger was installed when it was taken"
         )
-    return table_of(run, STREAM)
+    table: pd.DataFrame = run.table(STREAM).reset_index() if header else _stored_table(run[STREAM])
+    columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
+    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
+    table = table.reindex(columns=["time", *columns])
+    if table["time"].dtype.kind == "M":
+        table["time"] = table["time"].astype("int64") / 1e9
+    return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+
+
+def _stored_table(stream: Any) -> pd.DataFrame:
+    base = getattr(stream, "base", None)
+    if base is not None and "internal" in base:
+        return base["internal"].read()  # the stream's own `read` leaves the sequence numbers out
+    table = stream.read().to_dataframe().reset_index()
+    table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table
+
+
+def _plain_type(dtype: Any) -> str:
+    if pd.api.types.is_integer_dtype(dtype):
+        return "int64"
+    return "float64" if pd.api.types.is_float_dtype(dtype) else "object"

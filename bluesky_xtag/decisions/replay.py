@@ -103,7 +103,7 @@ def replay_decisions(run: Any) -> DecisionsAgain:
         raise XTagError(f"run {uid} has no stream {STREAM!r}: no plan decided by tags in it")
     stored = table_of(run, STREAM)
     settings = json.loads(descriptor_of(run, STREAM)["configuration"][STREAM]["data"][SETTINGS])
-    divergence = _first_divergence(stored, _rows_seen(run, settings), settings)
+    divergence = first_divergence(stored, _rows_seen(run, settings), settings)
     return DecisionsAgain(uid, len(stored), divergence)
 
 
@@ -118,7 +118,18 @@ def _rows_seen(run: Any, settings: Mapping[str, Any]) -> dict[int, Seen]:
     }
 
 
-def _first_divergence(stored: pd.DataFrame, seen: Mapping[int, Seen], settings: Mapping[str, Any]) -> str:
+def first_divergence(stored: pd.DataFrame, seen: Mapping[int, Seen], settings: Mapping[str, Any]) -> str:
+    """Return which decision is the first that differs when it is computed again, and in what; "" if all are equal.
+
+    Parameters
+    ----------
+    stored : pandas.DataFrame
+        The stream "decisions", index ``seq_num``.
+    seen : mapping of int to Seen
+        The rows of the stream "tags" by sequence number.
+    settings : mapping
+        Of the decider, with the tagger's deadline.
+    """
     decider = made(settings)
     first = decider.first()
     ended = False

@@ -40,9 +40,9 @@ def test_a_decision_tells_what_was_seen_and_why(RE, seen, graded, decisions, axi
     assert (first["point"], first["row"], first["status"], first["action"]) == (0, 0, "", "move")
     assert math.isnan(first["p"]) and first["reason"] == "the first place"
     assert (second["point"], second["row"], second["strategy"]) == (1, 1, "grid")
-    assert (second["tag"], second["p"], second["tags"], second["status"]) == ("ring", 0.349, "", "ok")
+    assert (second["tag"], second["p"], second["tags"], second["status"]) == ("ring", pytest.approx(0.349), "", "ok")
     assert (second["action"], second["to_axis"], second["reason"]) == ("move", 3.0, "ring 0.35")
-    assert (last["p"], last["tags"], last["action"]) == (0.95, "ring", "stop")
+    assert (last["p"], last["tags"], last["action"]) == (pytest.approx(0.95), "ring", "stop")
     assert last["reason"] == "ring 0.95; all 2 places of the grid are done"
     assert math.isnan(last["to_axis"])
     assert [row["deadline_met"] for row in (first, second, last)] == [True] * 3
@@ -58,7 +58,7 @@ def test_it_returns_what_the_strategy_found(RE, graded, axis, peak):
     tagger = graded()
     RE(plan())
     ((number, place, scores),) = found
-    assert (number, place, scores["ring"]) == (3, {"axis": 3.0}, 0.95)
+    assert (number, place, scores["ring"]) == (3, {"axis": 3.0}, pytest.approx(0.95))
 
 
 def test_with_a_tagger_that_is_just_subscribed(RE, seen, decisions, axis, peak):
