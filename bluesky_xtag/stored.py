@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["descriptor_of", "start_of", "stream_names", "table_of"]
+__all__ = ["descriptor_of", "is_header", "start_of", "stream_names", "table_of"]
 
 
 def start_of(run: Any) -> Mapping[str, Any]:
     """Return the start document of a stored run."""
-    return run.start if _is_header(run) else run.metadata["start"]
+    return run.start if is_header(run) else run.metadata["start"]
 
 
 def stream_names(run: Any) -> list[str]:
     """Return the names of the streams of a stored run."""
-    return list(run.stream_names if _is_header(run) else run)
+    return list(run.stream_names if is_header(run) else run)
 
 
 def table_of(run: Any, stream: str) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def table_of(run: Any, stream: str) -> pd.DataFrame:
         Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their order:
         numbers as float64, whole ones as int64, truths as bool, text as str.
     """
-    table: pd.DataFrame = run.table(stream).reset_index() if _is_header(run) else _stored_table(run[stream])
+    table: pd.DataFrame = run.table(stream).reset_index() if is_header(run) else _stored_table(run[stream])
     columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
     table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
     table = table.reindex(columns=["time", *columns])
@@ -47,13 +47,14 @@ def table_of(run: Any, stream: str) -> pd.DataFrame:
 
 def descriptor_of(run: Any, stream: str) -> Mapping[str, Any]:
     """Return the newest descriptor of a stream of a stored run: `data_keys` and `configuration`, at least."""
-    metadata = (run.v2 if _is_header(run) else run)[stream].metadata
+    metadata = (run.v2 if is_header(run) else run)[stream].metadata
     # Tiled on SQL keeps the descriptor's fields, the Mongo layout whole descriptors.
-    return metadata if "configuration" in metadata else metadata["descriptors"][-1]
+    return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
 
 
-def _is_header(run: Any) -> bool:
-    # Databroker's own class of runs, older than Tiled. An instance of Tiled's would ask its server for the attribute.
+def is_header(run: Any) -> bool:
+    """Return whether a run is of databroker's own class, which is older than Tiled."""
+    # An instance of Tiled's would ask its server for the attribute.
     return hasattr(type(run), "table")
 
 

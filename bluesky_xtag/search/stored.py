@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..documents import STREAM, tagger_name
 from ..errors import NoTagsError
+from ..stored import descriptor_of, is_header, start_of, stream_names, table_of
 from ..summary import KEY
 
 __all__ = [
@@ -24,11 +25,6 @@ __all__ = [
 ]
 
 
-def start_of(run: Any) -> Mapping[str, Any]:
-    """Return the start document of a stored run."""
-    return run.start if _is_header(run) else run.metadata["start"]
-
-
 def summary_of(run: Any) -> Mapping[str, Any] | None:
     """Return the summary of the tags that a stored run holds itself, or None if it was not written yet."""
     return start_of(run).get(KEY)
@@ -41,7 +37,7 @@ def client(catalog: Any) -> Any:
 
 def catalog_of(run: Any) -> Any:
     """Return the catalogue (a Tiled client) that holds a stored run."""
-    return client(run.db) if _is_header(run) else run.parent
+    return client(run.db) if is_header(run) else run.parent
 
 
 def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) -> list[Any]:
@@ -69,7 +65,7 @@ def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) ->
 
 def has_tags(run: Any) -> bool:
     """Return whether a stored run has a stream "tags" itself."""
-    return STREAM in (run.stream_names if _is_header(run) else list(run))
+    return STREAM in stream_names(run)
 
 
 def own_tags(run: Any) -> pd.DataFrame:
@@ -83,18 +79,12 @@ def own_tags(run: Any) -> pd.DataFrame:
             f"run {start_of(run)['uid']} has no stream {STREAM!r}: "
             "it holds no images, or no tagger was installed when it was taken"
         )
-    table: pd.DataFrame = run.table(STREAM).reset_index() if _is_header(run) else _stored_table(run[STREAM])
-    columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
-    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
-    table = table.reindex(columns=["time", *columns])
-    if table["time"].dtype.kind == "M":
-        table["time"] = table["time"].astype("int64") / 1e9
-    return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+    return table_of(run, STREAM)
 
 
 def configuration(run: Any) -> Mapping[str, Any]:
     """Return what the descriptor of a stored run's stream "tags" records of the model."""
-    descriptor = _described((run.v2 if _is_header(run) else run)[STREAM].metadata)
+    descriptor = descriptor_of(run, STREAM)
     return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
 
 
@@ -115,12 +105,13 @@ def positions(run: Any, image_keys: Collection[str]) -> pd.DataFrame:
     with_images = {
         stream
         for stream in list(run)
-        if stream != STREAM and not set(image_keys).isdisjoint(_described(run[stream].metadata)["data_keys"])
+        if stream != STREAM and not set(image_keys).isdisjoint(descriptor_of(run, stream)["data_keys"])
     }
     if not fields or len(streams) != 1 or streams != with_images:
         return pd.DataFrame()
-    stream = run[streams.pop()]
-    known = [field for field in fields if field in _described(stream.metadata)["data_keys"]]
+    name = streams.pop()
+    stream = run[name]
+    known = [field for field in fields if field in descriptor_of(run, name)["data_keys"]]
     base = getattr(stream, "base", None)
     if base is not None and "internal" in base:
         internal = base["internal"]
@@ -129,28 +120,3 @@ def positions(run: Any, image_keys: Collection[str]) -> pd.DataFrame:
         table = stream.read(known).to_dataframe().reset_index(drop=True)
         table.insert(0, "seq_num", range(1, len(table) + 1))
     return table.drop_duplicates("seq_num", keep="last").set_index("seq_num")
-
-
-def _described(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a stream's descriptor: Tiled on SQL keeps its fields, the Mongo layout whole descriptors."""
-    return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
-
-
-def _is_header(run: Any) -> bool:
-    # Databroker's own class of runs, older than Tiled. An instance of Tiled's would ask its server for the attribute.
-    return hasattr(type(run), "table")
-
-
-def _stored_table(stream: Any) -> pd.DataFrame:
-    base = getattr(stream, "base", None)
-    if base is not None and "internal" in base:
-        return base["internal"].read()  # the stream's own `read` leaves the sequence numbers out
-    table = stream.read().to_dataframe().reset_index()
-    table.insert(0, "seq_num", range(1, len(table) + 1))
-    return table
-
-
-def _plain_type(dtype: Any) -> str:
-    if pd.api.types.is_integer_dtype(dtype):
-        return "int64"
-    return "float64" if pd.api.types.is_float_dtype(dtype) else "object"
