@@ -5,8 +5,8 @@ import re
 
 import cv2
 import pytest
+from demos import demo
 from rich.console import Console
-from test_demo import demo
 
 from bluesky_xtag.demo.adaptive import RASTER, LiveMap
 
