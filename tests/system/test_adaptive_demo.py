@@ -1,5 +1,6 @@
 """`xtag demo --adaptive` as a user starts it, and its live map."""
 
+import io
 import math
 import re
 
@@ -33,7 +34,7 @@ def decision(**columns):
 
 
 def lines(live):
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(live.renderable())
     return console.export_text().splitlines()
 
