@@ -30,16 +30,14 @@ plans, devices, in_plans, in_devices = existing_plans_and_devices_from_nspace(ns
 items = [
     ("tag_adaptive_scan", [["det"], "xtag", "random", "x", 0, 10, "y", 0, 10], {"tag": "ring", "max_points": 3}),
     ("scan_until", [["det"], "xtag", "x", 0, 10, 5], {"until": "ring>0.9 for 2"}),
-    ("expose_until", [["det"], "xtag"], {"limits": [0.01, 0.1], "exposure": "det.cam.acquire_time"}),
+    ("expose_until", [["det"], "xtag"], {"limits": [0.01, 0.1]}),
 ]
 for name, args, kwargs in items:
     item = {"item_type": "plan", "name": name, "args": args, "kwargs": kwargs, "user_group": "primary"}
     valid, message = validate_plan(item, allowed_plans=plans, allowed_devices=devices)
     assert valid, message
-    permissions = {"user_groups": {"root": {"allowed_plans": [None], "allowed_devices": [None]},
-                                   "primary": {"allowed_plans": [":.*"], "allowed_devices": [":?.*:depth=5"]}}}
-    plan = prepare_plan(item, plans_in_nspace=in_plans, devices_in_nspace=in_devices, allowed_plans=plans,
-                        allowed_devices=devices, user_group_permissions=permissions, nspace=namespace)
+    plan = prepare_plan(item, plans_in_nspace=in_plans, devices_in_nspace=in_devices, nspace=namespace,
+                        allowed_plans={"primary": plans}, allowed_devices={"primary": devices})
     (uid,) = namespace["RE"](plan["callable"](*plan["args"], **plan["kwargs"]))
     print("steered:", name, *sorted(namespace["catalog"][uid]))
 """
