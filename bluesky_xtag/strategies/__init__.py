@@ -6,7 +6,7 @@
 """
 
 from .axes import Axis
-from .named import NAMES, make
+from .named import NAMES, make, recipe
 from .protocol import Point, Stop, Strategy
 
-__all__ = ["NAMES", "Axis", "Point", "Stop", "Strategy", "make"]
+__all__ = ["NAMES", "Axis", "Point", "Stop", "Strategy", "make", "recipe"]

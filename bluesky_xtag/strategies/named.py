@@ -13,7 +13,7 @@ from .boundary import Boundary
 from .protocol import Strategy
 from .told import Told
 
-__all__ = ["NAMES", "make"]
+__all__ = ["NAMES", "make", "recipe"]
 
 _KINDS: dict[str, type[Told]] = {"boundary": Boundary, "grid": Grid, "random": Random}
 
@@ -69,3 +69,26 @@ def make(
         has = f"its options: {', '.join(known)}" if known else "it has none"
         raise XTagValueError(f"{name} has no option {', '.join(unknown)}; {has}")
     return kind(axes, tags=tags, tag=tag, seed=seed, **options)
+
+
+def recipe(strategy: object) -> dict[str, Any] | None:
+    """Return what `make` needs to make a strategy again, as it was when it was new.
+
+    Returns
+    -------
+    dict or None
+        Plain and ready for JSON: `name`, `axes` ([low, high, cost] by motor's name), `tags`, `tag`, `seed`, `options`.
+        None for strategies of others.
+    """
+    name = next((name for name, kind in _KINDS.items() if type(strategy) is kind), None)
+    if name is None or not isinstance(strategy, Told):
+        return None
+    arguments = dict(strategy.made_with)
+    return {
+        "name": name,
+        "axes": {axis.name: [axis.low, axis.high, axis.cost] for axis in strategy.axes},
+        "tags": list(strategy.tags),
+        "tag": strategy.tag,
+        "seed": int(arguments.get("seed", 0)),
+        "options": {key: value for key, value in arguments.items() if key not in ("axes", "tags", "tag", "seed")},
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,8 +47,17 @@ class Told(ABC):
         An argument does not fit; the message says which.
     """
 
+    made_with: Mapping[str, Any]
+    """The keyword arguments that it was made with, so that it can be made again."""
+
     looks_for_one = True
     """Whether the strategy needs `tag`; otherwise it looks at all `tags`."""
+
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        """Keep what it is made with."""
+        made = super().__new__(cls)
+        made.made_with = arguments
+        return made
 
     def __init__(
         self, axes: Axes | Sequence[Axis], *, tags: Iterable[str], tag: str | None = None, seed: int = 0
