@@ -12,7 +12,7 @@ from ..errors import XTagValueError
 from .axes import Axes, Axis
 from .planned import Planned
 from .protocol import Stop
-from .surrogate import fitted, spread
+from .surrogate import Process, fitted, spread
 
 __all__ = ["Boundary"]
 
@@ -82,12 +82,11 @@ class Boundary(Planned):
         """Return where the tag holds, (n,) bool; `points` as of `probability`."""
         return self._process().predict(self._units(points)) > 0
 
-    def _process(self) -> Any:
+    def _process(self) -> Process:
         return fitted(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
-        values = 2 * self._seen_scores - 1
-        process = self._expecting(self._seen_places, values, _NOISE)
+        process = self._expecting(self._process(), self._seen_places, 2 * self._seen_scores - 1)
         mean, deviation = process.predict(candidates, return_std=True)
         return norm.cdf(-np.abs(mean) / deviation) * deviation
 

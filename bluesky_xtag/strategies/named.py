@@ -11,11 +11,12 @@ from .axes import Axes, Axis
 from .baselines import Grid, Random
 from .boundary import Boundary
 from .protocol import Strategy
+from .seek import Seek
 from .told import Told
 
 __all__ = ["NAMES", "make", "recipe"]
 
-_KINDS: dict[str, type[Told]] = {"boundary": Boundary, "grid": Grid, "random": Random}
+_KINDS: dict[str, type[Told]] = {"boundary": Boundary, "grid": Grid, "random": Random, "seek": Seek}
 
 NAMES = tuple(_KINDS)
 """The names that `make` knows."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import XTagValueError
 from .axes import Axes, Axis, to_unit, travel
 from .protocol import Stop
-from .surrogate import fitted, one_thread, spread
+from .surrogate import Process, one_thread, spread
 from .told import Told
 
 __all__ = ["Planned"]
@@ -73,16 +73,16 @@ class Planned(Told):
         """Return the candidates, (n, axes) in units of the ranges."""
         return rng.random((self._candidates, len(self.axes)))
 
-    def _expecting(self, places: np.ndarray, values: np.ndarray, noise: float) -> Any:
+    def _expecting(self, process: Process, places: np.ndarray, values: np.ndarray) -> Process:
         """Return the process as it will be when the places that are still open turn out as expected."""
-        process, coming = fitted(places, values, length=self._length, noise=noise), list(self._open.values())
+        coming = list(self._open.values())
         if not coming:
             return process
         expected = np.zeros((len(coming), *values.shape[1:]))
         if len(places):
             expected = process.predict(np.array(coming)).reshape(expected.shape)
-        more = np.concatenate([places, coming]), np.concatenate([values, expected])
-        return fitted(*more, length=self._length, noise=noise)
+        noise = np.concatenate([process.noise, np.full(len(coming), process.noise.min(initial=1.0))])
+        return Process(np.concatenate([places, coming]), np.concatenate([values, expected]), process.length, noise)
 
     def _worth(self, candidates: np.ndarray) -> np.ndarray:
         use = self._use(candidates) / travel(self.axes, self._last, candidates)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
+from scipy.linalg import cho_solve
 from scipy.stats import qmc
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["fitted", "one_thread", "spread"]
+__all__ = ["Process", "fitted", "one_thread", "spread"]
+
+_SURPRISE = 4.0
+"""A value that is as many standard deviations from what the others let expect is taken for wrong."""
 
 
-def fitted(places: np.ndarray, values: np.ndarray, *, length: float, noise: float) -> GaussianProcessRegressor:
-    """Return the smooth functions that are likely after these values.
-
-    The kernel is not learned: at borders as sharp as those of tags the likelihood prefers lengths that are too short,
-    which costs more frames, and learning takes longer than all the rest.
+class Process:
+    """A Gaussian process that was fitted to what was seen.
 
     Parameters
     ----------
@@ -29,11 +31,57 @@ def fitted(places: np.ndarray, values: np.ndarray, *, length: float, noise: floa
         (n,) or (n, functions), of variance about 1; the functions are 0 where nothing is known.
     length : float
         Over which the functions change, in units of the ranges (of a Matern kernel of smoothness 5/2).
-    noise : float
-        Variance of the noise.
+    noise : numpy.ndarray
+        (n,) variance of each value.
     """
-    process = GaussianProcessRegressor(Matern(length, nu=2.5), alpha=noise, optimizer=None)
-    return process if len(places) == 0 else process.fit(places, values)
+
+    def __init__(self, places: np.ndarray, values: np.ndarray, length: float, noise: np.ndarray) -> None:
+        self.length, self.noise = length, noise
+        # The kernel is not learned: at borders as sharp as those of tags the likelihood prefers lengths that are too
+        # short, which costs more frames; and learning takes longer than all the rest.
+        alpha = noise if len(places) else 1.0
+        self._regressor = GaussianProcessRegressor(Matern(length, nu=2.5), alpha=alpha, optimizer=None)
+        if len(places):
+            self._regressor.fit(places, values)
+
+    def predict(self, places: np.ndarray, return_std: bool = False) -> Any:
+        """Return the mean, and the standard deviation if wanted, at each place."""
+        return self._regressor.predict(places, return_std=return_std)
+
+    def draw(self, places: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Return functions that fit what was seen, at these places: (places, count)."""
+        mean, covariance = self._regressor.predict(places, return_cov=True)
+        root = np.linalg.cholesky(covariance + 1e-8 * np.eye(len(places)))
+        return mean[:, None] + root @ np.random.default_rng(seed).normal(size=(len(places), count))
+
+    def surprises(self) -> np.ndarray:
+        """Return how far each value is from what all others let expect, (n,) in standard deviations.
+
+        (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 5.10 to 5.12.)
+        """
+        root = self._regressor.L_
+        inverse = cho_solve((root, True), np.eye(len(root)))
+        return np.abs(self._regressor.alpha_) / np.sqrt(np.diag(inverse))
+
+
+def fitted(
+    places: np.ndarray, values: np.ndarray, *, length: float, noise: float, robust: bool = False
+) -> Process:
+    """Return the functions that are likely after these values; see `Process`.
+
+    With `robust` a value that all others contradict (by more than four standard deviations) counts for little.
+    """
+    each = np.full(len(places), noise)
+    process = Process(places, values, length, each)
+    for _ in range(3 if robust and len(places) > 2 else 0):
+        surprises = process.surprises()
+        # One at a time: a wrong value makes its neighbours surprising, too.
+        worst = int(np.argmax(np.where(each > noise, 0, surprises)))
+        if surprises[worst] < _SURPRISE:
+            break
+        each[worst] = 25.0
+        process = Process(places, values, length, each.copy())
+    return process
 
 
 def spread(count: int, dimensions: int, seed: int) -> np.ndarray:
