@@ -48,20 +48,15 @@ class Process:
         """Return the mean, and the standard deviation if wanted, at each place."""
         return self._regressor.predict(places, return_std=return_std)
 
-    def draw(self, places: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Return functions that fit what was seen, at these places: (places, count)."""
-        mean, covariance = self._regressor.predict(places, return_cov=True)
-        root = np.linalg.cholesky(covariance + 1e-8 * np.eye(len(places)))
-        return mean[:, None] + root @ np.random.default_rng(seed).normal(size=(len(places), count))
+    def others(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what all other values let expect at each place seen, and how far the value itself is from it.
 
-    def surprises(self) -> np.ndarray:
-        """Return how far each value is from what all others let expect, (n,) in standard deviations.
-
-        (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 5.10 to 5.12.)
+        Both are (n,); the distance is in standard deviations. (Rasmussen & Williams, Gaussian Processes for Machine
+        Learning, 2006, equations 5.10 to 5.12.)
         """
-        root = self._regressor.L_
-        inverse = cho_solve((root, True), np.eye(len(root)))
-        return np.abs(self._regressor.alpha_) / np.sqrt(np.diag(inverse))
+        root, weights = self._regressor.L_, self._regressor.alpha_
+        variances = 1 / np.diag(cho_solve((root, True), np.eye(len(root))))
+        return self._regressor.y_train_ - weights * variances, np.abs(weights) * np.sqrt(variances)
 
 
 def fitted(
@@ -73,8 +68,8 @@ def fitted(
     """
     each = np.full(len(places), noise)
     process = Process(places, values, length, each)
-    for _ in range(3 if robust and len(places) > 2 else 0):
-        surprises = process.surprises()
+    for _ in range(min(len(places) // 6, 8) if robust else 0):
+        _, surprises = process.others()
         # One at a time: a wrong value makes its neighbours surprising, too.
         worst = int(np.argmax(np.where(each > noise, 0, surprises)))
         if surprises[worst] < _SURPRISE:
