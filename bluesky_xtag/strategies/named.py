@@ -10,13 +10,22 @@ from ..errors import XTagValueError
 from .axes import Axes, Axis
 from .baselines import Grid, Random
 from .boundary import Boundary
+from .novelty import Novelty
+from .phases import Phases
 from .protocol import Strategy
 from .seek import Seek
 from .told import Told
 
 __all__ = ["NAMES", "make", "recipe"]
 
-_KINDS: dict[str, type[Told]] = {"boundary": Boundary, "grid": Grid, "random": Random, "seek": Seek}
+_KINDS: dict[str, type[Told]] = {
+    "seek": Seek,
+    "boundary": Boundary,
+    "phases": Phases,
+    "novelty": Novelty,
+    "grid": Grid,
+    "random": Random,
+}
 
 NAMES = tuple(_KINDS)
 """The names that `make` knows."""
