@@ -28,8 +28,8 @@ class Camera:
     faulty : bool
         Leave out the tags of some frames, and give wrong ones to some.
     tag : str, optional
-        A wrong frame has 1 - p in place of the probability p of this tag. If it is not given, a wrong frame has the tags
-        of another phase, seen at another place.
+        A wrong frame has 1 - p in place of the probability p of this tag. If it is not given, a wrong frame has the
+        tags of another phase, seen at another place.
 
     Attributes
     ----------
@@ -49,7 +49,9 @@ class Camera:
     def look(self, places: np.ndarray) -> list[dict[str, float] | None]:
         """Return the tags of a frame at each place (n, 2) in mm; None where there are none."""
         wrong, missing = (self._chance.random(len(places)) < self._faults for _ in range(2))
-        seen = [self._elsewhere(place) if lie and self._tag is None else place for place, lie in zip(places, wrong)]
+        seen = np.array(places, float)
+        for row in np.flatnonzero(wrong) if self._tag is None else ():
+            seen[row] = self._elsewhere(places[row])
         scores = self._model.infer([self._exposed(x, y, self._seconds) for x, y in seen])
         self.frames += len(places)
         rows = [dict(zip(self._model.taxonomy.names, map(float, row), strict=True)) for row in scores]

@@ -17,7 +17,18 @@ from ..simulate.maps import SIZE, Domains, Islands, Map, Peaks, Region
 from ..strategies import make
 from .camera import Camera
 
-__all__ = ["RASTER", "SEEK_WITHIN", "TASKS", "MapTask", "Run", "points_of", "raster_doses", "run", "seek_run"]
+__all__ = [
+    "RASTER",
+    "SEEK_FRAMES",
+    "SEEK_WITHIN",
+    "TASKS",
+    "MapTask",
+    "Run",
+    "points_of",
+    "raster_doses",
+    "run",
+    "seek_run",
+]
 
 RASTER = 41
 """Places along each side of the raster that the strategies are compared with."""
@@ -97,6 +108,7 @@ TASKS = {
     "phases": MapTask("phases", Domains, adjusted_rand_score, 0.9, RASTER**2 // 10, None),
 }
 SEEK_FRAMES = 40
+"""Frames that `seek` may use."""
 _SEEK_SECONDS = 1.0
 
 
@@ -112,7 +124,9 @@ def truth_of(task: MapTask, sample: Map, places: np.ndarray) -> np.ndarray:
     return phase == 1 if task.tag else phase
 
 
-def run(task: MapTask, model: TagModel, seed: int, kind: str, *, faulty: bool = False) -> tuple[Run, Any]:
+def run(
+    task: MapTask, model: TagModel, seed: int, kind: str, *, faulty: bool = False, limit: int | None = None
+) -> tuple[Run, Any]:
     """Let a strategy map a sample, and return how it did, and the strategy.
 
     Parameters
@@ -126,6 +140,8 @@ def run(task: MapTask, model: TagModel, seed: int, kind: str, *, faulty: bool = 
         interpolation of the probability, or the nearest place's group).
     faulty : bool
         See `Camera`.
+    limit : int, optional
+        Frames at most; 1.5 times the budget if not given, and four times for random places.
     """
     sample = task.sample(seed)
     camera = Camera(sample, model, seed, task.seconds, faulty=faulty, tag=task.tag)
@@ -139,14 +155,14 @@ def run(task: MapTask, model: TagModel, seed: int, kind: str, *, faulty: bool = 
         return task.score(truth, task.found(mapper, places))
 
     if kind == "random":
-        chooser, every, limit = np.random.default_rng([seed, 7]), 20, 4 * task.budget
+        chooser, every, limit = np.random.default_rng([seed, 7]), 20, limit or 4 * task.budget
         trace = []
         while camera.frames < limit:
             batch = chooser.uniform(0, SIZE, (every, 2))
             tell(mapper, batch, camera.look(batch))
             trace.append((camera.frames, measure()))
         return _judged(trace, task, None), mapper
-    return _judged(*follow(mapper, camera, measure, 3 * task.budget // 2, task)), mapper
+    return _judged(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task)), mapper
 
 
 def follow(strategy: Any, camera: Camera, measure: Callable[[], float], limit: int, task: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import JsonFile, Model, explained, finish
+from .common import JsonFile, Model, Workers, explained, finish
 
 __all__ = ["bench"]
 
@@ -56,3 +56,19 @@ def tradeoff(
 
         settings = Settings(samples=samples, epochs=epochs, seed=seed)
         tradeoff(out, settings, chosen(variant or ()), json_file, picture)
+
+
+@bench.command()
+def adaptive(
+    json_file: JsonFile = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw maps and progress there.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Simulated samples of each kind.")] = 10,
+    task: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Count the frames that strategies need on simulated samples, against bars and baselines; 1 if a bar is missed."""
+    with explained():
+        from ..bench import adaptive as measurements
+
+        figures = measurements.adaptive(json_file, picture, seeds=seeds, tasks=task or (), workers=workers)
+    finish(measurements.missed(figures))

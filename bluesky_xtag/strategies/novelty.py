@@ -25,8 +25,8 @@ class Novelty(Planned):
     Gaussian process is fitted to it; the next frame goes where mean and standard deviation together are highest, by the
     cost of the frame with its travel.
 
-    Stops when, of the frames after the first places, the last `patience` showed nothing new: each was within `differ` of
-    an earlier one.
+    Stops when, of the frames after the first places, the last `patience` showed nothing new: each was within `differ`
+    of an earlier one.
 
     Parameters
     ----------

@@ -40,9 +40,9 @@ class Phases(Planned):
 
     The tags' probabilities at the places seen are put into groups (average linkage; groups differ by more than `differ`
     in Euclidean distance). A Gaussian process is fitted to the membership in each group; a place belongs to the group
-    that is highest there. From forty frames on, groups of less than 4 % of them are taken for mixtures on a border or for
-    wrong tags. The next frame goes where the two highest groups are least told apart: the probability that they are in
-    the wrong order, times the standard deviation, by the cost of the frame with its travel.
+    that is highest there. From forty frames on, groups of less than 4 % of them are taken for mixtures on a border or
+    for wrong tags. The next frame goes where the two highest groups are least told apart: the probability that they
+    are in the wrong order, times the standard deviation, by the cost of the frame with its travel.
 
     Stops when the part of the map that is expected to be given to a wrong group is at most `tolerance`.
 
@@ -117,9 +117,7 @@ class Phases(Planned):
             return []
         _, members = self._process()
         seen = np.stack(self._scores)
-        return [
-            dict(zip(self.tags, np.median(seen[column > 0], axis=0).tolist(), strict=True)) for column in members.T
-        ]
+        return [dict(zip(self.tags, np.median(seen[column > 0], axis=0).tolist(), strict=True)) for column in members.T]
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
         """Return one place for each group: the one that belongs to it most surely."""

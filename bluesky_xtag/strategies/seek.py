@@ -33,9 +33,9 @@ class Seek(Planned):
 
     A Gaussian process is fitted to the log odds of the probability, which still tell good from better where the
     probability is 0.99. The next frame goes where the improvement to be expected on the best place is greatest, by the
-    cost of the frame with its travel. Every second one goes where least is known of the slopes around the best place, as
-    these say where its top is: it is that of a parabola. Values that all others contradict are left out, and a height
-    that no other frame confirms is not taken for the best.
+    cost of the frame with its travel. Every second one goes where least is known of the slopes around the best place,
+    as these say where its top is: it is that of a parabola. Values that all others contradict are left out, and a
+    height that no other frame confirms is not taken for the best.
 
     Stops when the best place moved by less than `tolerance` with each of the last eight frames, and no higher one is
     likely elsewhere (mean and two standard deviations).
@@ -105,7 +105,7 @@ class Seek(Planned):
         return self._found(len(self._places))[1]
 
     def _found(self, count: int) -> tuple[Process, np.ndarray]:
-        """Return what the first values tell: the process, and its top; they are asked for often, so the last are kept."""
+        """Return what the first values tell: process and top; they are asked for often, so the last are kept."""
         if count not in self._kept:
             places, values = self._seen_places[:count], self._values()[:count]
             process = fitted(places, values, length=self._length, noise=_NOISE, robust=True)
@@ -174,4 +174,6 @@ class Seek(Planned):
         mean, deviation = self._process().predict(far, return_std=True)
         if len(far) and np.max(mean + 2 * deviation) > self._process().predict(top[None])[0]:
             return Stop(False)
-        return Stop(True, f"the best place moved by less than {self._tolerance:.1%} of the ranges with each of 8 frames")
+        return Stop(
+            True, f"the best place moved by less than {self._tolerance:.1%} of the ranges with each of 8 frames"
+        )

@@ -59,9 +59,7 @@ class Process:
         return self._regressor.y_train_ - weights * variances, np.abs(weights) * np.sqrt(variances)
 
 
-def fitted(
-    places: np.ndarray, values: np.ndarray, *, length: float, noise: float, robust: bool = False
-) -> Process:
+def fitted(places: np.ndarray, values: np.ndarray, *, length: float, noise: float, robust: bool = False) -> Process:
     """Return the functions that are likely after these values; see `Process`.
 
     With `robust` a value that all others contradict (by more than four standard deviations) counts for little.

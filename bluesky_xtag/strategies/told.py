@@ -144,6 +144,10 @@ class Told(ABC):
         scores = dict(zip(self.tags, self._scores[i].tolist(), strict=True))
         return self._numbers[i], self._named(self._places[i]), scores
 
+    def seen_positions(self) -> np.ndarray:
+        """Return the places that were seen with tags, (n, axes) in the motors' units, in their order."""
+        return from_unit(self.axes, self._seen_places)
+
     @property
     def _seen_places(self) -> np.ndarray:
         """(n, axes), in units of the ranges."""
