@@ -126,7 +126,7 @@ def _frames(found: Any) -> Iterator[pd.DataFrame]:
         if (uid, model) in seen:
             continue  # replayed twice, or the run itself and a replay with the same model: the newest is read once
         seen.add((uid, model))
-        whole = whole or catalog_of(hit)  # what is found may not hold the original run
+        whole = catalog_of(hit) if whole is None else whole  # what is found may not hold the original run
         try:
             run = hit if uid == start["uid"] else whole[uid]
             table = tags(run, model, catalog=whole)

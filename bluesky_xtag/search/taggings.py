@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -61,7 +62,17 @@ def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) 
         summary = summary_of(derived)
         if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
             return derived
-    if model == "latest" or (has_tags(run) and describes(model, identity(configuration(run)))):
+    if model == "latest" or describes(model, _own_identity(run)):
         return run
     name = model if isinstance(model, str) else model.name
     raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
+
+
+def _own_identity(run: Any) -> Mapping[str, Any]:
+    """Return which model gave the tags that a run holds itself; its summary tells without a request, if it has one."""
+    summary = summary_of(run)
+    if summary and summary["source"] == "live":
+        return summary
+    if has_tags(run):
+        return identity(configuration(run))
+    return {"model": "", "model_version": "", "model_sha256": ""}
