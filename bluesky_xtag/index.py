@@ -12,7 +12,7 @@ from typing import Any
 
 from .catalog import asking
 from .documents import STREAM
-from .errors import CatalogError, NoTagsError, XTagError
+from .errors import CatalogError, NoTagsError, XTagError, XTagValueError
 from .search.query import Moment, within
 from .search.stored import client, configuration, own_tags, start_of, summary_of
 from .summary import KEY, summary
@@ -100,15 +100,24 @@ def index(
         if found is None:
             untagged += 1
             continue
-        if not dry_run:
+        try:
             with asking(name, "written to"):
-                write_summary(run, found)
-        written.append(uid)
+                if not dry_run:
+                    write_summary(run, found)
+        except XTagValueError as error:
+            troubles[uid] = str(error)
+        else:
+            written.append(uid)
     return Index(len(runs), tuple(written), len(had), untagged, len(lacking) - len(finished), troubles)
 
 
 def write_summary(run: Any, found: Mapping[str, Any]) -> None:
-    """Write a summary into the start document of a stored run (a Tiled client), in one request."""
+    """Write a summary into the start document of a stored run (a Tiled client), in one request.
+
+    Raises XTagValueError if somebody uses the key for something else.
+    """
+    if KEY in start_of(run) and summary_of(run) is None:
+        raise XTagValueError(f"the key {KEY!r} of its start document holds something else: {start_of(run)[KEY]!r}")
     run.update_metadata({"start": {KEY: dict(found)}})
 
 

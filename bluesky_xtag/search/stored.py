@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..documents import STREAM, tagger_name
-from ..errors import NoTagsError
+from ..errors import NoTagsError, XTagValueError
 from ..summary import KEY
 
 __all__ = [
@@ -31,12 +31,17 @@ def start_of(run: Any) -> Mapping[str, Any]:
 
 def summary_of(run: Any) -> Mapping[str, Any] | None:
     """Return the summary of the tags that a stored run holds itself, or None if it was not written yet."""
-    return start_of(run).get(KEY)
+    found = start_of(run).get(KEY)
+    return found if isinstance(found, Mapping) and "model_sha256" in found else None
 
 
 def client(catalog: Any) -> Any:
     """Return the Tiled client of a catalogue; a Broker of databroker carries one."""
-    return catalog if hasattr(catalog, "search") else catalog.v2
+    if hasattr(catalog, "search"):
+        return catalog
+    if hasattr(catalog, "v2"):
+        return catalog.v2
+    raise XTagValueError(f"{type(catalog).__name__} is no catalogue: give one of Tiled, or databroker's Broker")
 
 
 def catalog_of(run: Any) -> Any:
