@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+import warnings
 from contextlib import contextmanager
 
 import httpx
@@ -25,7 +26,9 @@ def tree_arguments(directory, database=None):
 
     (directory / "data").mkdir(parents=True)
     uri = database or f"sqlite:///{directory / 'catalog.db'}"
-    init(uri)  # Tiled itself would do it in a process of its own, which takes seconds
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No path_separator", category=DeprecationWarning)  # of Alembic
+        init(uri)  # Tiled itself would do it in a process of its own, which takes seconds
     return {
         "uri": uri,
         "writable_storage": [str(directory / "data"), database or f"sqlite:///{directory / 'tables.db'}"],
