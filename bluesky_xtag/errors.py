@@ -6,11 +6,20 @@
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
+    ├── CatalogError    (OSError)      a catalogue cannot be reached, or refuses
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
         └── FrameNotReady (OSError)    ... yet: the file may still be on its way
 """
 
-__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "XTagError", "XTagValueError"]
+__all__ = [
+    "CatalogError",
+    "FrameError",
+    "FrameNotReady",
+    "ModelError",
+    "NoTagsError",
+    "XTagError",
+    "XTagValueError",
+]
 
 
 class XTagError(Exception):
@@ -29,6 +38,10 @@ class NoTagsError(XTagError, KeyError):
     """A stored run has no stream "tags"."""
 
     __str__ = Exception.__str__  # KeyError's would show the message in quotes
+
+
+class CatalogError(XTagError, OSError):
+    """A catalogue cannot be reached, refuses what was asked, or cannot store it."""
 
 
 class FrameError(XTagError, ValueError):
