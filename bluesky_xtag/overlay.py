@@ -35,7 +35,9 @@ class Said:
     note : str
         Why.
     time : float
-        When, seconds since 1970.
+        When, seconds since 1970; 0 before it is stored.
+    correction : str
+        Uid of the derived run that holds it; "" before it is stored.
     """
 
     event: str
@@ -45,23 +47,30 @@ class Said:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     by: str
-    note: str
-    time: float
+    note: str = ""
+    time: float = 0.0
+    correction: str = ""
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], name: str) -> Said:
-        """Return what a row of a correction's stream says; `name` is the tagger's."""
-        return cls(
-            event=str(row[f"{name}_frame_event"]),
-            key=str(row[f"{name}_frame_key"]),
-            seq_num=int(row[f"{name}_frame_seq_num"]),
-            index=int(row[f"{name}_frame_index"]),
-            added=tuple(str(row[f"{name}_added"]).split()),
-            removed=tuple(str(row[f"{name}_removed"]).split()),
-            by=str(row[f"{name}_by"]),
-            note=str(row[f"{name}_note"]),
-            time=float(row["time"]),
-        )
+    def read(cls, start: Mapping[str, Any]) -> list[Said]:
+        """Return what the start document of a correction tells."""
+        return [
+            cls(
+                **{name: each[name] for name in ("event", "key", "by", "note")},
+                **{name: int(each[name]) for name in ("seq_num", "index")},
+                **{name: tuple(each[name]) for name in ("added", "removed")},
+                time=float(start["time"]),
+                correction=str(start["uid"]),
+            )
+            for each in start["xtag"]["said"]
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the start document of a correction tells of this."""
+        return {
+            **{name: getattr(self, name) for name in ("event", "key", "seq_num", "index", "by", "note")},
+            **{name: list(getattr(self, name)) for name in ("added", "removed")},
+        }
 
 
 @dataclass(frozen=True)
@@ -145,5 +154,7 @@ def overlay(table: pd.DataFrame, said: Iterable[Said]) -> pd.DataFrame:
     for row, verdict in found.items():
         tags = verdict.apply(str(table.at[row, f"{name}_tags"]).split())
         changed.at[row, f"{name}_tags"] = " ".join(sorted(tags, key=lambda tag: place.get(tag, len(place))))
-    changed[decided_by(name)] = [found[row].by if row in found else MODEL for row in table.index]
+    # The rows of a correction tell themselves who decided.
+    deciders = table.get(f"{name}_by", pd.Series(MODEL, table.index))
+    changed[decided_by(name)] = [found[row].by if row in found else deciders[row] for row in table.index]
     return changed

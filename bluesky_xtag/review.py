@@ -2,9 +2,101 @@
 
 from __future__ import annotations
 
-import numpy as np
+from contextlib import suppress
+from typing import Any, Literal, get_args
 
-__all__ = ["doubts", "farthest_first"]
+import numpy as np
+import pandas as pd
+
+from .errors import NoTagsError, XTagValueError
+from .overlay import MODEL
+from .runs import newest_runs, plain, score_tags
+from .search import tags
+from .search.stored import catalog_of
+
+__all__ = ["By", "doubts", "farthest_first", "review"]
+
+By = Literal["uncertain", "novel", "newest"]
+
+_SHOWN = 3  # doubtful tags named
+_WORTH_NAMING = 0.1
+
+
+def review(
+    catalog: Any,
+    n: int = 20,
+    by: By = "uncertain",
+    *,
+    model: str = "latest",
+    runs: int = 100,
+) -> pd.DataFrame:
+    """Return the stored frames that are most worth a look: those of the newest runs that nobody has decided on.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Tiled's or databroker's; narrow it first with `search` to look at certain runs.
+    n : int
+        How many frames.
+    by : {"uncertain", "novel", "newest"}
+        "uncertain": the frames with the most tags that are wrong, as far as the model can tell (see `doubts`);
+        "novel": those whose scores are least like those of the frames that people have decided on, and like those
+        proposed before them (see `farthest_first`); "newest": those that were tagged last.
+    model : str
+        Whose tags, as in `bluesky_xtag.search.tags`.
+    runs : int
+        How many runs to look at, the newest ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per frame, the most worth a look first: `run` (uid), `scan_id`, `row` (in `tags(run)`), `key`, `seq_num`
+        and `index` of the frame, `time`, `tags`, `doubt` (the expected number of wrong tags), `doubtful` (the tags
+        that are most likely wrong with their scores), and, by "novel", `novelty` (the distance).
+
+    Raises
+    ------
+    XTagValueError
+        `by` is none of these.
+    NoTagsError
+        None of these runs has tags.
+    """
+    if by not in get_args(By):
+        raise XTagValueError(f"frames cannot be proposed by {by!r}: choose {', '.join(get_args(By))}")
+    rows = _rows(catalog, model, runs)
+    names = score_tags(rows)
+    scores = rows[[f"p_{name}" for name in names]].to_numpy(float)
+    accepted = np.array([[name in given for name in names] for given in rows["tags"].str.split()])
+    doubt = doubts(scores, accepted)
+    rows["doubt"] = doubt.sum(axis=1)
+    rows["doubtful"] = [_doubtful(names, *frame) for frame in zip(doubt, scores, strict=True)]
+    scored, decided = (rows["status"] == "ok").to_numpy(), (rows["decided_by"] != MODEL).to_numpy()
+    open_ = scored & ~decided
+    columns = ["run", "scan_id", "row", "key", "seq_num", "index", "time", "tags", "doubt", "doubtful"]
+    if by == "novel":
+        vectors = np.nan_to_num(scores)
+        order, novelty = farthest_first(vectors[open_], vectors[scored & decided], n)
+        chosen = rows[open_].iloc[order].assign(novelty=novelty)
+        return chosen[[*columns, "novelty"]].reset_index(drop=True)
+    worth = "doubt" if by == "uncertain" else "time"
+    chosen = rows[open_].sort_values(worth, ascending=False, kind="stable").head(n)
+    return chosen[columns].reset_index(drop=True)
+
+
+def _rows(catalog: Any, model: str, runs: int) -> pd.DataFrame:
+    tables, whole = [], None
+    for run in newest_runs(catalog, runs):
+        whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
+        with suppress(NoTagsError):
+            tables.append(plain(tags(run, model, catalog=whole), run))
+    if not tables:
+        raise NoTagsError(f"none of the newest {runs} runs has tags by the model {model!r}: there is nothing to review")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _doubtful(names: list[str], doubt: np.ndarray, scores: np.ndarray) -> str:
+    most = [at for at in np.argsort(-doubt, kind="stable")[:_SHOWN] if doubt[at] >= _WORTH_NAMING]
+    return ", ".join(f"{names[at]} {scores[at]:.2f}" for at in most)
 
 
 def doubts(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def failing(error):
     [
         (OSError(28, "No space left on device"), XTagError, "cannot be written.*No space left.*no file was left"),
         (FrameNotReady("gone"), FrameNotReady, "gone"),
-        (KeyboardInterrupt(), KeyboardInterrupt, ""),
+        (KeyboardInterrupt("stopped"), KeyboardInterrupt, "stopped"),
     ],
 )
 def test_whatever_fails_there_is_a_whole_file_or_none(tmp_path, error, expected, match):

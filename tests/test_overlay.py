@@ -17,7 +17,7 @@ def table(*places, tags=("halo",), name="xtag"):
 
 
 def said(time, seq_num=1, *, event="e1", added=(), removed=(), by="ab", note=""):
-    return Said(event, "det", seq_num, 0, tuple(added), tuple(removed), by, note, time)
+    return Said(event, "det", seq_num, 0, tuple(added), tuple(removed), by, note, time, f"c{time}")
 
 
 FRAMES = ("e1", "det", 1, 0), ("e2", "det", 2, 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..errors import NoTagsError
+from ..overlay import Said, overlay
 from ..summary import identity
 from .identity import describes
 from .stored import configuration, derived_runs, has_tags, own_tags, start_of, summary_of
@@ -14,7 +15,7 @@ from .stored import configuration, derived_runs, has_tags, own_tags, start_of, s
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["tagging", "tags"]
+__all__ = ["said_of", "tagging", "tags"]
 
 
 def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> pd.DataFrame:
@@ -40,14 +41,16 @@ def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> 
     pandas.DataFrame
         Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their order:
         scores as float64 (NaN unless the status is "ok"), numbers as int64, text as str. Where the RunEngine took a
-        point again after a pause, the last row counts.
+        point again after a pause, the last row counts. Last column ``<name>_decided_by``: "model", or who corrected
+        the frame's tags last.
 
     Raises
     ------
     NoTagsError
         If the run has no tags, or none by that model.
     """
-    return own_tags(tagging(run, model, catalog=catalog))
+    table = own_tags(tagging(run, model, catalog=catalog))
+    return overlay(table, [] if model == "own" or "original_run_uid" in start_of(run) else said_of(run, catalog))
 
 
 def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> Any:
@@ -65,3 +68,8 @@ def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) 
         return run
     name = model if isinstance(model, str) else model.name
     raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
+
+
+def said_of(run: Any, catalog: Any = None) -> list[Said]:
+    """Return everything that people said of the frames of a stored run, oldest first."""
+    return [said for derived in derived_runs(run, catalog, source="human") for said in Said.read(start_of(derived))]

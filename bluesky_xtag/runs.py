@@ -1,0 +1,59 @@
+"""The stored runs that hold frames, newest first, and their rows under plain names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any
+
+import pandas as pd
+
+from .documents import tagger_name
+from .search.stored import client, start_of
+
+__all__ = ["newest_runs", "plain", "score_tags"]
+
+_PAGE = 50
+PLACE = ["key", "seq_num", "index"]  # of a frame within its run
+
+
+def newest_runs(catalog: Any, at_most: int) -> Iterator[Any]:
+    """Yield the newest runs of a catalogue (Tiled's or databroker's), newest first, without derived ones."""
+    return islice((run for run in _backwards(client(catalog)) if "original_run_uid" not in start_of(run)), at_most)
+
+
+def _backwards(catalog: Any) -> Iterator[Any]:
+    for page in count():
+        runs = catalog.values()[-1 - page * _PAGE : -1 - (page + 1) * _PAGE : -1]
+        yield from runs
+        if len(runs) < _PAGE:
+            return
+
+
+def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
+    """Return rows of tags whatever the tagger was called, with the run that they belong to.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `bluesky_xtag.search.tags`.
+    run : BlueskyRun or Header
+        The run with the frames.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `run` (uid), `scan_id`, `row`, `time`, and the others without the tagger's name: `p_<tag>`, `tags`,
+        `status`, `event`, `key`, `seq_num`, `index`, ...
+    """
+    name, start = tagger_name(table.columns), start_of(run)
+    shown = table.rename(columns=lambda column: column.removeprefix(f"{name}_").removeprefix("frame_"))
+    shown = shown.rename_axis("row").reset_index()
+    shown.insert(0, "run", start["uid"])
+    shown.insert(1, "scan_id", start.get("scan_id"))
+    return shown
+
+
+def score_tags(table: pd.DataFrame) -> list[str]:
+    """Return the tags of which a table with plain names has scores."""
+    return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
