@@ -6,7 +6,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import FrameError, FrameNotReady, ModelError, NoTagsError, XTagError, XTagValueError
+from .errors import FrameError, FrameNotReady, ModelError, NoTagsError, StoreError, XTagError, XTagValueError
 from .taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "FrameNotReady",
     "ModelError",
     "NoTagsError",
+    "StoreError",
     "Tag",
     "TagModel",
     "Tagger",

@@ -6,11 +6,12 @@
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
+    ├── StoreError      (OSError)      a catalogue did not take, or did not give, what it should
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
         └── FrameNotReady (OSError)    ... yet: the file may still be on its way
 """
 
-__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "XTagError", "XTagValueError"]
+__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "StoreError", "XTagError", "XTagValueError"]
 
 
 class XTagError(Exception):
@@ -29,6 +30,10 @@ class NoTagsError(XTagError, KeyError):
     """A stored run has no stream "tags"."""
 
     __str__ = Exception.__str__  # KeyError's would show the message in quotes
+
+
+class StoreError(XTagError, OSError):
+    """A catalogue did not take or give what it should: it is down, full, or not for this user."""
 
 
 class FrameError(XTagError, ValueError):
