@@ -6,7 +6,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import FrameError, FrameNotReady, ModelError, NoTagsError, StoreError, XTagError, XTagValueError
+from .errors import CatalogError, FrameError, FrameNotReady, ModelError, NoTagsError, XTagError, XTagValueError
 from .taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_TAXONOMY",
+    "CatalogError",
     "FrameError",
     "FrameNotReady",
     "ModelError",
     "NoTagsError",
-    "StoreError",
     "Tag",
     "TagModel",
     "Tagger",

@@ -1,6 +1,6 @@
-"""The embedded catalogue: Tiled in this process, kept in one directory (SQLite and files).
+"""Catalogues: the embedded one (Tiled in this process, kept in one directory), a facility's Tiled server, databroker's.
 
-A facility points at its own Tiled server instead; nothing else in the package knows the difference.
+Nothing else in the package knows the difference.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import logging
 import sqlite3  # before TensorFlow, see _check_sqlite
 import warnings
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import XTagError, XTagValueError
+from .errors import CatalogError, XTagError, XTagValueError
 
 if TYPE_CHECKING:
     from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
 
-__all__ = ["FRAMES", "last_scan_id", "open_catalog"]
+__all__ = ["FRAMES", "asking", "last_scan_id", "open_any", "open_catalog"]
 
 FRAMES = "frames"  # the subdirectory where detectors write their files
 
@@ -72,6 +73,99 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
         # Starlette's advice to install another HTTP client is meant for Tiled, not for its users.
         warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
         return from_context(Context.from_app(build_app(tree)))
+
+
+def open_any(place: str | Path, api_key: str | None = None) -> Any:
+    """Open a catalogue that exists, of any kind.
+
+    Parameters
+    ----------
+    place : str or Path
+        The directory of an embedded catalogue; the address of a Tiled server or of a node on it (``http://...``,
+        ``https://...``); or the name of a Tiled profile, which is how databroker names its catalogues.
+    api_key : str, optional
+        For a server; the environment variable TILED_API_KEY if None.
+
+    Returns
+    -------
+    CatalogOfBlueskyRuns or Container
+        A Tiled client. End with `catalog.context.close()`.
+
+    Raises
+    ------
+    XTagValueError
+        If there is no such catalogue.
+    CatalogError
+        If the server cannot be reached or does not let you in.
+    """
+    name = str(place)
+    if name.startswith(("http://", "https://")):
+        from tiled.client import from_uri
+
+        with asking(name):
+            return from_uri(name, api_key=api_key)
+    directory = Path(place).expanduser()
+    if (directory / "catalog.db").is_file():
+        return open_catalog(directory)
+    if directory.exists():
+        raise XTagValueError(f"{name} holds no catalogue (no file catalog.db in it): name one made by open_catalog")
+    from tiled.profiles import list_profiles
+
+    profiles = list_profiles()
+    if name not in profiles:
+        raise XTagValueError(
+            f"there is no catalogue {name!r}: no such directory, and the Tiled profiles here are "
+            f"{', '.join(sorted(profiles)) or 'none'}; a server's address begins with http:// or https://"
+        )
+    from tiled.client import from_profile
+
+    with asking(name):
+        catalog = from_profile(name, **({"api_key": api_key} if api_key else {}))
+        if "CatalogOfBlueskyRuns" not in {spec.name for spec in catalog.specs} and "raw" in list(catalog):
+            return catalog["raw"]  # where many facilities keep what Broker.named(name) opens
+        return catalog
+
+
+@contextmanager
+def asking(name: str, doing: str = "opened") -> Iterator[None]:
+    """Turn what a catalogue answers when it cannot do something into a `CatalogError`.
+
+    Parameters
+    ----------
+    name : str
+        The catalogue's name, for the message.
+    doing : str
+        What is asked of it, for the message.
+    """
+    import httpx
+    from sqlalchemy.exc import SQLAlchemyError
+    from tiled.client.context import CannotPrompt
+
+    problem = f"the catalogue {name} could not be {doing}"
+    try:
+        yield
+    except XTagError:
+        raise
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise CatalogError(
+                f"{problem}: it does not permit that to you ({status}); give an API key that may, in the environment "
+                "variable TILED_API_KEY or with --api-key"
+            ) from error
+        raise CatalogError(f"{problem}: its server answers {error}") from error
+    except httpx.TransportError as error:
+        raise CatalogError(f"{problem}: its server cannot be reached ({error or type(error).__name__})") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:  # from a catalogue in this process
+        raise CatalogError(f"{problem}: its database answers {getattr(error, 'orig', None) or error}") from error
+    except OSError as error:
+        raise CatalogError(f"{problem}: {error}") from error
+    except (CannotPrompt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "API key" not in str(error):
+            raise
+        raise CatalogError(
+            f"{problem}: it wants an API key; give one in the environment variable TILED_API_KEY or with --api-key"
+        ) from error
 
 
 def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:

@@ -1,26 +1,29 @@
 """Derived runs: taggings that came after the run that they are about, as runs of their own.
 
 A derived run has the stream "tags" with the columns of live tagging, `original_run_uid`, and its summary under the key
-`xtag` of its start document. A run counts as written once it has its stop document. One without was interrupted: it is
-never found, and storing the same documents again replaces or finishes it.
+`xtag` of its start document. A run counts as written once it has its stop document. One without was interrupted: readers leave
+it out, and storing the same documents again replaces or finishes it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from event_model import compose_run, unpack_event_page
 
+from .catalog import asking
 from .documents import STREAM
-from .errors import StoreError
+from .errors import CatalogError, XTagError
+from .summary import KEY
 
 if TYPE_CHECKING:
     from event_model import DataKey
 
-__all__ = ["PURPOSE", "compose", "find", "is_derived", "start_of", "stop_of", "store"]
+__all__ = ["PURPOSE", "compose", "store"]
 
 PURPOSE = "tags"
 _PAGE = 1000  # rows a document, so that none grows beyond what a store takes
@@ -71,7 +74,7 @@ def compose(
         start, descriptor, event pages, stop.
     """
     at = time.time() if at is None else at
-    start = {"original_run_uid": original, "purpose": PURPOSE, "xtag": {**summary, "derived": True}}
+    start = {"original_run_uid": original, "purpose": PURPOSE, KEY: {**summary, "derived": True}}
     run = compose_run(uid=uid, time=at, metadata={**(metadata or {}), **start})
     uid = run.start_doc["uid"]
     documents: list[Document] = [("start", run.start_doc)]
@@ -130,68 +133,44 @@ def store(catalog: Any, documents: Sequence[Document]) -> str:
 
     Raises
     ------
-    StoreError
+    CatalogError
         The catalogue did not take it. What it took, if anything, has no stop document and so does not count.
     """
     uid: str = documents[0][1]["uid"]
     catalog = _client(catalog)
     try:
-        earlier = _get(catalog, uid)
-        if earlier is not None and stop_of(earlier):
-            return uid
-        insert = _inserter(catalog)
-        if earlier is None:
-            missing = documents
-        elif _is_mongo(catalog):
-            missing = _missing(earlier, documents)
-        else:
-            catalog.delete_contents(uid, recursive=True, external_only=False)
-            missing = documents
-        for kind, doc in missing:
-            insert(kind, doc)
-    except Exception as error:  # the clients of catalogues raise anything
-        raise StoreError(
-            f"the derived run {uid} could not be stored ({type(error).__name__}: {error}): nothing of it counts; "
-            "see that the catalogue is up, has room and lets you write, then call again"
+        with asking(catalog.uri, f"given the derived run {uid}, of which nothing counts now"):
+            _write(catalog, uid, documents)
+    except XTagError:
+        raise
+    except Exception as error:  # clients of catalogues raise anything
+        raise CatalogError(
+            f"the derived run {uid} could not be stored in {catalog.uri} ({type(error).__name__}: {error}): "
+            "nothing of it counts; call again"
         ) from error
     return uid
 
 
-def find(catalog: Any, original: str, **wanted: Any) -> Iterator[Any]:
-    """Yield the complete derived runs of a run, newest first.
-
-    Parameters
-    ----------
-    catalog : CatalogOfBlueskyRuns, tiled Container or databroker Broker
-        Where to look.
-    original : str
-        Uid of the run that they are about.
-    **wanted
-        What their `xtag` must hold, such as ``source="replay"`` or ``model_sha256="..."``.
-    """
-    from tiled.queries import Eq
-
-    found = _client(catalog).search(Eq("start.original_run_uid", original)).values()
-    complete = [run for run in found if is_derived(run) and stop_of(run)]
-    for run in sorted(complete, key=lambda run: start_of(run)["time"], reverse=True):
-        if wanted.items() <= start_of(run)["xtag"].items():
-            yield run
-
-
-def is_derived(run: Any) -> bool:
-    """Tell whether a stored run is a derived run of tags."""
-    start = start_of(run)
-    return start.get("purpose") == PURPOSE and "original_run_uid" in start and "xtag" in start
-
-
-def start_of(run: Any) -> Mapping[str, Any]:
-    """Return the start document of a stored run: of Tiled, or a Header of databroker."""
-    return run.start if hasattr(type(run), "table") else run.metadata["start"]
-
-
-def stop_of(run: Any) -> Mapping[str, Any]:
-    """Return the stop document of a stored run, empty if it has none."""
-    return (run.stop if hasattr(type(run), "table") else run.metadata.get("stop")) or {}
+def _write(catalog: Any, uid: str, documents: Sequence[Document]) -> None:
+    earlier = _get(catalog, uid)
+    if earlier is not None and earlier.metadata.get("stop"):
+        return
+    if earlier is None:
+        missing = documents
+    elif _is_mongo(catalog):
+        missing = _missing(earlier, documents)
+    else:
+        catalog.delete_contents(uid, recursive=True, external_only=False)
+        missing = documents
+    insert = _inserter(catalog)
+    with warnings.catch_warnings():
+        # event-model's RunRouter, inside TiledWriter, makes a warning of what a start document met, and goes on.
+        warnings.filterwarnings("error", "The callback .* raised", UserWarning)
+        try:
+            for kind, doc in missing:
+                insert(kind, doc)
+        except UserWarning as warning:
+            raise warning.__context__ or warning from None
 
 
 def _uid(run: str, part: str) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from .errors import XTagValueError
 from .taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "data_keys",
     "row",
     "score_column",
+    "tagger_name",
 ]
 
 STREAM = "tags"
@@ -77,6 +79,15 @@ class Tagging:
 def score_column(name: str, tag: str) -> str:
     """Return the column that holds the probability of a tag, for the tagger called `name`."""
     return f"{name}_p_{tag}"
+
+
+def tagger_name(columns: Iterable[str]) -> str:
+    """Return the name of the tagger whose columns these are, the first part of their names."""
+    mark = "_frame_event"
+    for column in columns:
+        if column.endswith(mark):
+            return column.removesuffix(mark)
+    raise XTagValueError(f"these are no rows of a tagger: no column *{mark} among {', '.join(columns) or 'none'}")
 
 
 def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:

@@ -6,12 +6,20 @@
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
-    ├── StoreError      (OSError)      a catalogue did not take, or did not give, what it should
+    ├── CatalogError    (OSError)      a catalogue cannot be reached, or refuses
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
         └── FrameNotReady (OSError)    ... yet: the file may still be on its way
 """
 
-__all__ = ["FrameError", "FrameNotReady", "ModelError", "NoTagsError", "StoreError", "XTagError", "XTagValueError"]
+__all__ = [
+    "CatalogError",
+    "FrameError",
+    "FrameNotReady",
+    "ModelError",
+    "NoTagsError",
+    "XTagError",
+    "XTagValueError",
+]
 
 
 class XTagError(Exception):
@@ -32,8 +40,8 @@ class NoTagsError(XTagError, KeyError):
     __str__ = Exception.__str__  # KeyError's would show the message in quotes
 
 
-class StoreError(XTagError, OSError):
-    """A catalogue did not take or give what it should: it is down, full, or not for this user."""
+class CatalogError(XTagError, OSError):
+    """A catalogue cannot be reached, refuses what was asked, or cannot store it."""
 
 
 class FrameError(XTagError, ValueError):

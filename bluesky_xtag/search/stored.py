@@ -1,0 +1,110 @@
+"""A stored run, of whatever catalogue: its start document, its rows, and the runs derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..documents import STREAM, tagger_name
+from ..errors import NoTagsError
+from ..summary import KEY
+
+__all__ = ["catalog_of", "client", "configuration", "derived_runs", "has_tags", "own_tags", "start_of", "summary_of"]
+
+
+def start_of(run: Any) -> Mapping[str, Any]:
+    """Return the start document of a stored run."""
+    return run.start if _is_header(run) else run.metadata["start"]
+
+
+def summary_of(run: Any) -> Mapping[str, Any] | None:
+    """Return the summary of the tags that a stored run holds itself, or None if it was not written yet."""
+    return start_of(run).get(KEY)
+
+
+def client(catalog: Any) -> Any:
+    """Return the Tiled client of a catalogue; a Broker of databroker carries one."""
+    return catalog if hasattr(catalog, "search") else catalog.v2
+
+
+def catalog_of(run: Any) -> Any:
+    """Return the catalogue (a Tiled client) that holds a stored run."""
+    return client(run.db) if _is_header(run) else run.parent
+
+
+def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) -> list[Any]:
+    """Return the complete derived runs of a stored run that hold tags, oldest first.
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        The run with the frames.
+    catalog : catalogue or Broker, optional
+        Where to look; the run's own catalogue if None.
+    source : {"replay", "human"}, optional
+        Only those whose tags come from there.
+    """
+    from tiled.queries import Key
+
+    catalog = catalog_of(run) if catalog is None else client(catalog)
+    found = catalog.search(Key("start.original_run_uid") == start_of(run)["uid"]).search(Key("start.purpose") == "tags")
+    if source is not None:
+        found = found.search(Key(f"start.{KEY}.source") == source)
+    # A derived run whose writer was stopped half-way says nothing of the whole run.
+    complete = [each for each in found.values() if (each.metadata.get("stop") or {}).get("exit_status") == "success"]
+    return sorted(complete, key=lambda each: each.metadata["start"]["time"])
+
+
+def has_tags(run: Any) -> bool:
+    """Return whether a stored run has a stream "tags" itself."""
+    return STREAM in (run.stream_names if _is_header(run) else list(run))
+
+
+def own_tags(run: Any) -> pd.DataFrame:
+    """Return the stream "tags" that a stored run holds itself, a row a frame; NoTagsError if there is none.
+
+    Index ``seq_num``; first column ``time``, then the columns of the stream. Where the RunEngine took a point again
+    after a pause, the last row counts.
+    """
+    if not has_tags(run):
+        raise NoTagsError(
+            f"run {start_of(run)['uid']} has no stream {STREAM!r}: "
+            "it holds no images, or no tagger was installed when it was taken"
+        )
+    table: pd.DataFrame = run.table(STREAM).reset_index() if _is_header(run) else _stored_table(run[STREAM])
+    columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
+    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
+    table = table.reindex(columns=["time", *columns])
+    if table["time"].dtype.kind == "M":
+        table["time"] = table["time"].astype("int64") / 1e9
+    return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+
+
+def configuration(run: Any) -> Mapping[str, Any]:
+    """Return what the descriptor of a stored run's stream "tags" records of the model."""
+    metadata = (run.v2 if _is_header(run) else run)[STREAM].metadata
+    # Tiled on SQL keeps the descriptor's fields, the Mongo layout whole descriptors.
+    descriptor = metadata if "configuration" in metadata else metadata["descriptors"][-1]
+    return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
+
+
+def _is_header(run: Any) -> bool:
+    # Databroker's own class of runs, older than Tiled. An instance of Tiled's would ask its server for the attribute.
+    return hasattr(type(run), "table")
+
+
+def _stored_table(stream: Any) -> pd.DataFrame:
+    base = getattr(stream, "base", None)
+    if base is not None and "internal" in base:
+        return base["internal"].read()  # the stream's own `read` leaves the sequence numbers out
+    table = stream.read().to_dataframe().reset_index()
+    table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table
+
+
+def _plain_type(dtype: Any) -> str:
+    if pd.api.types.is_integer_dtype(dtype):
+        return "int64"
+    return "float64" if pd.api.types.is_float_dtype(dtype) else "object"

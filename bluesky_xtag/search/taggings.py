@@ -1,0 +1,67 @@
+"""The tags of one stored run: of the tagger beside the scan, or of a later replay with another model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..errors import NoTagsError
+from ..summary import identity
+from .identity import describes
+from .stored import configuration, derived_runs, has_tags, own_tags, start_of, summary_of
+
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["tagging", "tags"]
+
+
+def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> pd.DataFrame:
+    """Return the tags of a stored run as a table, a row per frame.
+
+    A run is tagged while it is taken, and may be tagged again later, with any model: then the catalogue holds derived
+    runs beside it.
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        A run of a Tiled catalogue (``catalog[-1]``) or of databroker (``catalog[-1]``, ``broker[-1]``); of a derived
+        run, its own tags are returned.
+    model : str or TagModel
+        Whose tags: "latest" for the newest tagging; "own" for the stream of the run itself, without looking for
+        derived runs; or a model: its name ("default"), name and version ("default 0.3.1"), its sha256 or the first
+        eight digits or more of that.
+    catalog : catalogue or Broker, optional
+        Where to look for derived runs; the run's own catalogue if None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their order:
+        scores as float64 (NaN unless the status is "ok"), numbers as int64, text as str. Where the RunEngine took a
+        point again after a pause, the last row counts.
+
+    Raises
+    ------
+    NoTagsError
+        If the run has no tags, or none by that model.
+    """
+    return own_tags(tagging(run, model, catalog=catalog))
+
+
+def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> Any:
+    """Return the stored run that holds a tagging of a run: a derived run, or the run itself. Arguments as of `tags`.
+
+    People's corrections are not taggings of a model, so they are left aside.
+    """
+    if model == "own" or "original_run_uid" in start_of(run):
+        return run
+    for derived in reversed(derived_runs(run, catalog)):
+        summary = summary_of(derived)
+        if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
+            return derived
+    if model == "latest" or (has_tags(run) and describes(model, identity(configuration(run)))):
+        return run
+    name = model if isinstance(model, str) else model.name
+    raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
