@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import NoTagsError, XTagValueError
-from .runs import PLACE, newest_runs, plain, score_tags
+from .runs import PLACE, newest_runs, pixels, plain, score_tags
 from .search.stored import catalog_of, configuration, own_tags
 from .search.taggings import tagging
 from .summary import identity
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from .model import TagModel
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "draw"]
 
+_DRAWN = 6  # frames
 _WHERE = ["run", "scan_id", "row", *PLACE]
 
 
@@ -117,6 +119,36 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs
         raise XTagValueError(f"{_called(first)} and {_called(second)} are one model, {'; '.join(models[0])}: name two")
     shown = tuple("; ".join(sorted(names)) for names in models)
     return _compared((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
+
+
+def draw(catalog: Any, comparison: Comparison, path: str | Path) -> None:
+    """Draw a comparison: how often the models disagree on each tag, and the frames that they disagree on most.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Has the runs.
+    comparison : Comparison
+        From `compare`.
+    path : str or Path
+        The file to write; its suffix decides the format.
+    """
+    from .view import comparison as view
+
+    first = comparison.frames.head(_DRAWN)
+    disputed = [
+        view.Disputed(
+            title=f"scan {row['scan_id']}, row {row['row']}",
+            pixels=image,
+            tag=row["tag"],
+            scores=(row["first"], row["second"]),
+            only=(row["only_first"], row["only_second"]),
+        )
+        for row, image in zip(first.to_dict("records"), pixels(catalog, first), strict=True)
+        if image is not None
+    ]
+    counts = {str(tag): (int(row["only_first"]), int(row["only_second"])) for tag, row in comparison.tags.iterrows()}
+    view.draw(path, comparison.models, counts, comparison.compared, disputed)
 
 
 def _called(model: str | TagModel) -> str:

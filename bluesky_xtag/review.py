@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from .errors import NoTagsError, XTagValueError
 from .overlay import MODEL
-from .runs import newest_runs, plain, score_tags
+from .runs import PLACE, newest_runs, pixels, plain, score_tags
 from .search import tags
 from .search.stored import catalog_of
 
-__all__ = ["By", "doubts", "farthest_first", "review"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["By", "doubts", "draw", "farthest_first", "review", "table"]
 
 By = Literal["uncertain", "novel", "newest"]
 
 _SHOWN = 3  # doubtful tags named
 _WORTH_NAMING = 0.1
+_NOTHING = (100, 100)  # drawn grey where pixels cannot be read
 
 
 def review(
@@ -52,7 +57,8 @@ def review(
     pandas.DataFrame
         A row per frame, the most worth a look first: `run` (uid), `scan_id`, `row` (in `tags(run)`), `key`, `seq_num`
         and `index` of the frame, `time`, `tags`, `doubt` (the expected number of wrong tags), `doubtful` (the tags
-        that are most likely wrong with their scores), and, by "novel", `novelty` (the distance).
+        that are most likely wrong with their scores), a column `p_<tag>` for each score, and, by "novel", `novelty`
+        (the distance).
 
     Raises
     ------
@@ -72,7 +78,7 @@ def review(
     rows["doubtful"] = [_doubtful(names, *frame) for frame in zip(doubt, scores, strict=True)]
     scored, decided = (rows["status"] == "ok").to_numpy(), (rows["decided_by"] != MODEL).to_numpy()
     open_ = scored & ~decided
-    columns = ["run", "scan_id", "row", "key", "seq_num", "index", "time", "tags", "doubt", "doubtful"]
+    columns = ["run", "scan_id", "row", *PLACE, "time", "tags", "doubt", "doubtful", *(f"p_{name}" for name in names)]
     if by == "novel":
         vectors = np.nan_to_num(scores)
         order, novelty = farthest_first(vectors[open_], vectors[scored & decided], n)
@@ -81,6 +87,51 @@ def review(
     worth = "doubt" if by == "uncertain" else "time"
     chosen = rows[open_].sort_values(worth, ascending=False, kind="stable").head(n)
     return chosen[columns].reset_index(drop=True)
+
+
+def table(proposed: pd.DataFrame) -> Table:
+    """Return what `review` proposes as a table for a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    shown = Table("scan", "run", "row", "image", "tags", "doubt", "doubtful", box=SIMPLE_HEAD)
+    if "novelty" in proposed:
+        shown.add_column("novelty", justify="right")
+    for row in proposed.to_dict("records"):
+        image = f"{row['key']} {row['seq_num']}:{row['index']}"
+        cells = [str(row["scan_id"]), row["run"][:8], str(row["row"]), image, row["tags"], f"{row['doubt']:.2f}"]
+        shown.add_row(*cells, row["doubtful"], *([f"{row['novelty']:.2f}"] if "novelty" in row else []))
+    return shown
+
+
+def draw(catalog: Any, proposed: pd.DataFrame, path: str | Path) -> None:
+    """Draw what `review` proposes: each frame with its tags and scores, in the order of the table.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Has the runs.
+    proposed : pandas.DataFrame
+        From `review`.
+    path : str or Path
+        The file to write; its suffix decides the format.
+    """
+    from .view import picture
+
+    names = score_tags(proposed)
+    picture.draw(
+        path,
+        [
+            picture.Point(
+                title=f"scan {row['scan_id']}, row {row['row']}",
+                tags=tuple(row["tags"].split()),
+                scores={name: row[f"p_{name}"] for name in names if row[f"p_{name}"] == row[f"p_{name}"]},
+                pixels=np.full(_NOTHING, -1) if image is None else image,
+            )
+            for row, image in zip(proposed.to_dict("records"), pixels(catalog, proposed), strict=True)
+        ],
+        f"{len(proposed)} frames worth a look",
+    )
 
 
 def _rows(catalog: Any, model: str, runs: int) -> pd.DataFrame:

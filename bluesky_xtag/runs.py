@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count, islice
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .documents import tagger_name
+from .errors import FrameError, XTagValueError
+from .frames import FrameAssembler
 from .search.stored import client, start_of
 
-__all__ = ["newest_runs", "plain", "score_tags"]
+__all__ = ["PLACE", "newest_runs", "pixels", "plain", "run_named", "score_tags"]
 
 _PAGE = 50
 PLACE = ["key", "seq_num", "index"]  # of a frame within its run
@@ -28,6 +32,42 @@ def _backwards(catalog: Any) -> Iterator[Any]:
         yield from runs
         if len(runs) < _PAGE:
             return
+
+
+def run_named(catalog: Any, name: str) -> Any:
+    """Return the run of a uid, the beginning of one, or a scan_id; XTagValueError if there is not just one."""
+    catalog = client(catalog)
+    try:
+        return catalog[name]
+    except (KeyError, ValueError):
+        pass
+    try:
+        return catalog[int(name)]
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise XTagValueError(
+            f"the catalogue has no run {name}, or several: give its whole uid, or its scan_id"
+        ) from error
+
+
+def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
+    """Return the pixels of frames, None where they cannot be read.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Has the runs.
+    frames : pandas.DataFrame
+        With columns `run`, `key`, `seq_num` and `index`.
+    """
+    found: dict[tuple[Any, ...], np.ndarray] = {}
+    for uid, wanted in frames.groupby("run", sort=False):
+        places = set(wanted[PLACE].itertuples(index=False, name=None))
+        for frame in frames_of(client(catalog)[uid]):
+            place = (frame.key, frame.seq_num, frame.index)
+            if place in places and (uid, *place) not in found:
+                with suppress(FrameError):
+                    found[uid, *place] = frame.pixels()
+    return [found.get(place) for place in frames[["run", *PLACE]].itertuples(index=False, name=None)]
 
 
 def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
@@ -57,3 +97,9 @@ def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
 def score_tags(table: pd.DataFrame) -> list[str]:
     """Return the tags of which a table with plain names has scores."""
     return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+
+
+def frames_of(run):
+    assembler = FrameAssembler()
+    for name, doc in run.documents(fill=False):
+        yield from assembler(name, doc)

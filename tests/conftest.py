@@ -84,3 +84,19 @@ def tiled_duckdb_catalog(tmp_path_factory):
     catalog = from_context(Context.from_app(build_app(tree)))
     yield catalog
     catalog.context.close()
+
+
+@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
+def catalog(request, RE):
+    """A catalogue of each kind that takes what the RunEngine emits."""
+    if request.param.startswith("tiled"):
+        from bluesky_tiled_plugins import TiledWriter
+
+        catalog = request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
+        RE.subscribe(TiledWriter(catalog))
+        return catalog
+    import databroker
+
+    broker = databroker.temp() if request.param == "databroker.temp" else databroker.Broker.named("temp")
+    RE.subscribe(broker.v1.insert)
+    return broker

@@ -13,22 +13,6 @@ from bluesky_xtag.search import tags
 pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 
 
-@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
-def catalog(request, RE):
-    """A catalogue of each kind that takes what the RunEngine emits."""
-    if request.param.startswith("tiled"):
-        from bluesky_tiled_plugins import TiledWriter
-
-        catalog = request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
-        RE.subscribe(TiledWriter(catalog))
-        return catalog
-    import databroker
-
-    broker = databroker.temp() if request.param == "databroker.temp" else databroker.Broker.named("temp")
-    RE.subscribe(broker.v1.insert)
-    return broker
-
-
 @pytest.fixture
 def scan(RE, tag, catalog):
     """A function that takes a run of frames 1 to `points`, all tagged "ring", and returns it stored."""
