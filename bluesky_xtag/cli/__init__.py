@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from .bench import bench
+from .catalog import index
 from .demo import demo
 from .model import evaluate, info, simulate, train
 
@@ -19,6 +20,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, simulate, evaluate, info):
+for command in (demo, train, simulate, evaluate, info, index):
     app.command()(command)
 app.add_typer(bench, name="bench")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,17 @@ from ..documents import STREAM, tagger_name
 from ..errors import NoTagsError
 from ..summary import KEY
 
-__all__ = ["catalog_of", "client", "configuration", "derived_runs", "has_tags", "own_tags", "start_of", "summary_of"]
+__all__ = [
+    "catalog_of",
+    "client",
+    "configuration",
+    "derived_runs",
+    "has_tags",
+    "own_tags",
+    "positions",
+    "start_of",
+    "summary_of",
+]
 
 
 def start_of(run: Any) -> Mapping[str, Any]:
@@ -84,10 +94,46 @@ def own_tags(run: Any) -> pd.DataFrame:
 
 def configuration(run: Any) -> Mapping[str, Any]:
     """Return what the descriptor of a stored run's stream "tags" records of the model."""
-    metadata = (run.v2 if _is_header(run) else run)[STREAM].metadata
-    # Tiled on SQL keeps the descriptor's fields, the Mongo layout whole descriptors.
-    descriptor = metadata if "configuration" in metadata else metadata["descriptors"][-1]
+    descriptor = _described((run.v2 if _is_header(run) else run)[STREAM].metadata)
     return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
+
+
+def positions(run: Any, image_keys: Collection[str]) -> pd.DataFrame:
+    """Return where the motors stood that a plan names as its dimensions, by the sequence number of the event.
+
+    Parameters
+    ----------
+    run : BlueskyRun
+        The run with the frames.
+    image_keys : collection of str
+        Data keys of the images. No positions are returned unless they are taken in the motors' stream and in no other,
+        since sequence numbers of another stream would count something else.
+    """
+    dimensions = start_of(run).get("hints", {}).get("dimensions", [])
+    fields = [field for fields, _ in dimensions for field in fields if field != "time"]
+    streams = {stream for _, stream in dimensions}
+    with_images = {
+        stream
+        for stream in list(run)
+        if stream != STREAM and not set(image_keys).isdisjoint(_described(run[stream].metadata)["data_keys"])
+    }
+    if not fields or len(streams) != 1 or streams != with_images:
+        return pd.DataFrame()
+    stream = run[streams.pop()]
+    known = [field for field in fields if field in _described(stream.metadata)["data_keys"]]
+    base = getattr(stream, "base", None)
+    if base is not None and "internal" in base:
+        internal = base["internal"]
+        table = internal.read([name for name in ("seq_num", *known) if name in internal.columns])
+    else:
+        table = stream.read(known).to_dataframe().reset_index(drop=True)
+        table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table.drop_duplicates("seq_num", keep="last").set_index("seq_num")
+
+
+def _described(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stream's descriptor: Tiled on SQL keeps its fields, the Mongo layout whole descriptors."""
+    return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
 
 
 def _is_header(run: Any) -> bool:
