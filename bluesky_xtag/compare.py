@@ -164,9 +164,11 @@ def _compared(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame
     joined = known.merge(other, on=["run", *PLACE, "nth"], suffixes=("_a", "_b"))
     scored = (joined["status_a"] == "ok") & (joined["status_b"] == "ok")
     left_out = int(((joined["status_a"] == "ok") ^ (joined["status_b"] == "ok")).sum())
-    joined = joined[scored].rename(columns={"scan_id_a": "scan_id", "row_a": "row"})
+    joined = joined.loc[scored].rename(columns={"scan_id_a": "scan_id", "row_a": "row"})
     given = [
-        np.array([[tag in held for tag in tags] for held in joined[side].str.split()], bool).reshape(len(joined), len(tags))
+        np.array([[tag in held for tag in tags] for held in joined[side].str.split()], bool).reshape(
+            len(joined), len(tags)
+        )
         for side in ("tags_a", "tags_b")
     ]
     a, b = given
@@ -184,7 +186,7 @@ def _compared(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame
         index=pd.Index(tags, name="tag"),
     )
     scores = [joined[[f"p_{tag}_{side}" for tag in tags]].to_numpy(float) for side in "ab"]
-    frames = pd.DataFrame(list(_disagreements(joined, tags, given, scores)), columns=_COLUMNS)
+    frames = pd.DataFrame(list(_disagreements(joined, tags, given, scores)), columns=pd.Index(_COLUMNS))
     frames = frames.sort_values("first", key=lambda each: -(each - frames["second"]).abs(), kind="stable")
     return Comparison(models, by_tag, frames.reset_index(drop=True), len(joined), left_out)
 

@@ -120,7 +120,7 @@ def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
     words = [asdict(each) for each in said_of(run, catalog)]
     for each in words:
         each |= {name: " ".join(each[name]) for name in ("added", "removed")}
-    return pd.DataFrame(words, columns=columns)
+    return pd.DataFrame(words, columns=pd.Index(columns))
 
 
 def _taxonomy(settings: Mapping[str, Any], name: str) -> Taxonomy:
@@ -159,9 +159,9 @@ def _row(table: pd.DataFrame, frame: Frame, uid: str) -> int:
     if isinstance(frame, tuple):
         seq_num, index = frame
         numbers, indices = table[f"{name}_frame_seq_num"], table[f"{name}_frame_index"]
-        rows = table.index[(numbers == seq_num) & (indices == index)]
+        rows = table.index[(numbers == seq_num) & (indices == index)].to_list()
         if len(rows) == 1:
-            return int(rows[0])
+            return rows[0]
         if len(rows):
             keys = ", ".join(f"row {row} ({table.at[row, f'{name}_frame_key']})" for row in rows)
             raise XTagValueError(f"point {seq_num}, image {index} of run {uid} is several frames: name one, {keys}")
@@ -187,7 +187,7 @@ def _said(
 ) -> list[Said]:
     name = tagger_name(rows.columns)
     said = []
-    for _, row in rows.iterrows():
+    for row in rows.to_dict("records"):
         shown = row[f"{name}_tags"].split() if confirm else []
         yes = [*added, *(tag for tag in shown if tag not in (*added, *removed))]
         others = (tag for tag in taxonomy.names if tag not in (*yes, *removed)) if confirm else ()

@@ -1,19 +1,32 @@
-"""Files of labelled frames, in the layout that `xtag train --frames` and `xtag evaluate` read."""
+"""Files of labelled frames, in the layout that `xtag train --frames` and `xtag evaluate` read.
+
+What people said of a frame is certain in such a file. What nobody spoke of is not (-1), whatever the model said of it:
+a person who corrects one tag has not thereby looked for all others, and a model that learns from its own answers learns
+its own mistakes. `correct(..., confirm=True)` says that all the rest is right.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from .errors import XTagError, XTagValueError
+from .errors import FrameError, XTagError, XTagValueError
+from .overlay import Said, verdicts
+from .runs import frames_of
+from .search.stored import client, configuration, start_of
+from .search.taggings import said_of, tagging
+from .summary import KEY
 
-__all__ = ["LabelledFrame", "write_labelled"]
+__all__ = ["Exported", "LabelledFrame", "export_labels", "write_labelled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +52,128 @@ class LabelledFrame:
     truth: Mapping[str, bool]
     beam_centre: tuple[float, float] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    frames, runs, labels : int
+        Frames, the runs that they are from, and certain labels of all frames.
+    unreadable : mapping of str to str
+        The corrected frames that are left out because their pixels cannot be read, and why.
+    """
+
+    frames: int
+    runs: int
+    labels: int
+    unreadable: Mapping[str, str]
+
+
+def export_labels(catalog: Any, out: str | Path, runs: Iterable[Any] | None = None) -> Exported:
+    """Write the frames that people corrected to a file; it is made whole or not at all.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Tiled's or databroker's.
+    out : path
+        The HDF5 file; must not exist. It has a data set a frame, with the beam centre where the documents tell it, and
+        as `source` the sample if the run's start document names one (`sample` or `sample_name`), else the run.
+    runs : iterable of BlueskyRun or Header, optional
+        Only the frames of these; of all runs if None.
+
+    Raises
+    ------
+    XTagValueError
+        The file exists, its directory does not, or there is no corrected frame that can be read.
+    XTagError
+        The disk does not take the frames.
+    """
+    check_new(Path(out))
+    catalog = client(catalog)
+    chosen = _corrected_runs(catalog) if runs is None else list(runs)
+    said = {start_of(run)["uid"]: said_of(run, catalog) for run in chosen}
+    chosen = [run for run in chosen if said[start_of(run)["uid"]]]
+    tags = list(dict.fromkeys(tag for run in chosen for tag in _taxonomy(run, catalog)))
+    counts, unreadable = Counter[str](), dict[str, str]()
+
+    def frames() -> Iterator[LabelledFrame]:
+        for run in chosen:
+            for frame in _labelled(run, said[start_of(run)["uid"]], unreadable):
+                counts[start_of(run)["uid"]] += 1
+                counts["labels"] += len(frame.truth)
+                yield frame
+        if unreadable and not counts:
+            first, reason = next(iter(unreadable.items()))
+            raise XTagValueError(
+                f"none of the {len(unreadable)} corrected frames can be read, so no {out} was made; {first}: {reason}"
+            )
+
+    written = write_labelled(out, tags, frames())
+    labels = counts.pop("labels")
+    return Exported(written, len(counts), labels, unreadable)
+
+
+def _corrected_runs(catalog: Any) -> list[Any]:
+    """Return the runs of a catalogue of which people said something, in the order in which they first did."""
+    from tiled.queries import Key
+
+    human = catalog.search(Key(f"start.{KEY}.source") == "human").values()
+    uids = dict.fromkeys(start_of(each)["original_run_uid"] for each in human)
+    found = []
+    for uid in uids:
+        with suppress(KeyError):  # what was said may be kept longer than the run
+            found.append(catalog[uid])
+    return found
+
+
+def _taxonomy(run: Any, catalog: Any) -> list[str]:
+    settings = configuration(tagging(run, catalog=catalog))
+    (taxonomy,) = [tags for key, tags in settings.items() if key.endswith("_taxonomy")]
+    return [str(tag) for tag in taxonomy]
+
+
+def _labelled(run: Any, said: Sequence[Said], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
+    """Yield the corrected frames of a run; note those whose pixels cannot be read."""
+    frames = list(frames_of(run))
+    places = pd.DataFrame(
+        [(frame.event, frame.key, frame.seq_num, frame.index) for frame in frames],
+        columns=pd.Index([f"x_frame_{part}" for part in ("event", "key", "seq_num", "index")]),
+    )
+    start = start_of(run)
+    missing = {_called(start["uid"], each.key, each.seq_num, each.index) for each in said}
+    for number, verdict in sorted(verdicts(places, said).items()):
+        frame = frames[number]
+        name = _called(start["uid"], frame.key, frame.seq_num, frame.index)
+        missing.discard(name)
+        try:
+            pixels = frame.pixels()
+        except FrameError as error:
+            unreadable[name] = str(error)
+            continue
+        about = {"source": _source(start), "detector": frame.key, "by": verdict.by, "note": verdict.note}
+        name = f"{start['uid']}_{frame.stream}_{frame.key}_{frame.seq_num}_{frame.index}"
+        yield LabelledFrame(name, pixels, verdict.truth, frame.beam_centre, about)
+    unreadable |= dict.fromkeys(sorted(missing), "the run's documents do not tell where its pixels are")
+
+
+def _called(uid: str, key: str, seq_num: int, index: int) -> str:
+    return f"run {uid}, {key}, point {seq_num}, image {index}"
+
+
+def _source(start: Mapping[str, Any]) -> str:
+    """Return where the frames of a run come from: frames of one sample are alike, and so are those of one run."""
+    for key in ("sample", "sample_name"):
+        sample = start.get(key)
+        if isinstance(sample, Mapping):
+            sample = sample.get("name")
+        if sample:
+            # What follows these signs would not count, see `bluesky_xtag.train.labelled.source`.
+            return re.sub("[@:]", " ", str(sample))
+    return f"run {start['uid']}"
 
 
 def write_labelled(out: str | Path, tags: Sequence[str], frames: Iterable[LabelledFrame]) -> int:

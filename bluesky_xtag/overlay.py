@@ -56,9 +56,14 @@ class Said:
         """Return what the start document of a correction tells."""
         return [
             cls(
-                **{name: each[name] for name in ("event", "key", "by", "note")},
-                **{name: int(each[name]) for name in ("seq_num", "index")},
-                **{name: tuple(each[name]) for name in ("added", "removed")},
+                event=each["event"],
+                key=each["key"],
+                seq_num=int(each["seq_num"]),
+                index=int(each["index"]),
+                added=tuple(each["added"]),
+                removed=tuple(each["removed"]),
+                by=each["by"],
+                note=each["note"],
                 time=float(start["time"]),
                 correction=str(start["uid"]),
             )
@@ -155,6 +160,9 @@ def overlay(table: pd.DataFrame, said: Iterable[Said]) -> pd.DataFrame:
         tags = verdict.apply(str(table.at[row, f"{name}_tags"]).split())
         changed.at[row, f"{name}_tags"] = " ".join(sorted(tags, key=lambda tag: place.get(tag, len(place))))
     # The rows of a correction tell themselves who decided.
-    deciders = table.get(f"{name}_by", pd.Series(MODEL, table.index))
-    changed[decided_by(name)] = [found[row].by if row in found else deciders[row] for row in table.index]
+    own = f"{name}_by"
+    deciders = table[own].to_list() if own in table else [MODEL] * len(table)
+    changed[decided_by(name)] = [
+        found[row].by if row in found else decider for row, decider in zip(table.index, deciders, strict=True)
+    ]
     return changed

@@ -30,7 +30,7 @@ _NOTHING = (100, 100)  # drawn grey where pixels cannot be read
 def review(
     catalog: Any,
     n: int = 20,
-    by: By = "uncertain",
+    by: By | str = "uncertain",
     *,
     model: str = "latest",
     runs: int = 100,
@@ -83,10 +83,10 @@ def review(
         vectors = np.nan_to_num(scores)
         order, novelty = farthest_first(vectors[open_], vectors[scored & decided], n)
         chosen = rows[open_].iloc[order].assign(novelty=novelty)
-        return chosen[[*columns, "novelty"]].reset_index(drop=True)
-    worth = "doubt" if by == "uncertain" else "time"
-    chosen = rows[open_].sort_values(worth, ascending=False, kind="stable").head(n)
-    return chosen[columns].reset_index(drop=True)
+        return chosen.loc[:, [*columns, "novelty"]].reset_index(drop=True)
+    worth = rows["doubt" if by == "uncertain" else "time"].to_numpy()
+    order = np.argsort(-worth[open_], kind="stable")[:n]
+    return rows[open_].iloc[order].loc[:, columns].reset_index(drop=True)
 
 
 def table(proposed: pd.DataFrame) -> Table:

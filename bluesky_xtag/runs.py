@@ -90,7 +90,7 @@ def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
     shown = table.rename(columns=lambda column: column.removeprefix(f"{name}_").removeprefix("frame_"))
     shown = shown.rename_axis("row").reset_index()
     shown.insert(0, "run", start["uid"])
-    shown.insert(1, "scan_id", start.get("scan_id"))
+    shown.insert(1, "scan_id", start.get("scan_id", 0))
     return shown
 
 

@@ -25,7 +25,9 @@ def twice_tagged(RE, tag, catalog):
     """A run of four frames: "ring" by the model beside the scan; by another one no ring in the last two, a halo too."""
     tag()
     (uid,) = RE(bp.count([ArrayDetector(numbered())], 4))
-    tag_again(catalog, catalog[uid], Other(), lambda row: (0.0, 0.9, [0.8, 0.7, 0.4, 0.1][row["xtag_frame_seq_num"] - 1]))
+    tag_again(
+        catalog, catalog[uid], Other(), lambda row: (0.0, 0.9, [0.8, 0.7, 0.4, 0.1][row["xtag_frame_seq_num"] - 1])
+    )
     return catalog[uid]
 
 
@@ -52,7 +54,12 @@ def test_what_people_said_is_left_aside_and_agreement_beyond_chance_is_told(RE, 
     (uid,) = RE(bp.count([ArrayDetector(numbered())], 4))
     for name, sha, last in (("a", "a", 0.2), ("b", "b", 0.9)):
         model = type("Model", (Other,), {"name": name, "sha256": sha * 64})()
-        tag_again(catalog, catalog[uid], model, lambda row, last=last: (0.0, 0.0, [0.1, 0.9, 0.9, last][row["xtag_frame_seq_num"] - 1]))
+        tag_again(
+            catalog,
+            catalog[uid],
+            model,
+            lambda row, last=last: (0.0, 0.0, [0.1, 0.9, 0.9, last][row["xtag_frame_seq_num"] - 1]),
+        )
     correct(catalog[uid], 4, add="ring", by="ab")
     found = compare(catalog, "a" * 8, "b" * 64)
     assert found.tags.loc["ring", "only_second"] == 1

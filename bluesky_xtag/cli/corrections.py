@@ -54,7 +54,6 @@ def export_labels(
     runs: Annotated[
         list[str] | None, typer.Option(help="Only this run: uid, beginning of it, or scan_id; may be given again.")
     ] = None,
-    mask: Annotated[Path | None, typer.Option(help="Image of pixels that must not be used, for all frames.")] = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write the frames that people corrected to a file for `xtag train --frames` and `xtag evaluate`.
@@ -69,7 +68,7 @@ def export_labels(
 
         with opened(catalog, api_key) as client, Console(stderr=True).status(f"Reading frames for {out.name}"):
             chosen = None if runs is None else [run_named(client, run) for run in runs]
-            done = export_labels(client, out, chosen, mask=mask)
+            done = export_labels(client, out, chosen)
     print(f"{out}: {done.frames} frames of {done.runs} runs, {done.labels} labels")
     for frame, reason in done.unreadable.items():
         print(f"left out: {frame}: {reason}")
@@ -79,7 +78,9 @@ def review(
     catalog: Catalog,
     n: Annotated[int, typer.Option("-n", min=1, help="How many frames.")] = 20,
     by: Annotated[str, typer.Option(help="uncertain, novel or newest.")] = "uncertain",
-    model: Annotated[str, typer.Option(help="Whose tags: name, name and version, or sha256; else the latest.")] = "latest",
+    model: Annotated[
+        str, typer.Option(help="Whose tags: name, name and version, or sha256; else the latest.")
+    ] = "latest",
     runs: Runs = 100,
     picture: Picture = None,
     api_key: ApiKey = None,

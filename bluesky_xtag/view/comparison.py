@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def draw(
     FigureCanvasAgg(figure)
     side: Any = figure
     if frames:
-        side, beside = figure.subfigures(1, 2, width_ratios=(left, right))
+        side, beside = cast(Any, figure.subfigures(1, 2, width_ratios=(left, right)))
         for axes, frame in zip(_axes(beside, rows), frames, strict=False):
             _draw_frame(axes, frame)
     _draw_bars(side.subplots(), counts, compared)
@@ -99,7 +99,10 @@ def _draw_frame(axes: Axes, frame: Disputed) -> None:
     axes.axis("on")
     draw_pixels(axes, frame.title, frame.pixels)
     first, second = (f"{score:.2f}" for score in frame.scores)
-    lines = [f"{frame.tag} {first} | {second}", *(f"only {name}: {tags}" for name, tags in zip("AB", frame.only) if tags)]
+    lines = [
+        f"{frame.tag} {first} | {second}",
+        *(f"only {name}: {tags}" for name, tags in zip("AB", frame.only, strict=True) if tags),
+    ]
     axes.set_xlabel("\n".join(map(_cut, lines)), fontsize=8, color=INK, loc="left")
 
 

@@ -178,7 +178,7 @@ def _draw_point(axes: Axes, point: Point, radius: float) -> None:
         )
 
 
-def draw_pixels(axes: Axes, title: str, pixels: np.ndarray) -> None:
+def draw_pixels(axes: Axes, title: str, pixels: np.ndarray | None) -> None:
     """Draw counts on a logarithmic scale, gaps and masked pixels in grey.
 
     Parameters
@@ -187,11 +187,13 @@ def draw_pixels(axes: Axes, title: str, pixels: np.ndarray) -> None:
         Where to.
     title : str
         Stands above, cut if it is long.
-    pixels : numpy.ndarray
-        (rows, columns) raw counts; negative values, NaN and a type's maximum are not valid.
+    pixels : numpy.ndarray or None
+        (rows, columns) raw counts; negative values, NaN and a type's maximum are not valid. All grey if None.
     """
     from matplotlib import colormaps
 
+    if pixels is None:
+        pixels = np.full((100, 100), -1)
     counts = _thin(np.asarray(pixels, float))
     valid = np.isfinite(counts) & (counts >= 0) & (counts < 2**32 - 2)
     values = np.log1p(np.where(valid, counts, np.nan))
