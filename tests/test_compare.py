@@ -2,7 +2,7 @@
 
 import bluesky.plans as bp
 import pytest
-from catalogs import tag_again
+from retagged import tag_again
 from detectors import ArrayDetector, numbered
 from models import CountsModel
 

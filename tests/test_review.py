@@ -1,7 +1,7 @@
 import bluesky.plans as bp
 import numpy as np
 import pytest
-from catalogs import tag_again
+from retagged import tag_again
 from detectors import ArrayDetector, numbered
 from models import CountsModel
 

@@ -1,4 +1,6 @@
-"""Catalogues of each kind for tests, and what stands in them."""
+"""Stored runs that another model tagged again."""
+
+import pandas as pd
 
 from bluesky_xtag import Tagging, derived, documents
 from bluesky_xtag.documents import tagger_name
@@ -18,8 +20,6 @@ def tag_again(catalog, run, model, scores):
         taggings.append(Tagging(*place, "ok", tuple(given), accepted, 0.5))
     rows = [documents.row("xtag", model.taxonomy, tagging) for tagging in taggings]
     settings = documents.configuration("xtag", model)
-    import pandas as pd
-
     return derived.store(
         catalog,
         derived.compose(
