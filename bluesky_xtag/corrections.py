@@ -77,7 +77,7 @@ def correct(
         nobody says it.
     NoTagsError
         The run has no tags.
-    StoreError
+    CatalogError
         The catalogue did not take it.
     """
     place = client(catalog_of(run) if catalog is None else catalog)

@@ -8,8 +8,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from archives import opened
+from bluesky import RunEngine
 from catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
 from documents_seen import DocumentsSeen
 from models import CountsModel

@@ -1,9 +1,9 @@
 import bluesky.plans as bp
 import numpy as np
 import pytest
-from retagged import tag_again
 from detectors import ArrayDetector, numbered
 from models import CountsModel
+from retagged import tag_again
 
 from bluesky_xtag import NoTagsError, XTagValueError
 from bluesky_xtag.corrections import correct
@@ -42,14 +42,14 @@ def run(RE, tag, catalog):
 
 
 def test_the_least_certain_frames_come_first_and_decided_ones_never(run, catalog, tmp_path):
-    proposed = review(catalog, 3)
+    proposed = review(catalog, 3, runs=1)
     assert list(proposed["row"]) == [3, 2, 1]
     assert list(proposed["doubt"]) == pytest.approx([0.45, 0.4, 0.15])
     assert list(proposed["doubtful"]) == ["ring 0.45", "ring 0.60", "ring 0.85"]
     assert list(proposed["tags"]) == ["", "ring", "ring"]
     first = proposed.iloc[0]
     correct(catalog[first["run"]], int(first["row"]), add="ring", by="ab")
-    after = review(catalog, 10)
+    after = review(catalog, 10, runs=1)
     assert list(after["row"]) == [2, 1, 4, 5]
     draw(catalog, after, tmp_path / "review.png")
     assert (tmp_path / "review.png").stat().st_size > 10_000
