@@ -102,6 +102,10 @@ class TagModel:
         self.device = _device()
         self.network = _network(network, self.preparation, len(self.taxonomy))
 
+    def __reduce__(self) -> tuple[type[TagModel], tuple[dict[str, Any], bytes]]:
+        """Let a model travel to another process, where it is loaded anew."""
+        return TagModel, (self.card, self._file)
+
     @cached_property
     def _traced(self) -> Any:
         return _trace(self.network)
