@@ -1,8 +1,8 @@
 """Derived runs: taggings that came after the run that they are about, as runs of their own.
 
 A derived run has the stream "tags" with the columns of live tagging, `original_run_uid`, and its summary under the key
-`xtag` of its start document. A run counts as written once it has its stop document. One without was interrupted: readers leave
-it out, and storing the same documents again replaces or finishes it.
+`xtag` of its start document. A run counts as written once it has its stop document. One without was interrupted:
+readers leave it out, and storing the same documents again replaces or finishes it.
 """
 
 from __future__ import annotations

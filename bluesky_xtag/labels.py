@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .errors import FrameError, XTagError, XTagValueError
+from .errors import XTagError, XTagValueError
 from .overlay import Said, verdicts
-from .runs import frames_of
+from .replay.runs import chosen
+from .runs import frames_of, readable
 from .search.stored import client, configuration, start_of
 from .search.taggings import said_of, tagging
 from .summary import KEY
@@ -72,7 +73,7 @@ class Exported:
     unreadable: Mapping[str, str]
 
 
-def export_labels(catalog: Any, out: str | Path, runs: Iterable[Any] | None = None) -> Exported:
+def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
     """Write the frames that people corrected to a file; it is made whole or not at all.
 
     Parameters
@@ -82,26 +83,28 @@ def export_labels(catalog: Any, out: str | Path, runs: Iterable[Any] | None = No
     out : path
         The HDF5 file; must not exist. It has a data set a frame, with the beam centre where the documents tell it, and
         as `source` the sample if the run's start document names one (`sample` or `sample_name`), else the run.
-    runs : iterable of BlueskyRun or Header, optional
-        Only the frames of these; of all runs if None.
+    runs : str, int, run, or an iterable of these, optional
+        Only the frames of these, see `bluesky_xtag.replay.runs.chosen`; of all runs if None.
 
     Raises
     ------
     XTagValueError
-        The file exists, its directory does not, or there is no corrected frame that can be read.
+        The file exists, its directory does not, a run is not there, or there is no corrected frame that can be read.
+    CatalogError
+        The catalogue does not answer.
     XTagError
         The disk does not take the frames.
     """
     check_new(Path(out))
     catalog = client(catalog)
-    chosen = _corrected_runs(catalog) if runs is None else list(runs)
-    said = {start_of(run)["uid"]: said_of(run, catalog) for run in chosen}
-    chosen = [run for run in chosen if said[start_of(run)["uid"]]]
-    tags = list(dict.fromkeys(tag for run in chosen for tag in _taxonomy(run, catalog)))
+    asked = _corrected_runs(catalog) if runs is None else list(chosen(catalog, runs))
+    said = {start_of(run)["uid"]: said_of(run, catalog) for run in asked}
+    corrected = [run for run in asked if said[start_of(run)["uid"]]]
+    tags = list(dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, catalog)))
     counts, unreadable = Counter[str](), dict[str, str]()
 
     def frames() -> Iterator[LabelledFrame]:
-        for run in chosen:
+        for run in corrected:
             for frame in _labelled(run, said[start_of(run)["uid"]], unreadable):
                 counts[start_of(run)["uid"]] += 1
                 counts["labels"] += len(frame.truth)
@@ -149,10 +152,9 @@ def _labelled(run: Any, said: Sequence[Said], unreadable: dict[str, str]) -> Ite
         frame = frames[number]
         name = _called(start["uid"], frame.key, frame.seq_num, frame.index)
         missing.discard(name)
-        try:
-            pixels = frame.pixels()
-        except FrameError as error:
-            unreadable[name] = str(error)
+        pixels = readable(frame)
+        if isinstance(pixels, str):
+            unreadable[name] = pixels
             continue
         about = {"source": _source(start), "detector": frame.key, "by": verdict.by, "note": verdict.note}
         name = f"{start['uid']}_{frame.stream}_{frame.key}_{frame.seq_num}_{frame.index}"

@@ -1,9 +1,8 @@
-"""The stored runs that hold frames, newest first, and their rows under plain names."""
+"""What several views on stored runs need: the newest of them, their rows under plain names, and their frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import count, islice
 from typing import Any
 
@@ -11,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from .documents import tagger_name
-from .errors import FrameError, XTagValueError
-from .frames import FrameAssembler
+from .errors import CatalogError
+from .frames import Frame, FrameAssembler
+from .replay.stored import documents_of
 from .search.stored import client, start_of
 
-__all__ = ["PLACE", "newest_runs", "pixels", "plain", "run_named", "score_tags"]
+__all__ = ["PLACE", "frames_of", "newest_runs", "pixels", "plain", "readable", "score_tags"]
 
 _PAGE = 50
 PLACE = ["key", "seq_num", "index"]  # of a frame within its run
@@ -34,19 +34,21 @@ def _backwards(catalog: Any) -> Iterator[Any]:
             return
 
 
-def run_named(catalog: Any, name: str) -> Any:
-    """Return the run of a uid, the beginning of one, or a scan_id; XTagValueError if there is not just one."""
-    catalog = client(catalog)
+def frames_of(run: Any) -> Iterator[Frame]:
+    """Yield the frames of a stored run, by the code that live tagging finds them with."""
+    assembler = FrameAssembler()
+    for name, doc in documents_of(run):
+        yield from assembler(name, doc)
+
+
+def readable(frame: Frame) -> np.ndarray | str:
+    """Return the pixels of a frame, or why they cannot be read; CatalogError if their server is away."""
     try:
-        return catalog[name]
-    except (KeyError, ValueError):
-        pass
-    try:
-        return catalog[int(name)]
-    except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise XTagValueError(
-            f"the catalogue has no run {name}, or several: give its whole uid, or its scan_id"
-        ) from error
+        return frame.pixels()
+    except CatalogError:
+        raise
+    except Exception as error:  # noqa: BLE001 - handlers are foreign code and raise anything
+        return f"{type(error).__name__}: {error}"
 
 
 def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
@@ -65,8 +67,9 @@ def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
         for frame in frames_of(client(catalog)[uid]):
             place = (frame.key, frame.seq_num, frame.index)
             if place in places and (uid, *place) not in found:
-                with suppress(FrameError):
-                    found[uid, *place] = frame.pixels()
+                image = readable(frame)
+                if not isinstance(image, str):
+                    found[uid, *place] = image
     return [found.get(place) for place in frames[["run", *PLACE]].itertuples(index=False, name=None)]
 
 
@@ -97,9 +100,3 @@ def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
 def score_tags(table: pd.DataFrame) -> list[str]:
     """Return the tags of which a table with plain names has scores."""
     return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
-
-
-def frames_of(run):
-    assembler = FrameAssembler()
-    for name, doc in run.documents(fill=False):
-        yield from assembler(name, doc)

@@ -35,12 +35,13 @@ def correct(
     """Overrule the model: say which tags frames have and which they have not. Nothing is overwritten."""
     with explained():
         from ..corrections import correct, corrections
-        from ..runs import plain, run_named
+        from ..replay.runs import chosen
+        from ..runs import plain
         from ..search import tags
 
         wanted = [_frame(frame) for frame in frames]
         with opened(catalog, api_key) as client:
-            found = run_named(client, run)
+            (found,) = chosen(client, run)
             uid = correct(found, wanted, ",".join(add or ()), ",".join(remove or ()), by=by, note=note, confirm=confirm)
             told, table = corrections(found), plain(tags(found), found)
     changed = told[told["correction"] == uid].merge(table, on=["key", "seq_num", "index"], suffixes=("_said", ""))
@@ -64,11 +65,9 @@ def export_labels(
         from rich.console import Console
 
         from ..labels import export_labels
-        from ..runs import run_named
 
         with opened(catalog, api_key) as client, Console(stderr=True).status(f"Reading frames for {out.name}"):
-            chosen = None if runs is None else [run_named(client, run) for run in runs]
-            done = export_labels(client, out, chosen)
+            done = export_labels(client, out, runs)
     print(f"{out}: {done.frames} frames of {done.runs} runs, {done.labels} labels")
     for frame, reason in done.unreadable.items():
         print(f"left out: {frame}: {reason}")
