@@ -27,6 +27,7 @@ __all__ = [
     "Tagging",
     "configuration",
     "configuration_keys",
+    "correction_keys",
     "data_keys",
     "row",
     "score_column",
