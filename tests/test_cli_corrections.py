@@ -1,4 +1,4 @@
-"""`xtag correct`, `review` and `compare` on a Tiled server; `export-labels` is with the whole circle in tests/system."""
+"""`xtag correct`, `review` and `compare` on a Tiled server; `export-labels` is tested in tests/system."""
 
 import pytest
 from archives import opened, record, replayed
