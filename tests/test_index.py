@@ -97,6 +97,15 @@ def test_runs_that_are_not_finished_or_not_ours_are_left_alone(store):
     assert "no rows of a tagger" in found.troubles[foreign.start_doc["uid"]]
 
 
+def test_metadata_of_that_name_is_left_alone(store):
+    (uid,) = record(store.insert, [95], xtag="the technician's")
+    found = index(store.mine)
+    assert found.written == ()
+    assert "holds something else" in found.troubles[uid]
+    assert store.one(uid)["xtag"] == "the technician's"
+    assert not len(runs_with_tag(store.mine, "ring"))
+
+
 def test_without_permission_it_says_so_and_writes_nothing(request, tiled_server, monkeypatch):
     store = opened(request, "serve sqlite")
     uids = record(store.insert, [95], [96], mark=request.node.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import uuid
@@ -76,6 +77,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
         size = (place / "catalog.db").stat().st_size
         figures: dict[str, Any] = {
             "machine": machine(),
+            "load": round(os.getloadavg()[0], 2),
             "versions": {name: version(name) for name in ("bluesky_xtag", "tiled")},
             "runs": len(catalog),
             "rounds": rounds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -49,8 +50,10 @@ def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> 
     NoTagsError
         If the run has no tags, or none by that model.
     """
-    table = own_tags(tagging(run, model, catalog=catalog))
-    return overlay(table, [] if model == "own" or "original_run_uid" in start_of(run) else said_of(run, catalog))
+    if model == "own" or "original_run_uid" in start_of(run):
+        return overlay(own_tags(run), [])
+    derived = derived_runs(run, catalog)
+    return overlay(own_tags(_tagging(run, model, derived)), _said(derived))
 
 
 def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> Any:
@@ -60,11 +63,15 @@ def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) 
     """
     if model == "own" or "original_run_uid" in start_of(run):
         return run
-    for derived in reversed(derived_runs(run, catalog)):
-        summary = summary_of(derived)
+    return _tagging(run, model, derived_runs(run, catalog))
+
+
+def _tagging(run: Any, model: str | TagModel, derived: Sequence[Any]) -> Any:
+    for each in reversed(derived):
+        summary = summary_of(each)
         if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
-            return derived
-    if model == "latest" or (has_tags(run) and describes(model, identity(configuration(run)))):
+            return each
+    if model == "latest" or describes(model, _own_identity(run)):
         return run
     name = model if isinstance(model, str) else model.name
     raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
@@ -72,4 +79,18 @@ def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) 
 
 def said_of(run: Any, catalog: Any = None) -> list[Said]:
     """Return everything that people said of the frames of a stored run, oldest first."""
-    return [said for derived in derived_runs(run, catalog, source="human") for said in Said.read(start_of(derived))]
+    return _said(derived_runs(run, catalog, source="human"))
+
+
+def _said(derived: Sequence[Any]) -> list[Said]:
+    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Said.read(start_of(each))]
+
+
+def _own_identity(run: Any) -> Mapping[str, Any]:
+    """Return which model gave the tags that a run holds itself; its summary tells without a request, if it has one."""
+    summary = summary_of(run)
+    if summary and summary["source"] == "live":
+        return summary
+    if has_tags(run):
+        return identity(configuration(run))
+    return {"model": "", "model_version": "", "model_sha256": ""}
