@@ -19,6 +19,7 @@ __all__ = ["Disputed", "draw"]
 
 COLOURS = ("#2f6f9f", "#e0a100")  # only the first model gave the tag, only the second did
 _COLUMNS = 3
+_LINES = 8  # room for so many bars at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def draw(
     models : (str, str)
         What the models are called.
     counts : mapping of str to (int, int)
-        For each tag, how many frames only the first and only the second model gave it.
+        For each tag, how many frames only the first and only the second model gave it; tags without any are left out.
     compared : int
         How many frames both scored.
     frames : sequence of Disputed
@@ -72,24 +73,26 @@ def draw(
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    columns = min(len(frames), _COLUMNS)
     rows = math.ceil(len(frames) / _COLUMNS)
-    left, right = 5.6, 2.9 * min(len(frames), _COLUMNS)
+    left, right = 5.6, 2.9 * columns
     size = (left + right, max(3.3 * rows, 0.27 * len(counts) + 1.6))
     figure = Figure(figsize=size, layout="constrained", facecolor=GROUND)
     FigureCanvasAgg(figure)
     side: Any = figure
     if frames:
         side, beside = cast(Any, figure.subfigures(1, 2, width_ratios=(left, right)))
-        for axes, frame in zip(_axes(beside, rows), frames, strict=False):
+        for axes, frame in zip(_axes(beside, rows, columns), frames, strict=False):
             _draw_frame(axes, frame)
     _draw_bars(side.subplots(), counts, compared)
-    handles = [Patch(color=colour, label=f"only {model}") for colour, model in zip(COLOURS, models, strict=True)]
+    names = [f"only {letter}: {model}" for letter, model in zip("AB", models, strict=True)]
+    handles = [Patch(color=colour, label=name) for colour, name in zip(COLOURS, names, strict=True)]
     side.legend(handles=handles, loc="outside lower left", frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)
 
 
-def _axes(side: Any, rows: int) -> list[Axes]:
-    axes = list(side.subplots(rows, _COLUMNS, squeeze=False).flat)
+def _axes(side: Any, rows: int, columns: int) -> list[Axes]:
+    axes = list(side.subplots(rows, columns, squeeze=False).flat)
     for each in axes:
         each.axis("off")
     return axes
@@ -108,7 +111,7 @@ def _draw_frame(axes: Axes, frame: Disputed) -> None:
 
 def _draw_bars(axes: Axes, counts: Mapping[str, tuple[int, int]], compared: int) -> None:
     """Draw, for each tag, to the left how often only the first model gave it, to the right only the second."""
-    order = sorted(counts, key=lambda tag: sum(counts[tag]))
+    order = sorted((tag for tag in counts if any(counts[tag])), key=lambda tag: sum(counts[tag]))
     largest = max((count for pair in counts.values() for count in pair), default=0) or 1
     for line, tag in enumerate(order):
         for count, colour, way in zip(counts[tag], COLOURS, (-1, 1), strict=True):
@@ -120,6 +123,7 @@ def _draw_bars(axes: Axes, counts: Mapping[str, tuple[int, int]], compared: int)
     axes.set_yticks(range(len(order)), order, fontsize=8.5, color=INK)
     axes.set_xticks([])
     axes.set_xlim(-1.2 * largest, 1.2 * largest)
+    axes.set_ylim(min(len(order), _LINES) - 0.5 - max(len(order), _LINES), len(order) - 0.5)  # bars of one height
     axes.set_title(f"frames with the tag by one model only, of {compared}", fontsize=9.5, color=INK, loc="left")
     axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
     axes.tick_params(left=False)
