@@ -100,7 +100,9 @@ def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
     asked = _corrected_runs(catalog) if runs is None else list(chosen(catalog, runs))
     said = {start_of(run)["uid"]: said_of(run, catalog) for run in asked}
     corrected = [run for run in asked if said[start_of(run)["uid"]]]
-    tags = list(dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, catalog)))
+    tags = dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, catalog))
+    # The newest model may not know every tag that people spoke of.
+    tags |= dict.fromkeys(tag for words in said.values() for each in words for tag in (*each.added, *each.removed))
     counts, unreadable = Counter[str](), dict[str, str]()
 
     def frames() -> Iterator[LabelledFrame]:
@@ -115,7 +117,7 @@ def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
                 f"none of the {len(unreadable)} corrected frames can be read, so no {out} was made; {first}: {reason}"
             )
 
-    written = write_labelled(out, tags, frames())
+    written = write_labelled(out, list(tags), frames())
     labels = counts.pop("labels")
     return Exported(written, len(counts), labels, unreadable)
 
