@@ -204,7 +204,7 @@ def search():
         (
             asked[name],
             f"{each['found']:,}",
-            *(f"{1e3 * each[key]:.0f} ms" for key in ("count", "first_page", "slowest")),
+            *(f"{1e3 * each[key]:.0f} ms" for key in ("count", "first_page", "slowest", "processor")),
         )
         for name, each in figures["searches"].items()
     )
@@ -213,7 +213,7 @@ def search():
         f"Measured on {figures['machine']}, load {figures['load']}, {versions}: {figures['runs']:,} runs, "
         f"{figures['catalog_mib']} MiB, medians of {figures['rounds']} and the slowest of all.\n\n"
     )
-    head = ("asked of `ring`", "runs found", "count", "first 100 runs", "slowest")
+    head = ("asked of `ring`", "runs found", "count", "first 100 runs", "slowest", "processor time of both")
     return measured + _table(head, rows)
 
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = ["SEARCHES", "search"]
 
 _FIRST_TIME = 1_750_000_000.0  # of the first run, seconds since 1970
 _APART = 300.0  # seconds between runs
+_AT_ONCE = 500
 _MODELS = (("default", "0.3.0", "a" * 64), ("default", "0.3.1", "b" * 64))
 
 # What is asked, by what it is called in the figures.
@@ -62,7 +63,8 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
     -------
     dict
         For each of `SEARCHES`: ``found``, and in seconds ``count`` (to know how many), ``first_page`` (to have the
-        first 100 runs with their metadata), and ``slowest`` of all of these.
+        first 100 runs with their metadata), ``slowest`` of all of these, and ``processor``, what both together take of
+        processors in the mean, server included, which the load of the machine hardly changes.
     """
     console = Console()
     with tempfile.TemporaryDirectory() as directory:
@@ -71,7 +73,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(f"Generating {runs:,} runs", total=runs)
             begin = perf_counter()
-            asyncio.run(_fill(place, runs, lambda: progress.advance(task)))
+            asyncio.run(_fill(place, runs, lambda done: progress.advance(task, done)))
             generated = perf_counter() - begin
         catalog = open_catalog(place)
         size = (place / "catalog.db").stat().st_size
@@ -94,6 +96,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
 
 def _measured(ask: Callable[[Any], Any], catalog: Any, rounds: int) -> dict[str, float]:
     counts, pages, found = [], [], 0
+    before = process_time()
     for _ in range(rounds):
         begin = perf_counter()
         found = len(ask(catalog))
@@ -102,6 +105,7 @@ def _measured(ask: Callable[[Any], Any], catalog: Any, rounds: int) -> dict[str,
         ask(catalog).values().head(100)
         pages.append(perf_counter() - begin)
     return {
+        "processor": (process_time() - before) / rounds,
         "found": found,
         "count": statistics.median(counts),
         "first_page": statistics.median(pages),
@@ -109,23 +113,29 @@ def _measured(ask: Callable[[Any], Any], catalog: Any, rounds: int) -> dict[str,
     }
 
 
-async def _fill(place: Path, runs: int, advance: Callable[[], None]) -> None:
-    """Put runs into a catalogue's database, as its server does when they come over HTTP."""
+async def _fill(place: Path, runs: int, advance: Callable[[int], None]) -> None:
+    """Put runs into a catalogue's database as its server does, but many at once: one by one takes minutes."""
     from tiled.catalog import from_uri
-    from tiled.structures.core import Spec, StructureFamily
+    from tiled.catalog.orm import Node
 
     tree = from_uri(f"sqlite:///{place / 'catalog.db'}", writable_storage=[str(place / "data")])
     await tree.startup()
     rng = np.random.default_rng(1)
-    for number in range(runs):
-        start = _start(number, rng)
-        await tree.create_node(
-            structure_family=StructureFamily.container,
-            metadata={"start": start, "stop": {"run_start": start["uid"], "exit_status": "success"}},
-            key=start["uid"],
-            specs=[Spec("BlueskyRun", version="3.0")],
-        )
-        advance()
+    for first in range(0, runs, _AT_ONCE):
+        starts = [_start(number, rng) for number in range(first, min(first + _AT_ONCE, runs))]
+        async with tree.context.session() as session:
+            session.add_all(
+                Node(
+                    key=start["uid"],
+                    parent=tree.node.id,
+                    metadata_={"start": start, "stop": {"run_start": start["uid"], "exit_status": "success"}},
+                    structure_family="container",
+                    specs=[{"name": "BlueskyRun", "version": "3.0"}],
+                )
+                for start in starts
+            )
+            await session.commit()
+        advance(len(starts))
     await tree.shutdown()
 
 
@@ -165,9 +175,15 @@ def _start(number: int, rng: np.random.Generator) -> dict[str, Any]:
 
 def _table(figures: dict[str, Any]) -> Table:
     table = Table(
-        "search", "found", "count, ms", "first 100 runs, ms", "slowest, ms", title=f"{figures['runs']:,} runs, SQLite"
+        "search",
+        "found",
+        "count, ms",
+        "first 100 runs, ms",
+        "slowest, ms",
+        "processor for both, ms",
+        title=f"{figures['runs']:,} runs, SQLite",
     )
     for name, each in figures["searches"].items():
-        times = (f"{1e3 * each[key]:.0f}" for key in ("count", "first_page", "slowest"))
+        times = (f"{1e3 * each[key]:.0f}" for key in ("count", "first_page", "slowest", "processor"))
         table.add_row(name, f"{each['found']:,}", *times)
     return table
