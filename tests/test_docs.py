@@ -117,6 +117,15 @@ def test_documented_columns_are_those_of_the_code():
     assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
 
 
+def test_documented_columns_of_corrections_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "column of corrections")
+    taxonomy = DEFAULT_TAXONOMY.subset(["ring"])
+    expected = list(documents.correction_keys("xtag", taxonomy).items())[len(documents.data_keys("xtag", taxonomy)) :]
+    assert [(row["column of corrections"], row["dtype"]) for row in documented] == [
+        (column, key["dtype"]) for column, key in expected
+    ]
+
+
 def test_documented_configuration_is_that_of_the_code():
     documented = _table(DOCS / "reference" / "documents.md", "configuration key")
     expected = documents.configuration_keys("xtag", DEFAULT_TAXONOMY)
