@@ -17,8 +17,10 @@ from bluesky.run_engine import RunEngine
 from bluesky.utils import FailedStatus, IllegalMessageSequence, Msg, RunEngineControlException, ensure_generator
 
 from .backends import Backend
+from .backup import default_directory
 from .documents import STREAM
 from .errors import XTagValueError
+from .live_summary import LiveSummary
 from .tagger import Address, Mask, Policy, Tagger, Wait
 
 if TYPE_CHECKING:
@@ -45,12 +47,23 @@ def install(
     queue_size: int = 64,
     policy: Policy = "drop_oldest",
     on_error: Literal["record", "raise"] = "record",
+    catalog: Any = None,
+    backup: str | Path | None = None,
     name: str = "xtag",
 ) -> Tagger:
-    """Tag the frames of all runs of a RunEngine from now on; the arguments are those of `Tagger`.
+    """Tag the frames of all runs of a RunEngine from now on; most arguments are those of `Tagger`.
 
     A RunEngine has one tagger: the one installed before, if any, is uninstalled. The model and the device that it
     runs on are announced.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker, optional
+        The catalogue, of Tiled or databroker, in which a subscriber of yours stores the runs. After each run, and
+        beside the RunEngine's thread, the summary of its tags is written there, by which it is found (see
+        `bluesky_xtag.search`). Without it, `xtag index` writes the summaries later.
+    backup : str or Path, optional
+        Directory in which summaries are kept that the catalogue does not take; the user's data directory if None.
 
     Returns
     -------
@@ -81,6 +94,10 @@ def install(
     RE.preprocessors.append(preprocessor)
     tagger.closing.callback(_remove, RE, preprocessor)
     tagger.closing.callback(RE.unsubscribe, RE.subscribe(tagger))
+    if catalog is not None:
+        writer = LiveSummary(catalog, default_directory() if backup is None else Path(backup).expanduser())
+        tagger.closing.callback(writer.close)
+        tagger.closing.callback(RE.unsubscribe, RE.subscribe(writer))
     print(_announcement(tagger))
     return tagger
 

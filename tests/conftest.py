@@ -1,6 +1,7 @@
 """Fixtures for all tests: a real RunEngine that ends with its test, and what it emits, validated."""
 
 import os
+from contextlib import ExitStack
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything brings TensorFlow
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -8,6 +9,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
 from documents_seen import DocumentsSeen
 from models import CountsModel
 
@@ -70,17 +72,32 @@ def tiled_sqlite_catalog(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiled_duckdb_catalog(tmp_path_factory):
     """Tiled in this process with DuckDB for the tables, as Tiled's own server sets it up."""
-    from tiled.catalog import from_uri
-    from tiled.client import Context, from_context
-    from tiled.server.app import build_app
-
     directory = tmp_path_factory.mktemp("duckdb")
-    tree = from_uri(
-        f"sqlite:///{directory / 'catalog.db'}",
-        specs=[{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
-        writable_storage=[str(directory / "data"), f"duckdb:///{directory / 'tables.duckdb'}"],
-        init_if_not_exists=True,
-    )
-    catalog = from_context(Context.from_app(build_app(tree)))
+    arguments = tree_arguments(directory)
+    arguments["writable_storage"][1] = f"duckdb:///{directory / 'tables.duckdb'}"
+    catalog = in_process(arguments)
     yield catalog
     catalog.context.close()
+
+
+@pytest.fixture(scope="session")
+def tiled_postgresql_catalog(tmp_path_factory):
+    """Tiled in this process with PostgreSQL for runs and tables."""
+    with postgresql_database() as database:
+        catalog = in_process(tree_arguments(tmp_path_factory.mktemp("postgresql"), database))
+        yield catalog
+        catalog.context.close()
+
+
+@pytest.fixture(scope="session")
+def tiled_server(tmp_path_factory):
+    """`tiled serve`, with SQLite at /sqlite and, where the tests have a server of it, PostgreSQL at /postgresql."""
+    directory = tmp_path_factory.mktemp("served")
+    with ExitStack() as stack:
+        trees = {"/sqlite": tree_arguments(directory / "sqlite")}
+        if os.environ.get(POSTGRESQL):
+            database = stack.enter_context(postgresql_database())
+            trees["/postgresql"] = tree_arguments(directory / "postgresql", database)
+        server = Server(directory, trees).start()
+        yield server
+        server.kill()

@@ -37,6 +37,18 @@ class CountsModel:
         return [float(not image[valid].any()), float(image.flat[0] > 0)]
 
 
+class GradedModel(CountsModel):
+    """The score of "ring" is the first pixel's counts, in percent."""
+
+    name = "graded"
+    version = "1.0"
+    sha256 = "ab" * 32
+
+    def score(self, image):
+        empty, _ = super().score(image)
+        return [empty, min(float(image.flat[0]) / 100, 1.0)]
+
+
 class RaisingModel(CountsModel):
     """Raises on the frames whose first pixel is in `on`, or on all."""
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import typer
 
 from .bench import bench
+from .catalog import index
 from .demo import demo
 from .model import evaluate, info, simulate, train
+from .replay import replay
 
 __all__ = ["app"]
 
@@ -19,6 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, simulate, evaluate, info):
+for command in (demo, train, simulate, evaluate, info, index, replay):
     app.command()(command)
 app.add_typer(bench, name="bench")

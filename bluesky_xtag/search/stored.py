@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
 
 from ..documents import STREAM, tagger_name
 from ..errors import NoTagsError
+from ..stored import descriptor_of, is_header, start_of, stream_names, table_of
 from ..summary import KEY
 
-__all__ = ["catalog_of", "client", "configuration", "derived_runs", "has_tags", "own_tags", "start_of", "summary_of"]
-
-
-def start_of(run: Any) -> Mapping[str, Any]:
-    """Return the start document of a stored run."""
-    return run.start if _is_header(run) else run.metadata["start"]
+__all__ = [
+    "catalog_of",
+    "client",
+    "configuration",
+    "derived_runs",
+    "has_tags",
+    "own_tags",
+    "positions",
+    "start_of",
+    "summary_of",
+]
 
 
 def summary_of(run: Any) -> Mapping[str, Any] | None:
@@ -31,7 +37,7 @@ def client(catalog: Any) -> Any:
 
 def catalog_of(run: Any) -> Any:
     """Return the catalogue (a Tiled client) that holds a stored run."""
-    return client(run.db) if _is_header(run) else run.parent
+    return client(run.db) if is_header(run) else run.parent
 
 
 def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) -> list[Any]:
@@ -59,7 +65,7 @@ def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) ->
 
 def has_tags(run: Any) -> bool:
     """Return whether a stored run has a stream "tags" itself."""
-    return STREAM in (run.stream_names if _is_header(run) else list(run))
+    return STREAM in stream_names(run)
 
 
 def own_tags(run: Any) -> pd.DataFrame:
@@ -73,38 +79,44 @@ def own_tags(run: Any) -> pd.DataFrame:
             f"run {start_of(run)['uid']} has no stream {STREAM!r}: "
             "it holds no images, or no tagger was installed when it was taken"
         )
-    table: pd.DataFrame = run.table(STREAM).reset_index() if _is_header(run) else _stored_table(run[STREAM])
-    columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
-    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
-    table = table.reindex(columns=["time", *columns])
-    if table["time"].dtype.kind == "M":
-        table["time"] = table["time"].astype("int64") / 1e9
-    return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+    return table_of(run, STREAM)
 
 
 def configuration(run: Any) -> Mapping[str, Any]:
     """Return what the descriptor of a stored run's stream "tags" records of the model."""
-    metadata = (run.v2 if _is_header(run) else run)[STREAM].metadata
-    # Tiled on SQL keeps the descriptor's fields, the Mongo layout whole descriptors.
-    descriptor = metadata if "configuration" in metadata else metadata["descriptors"][-1]
+    descriptor = descriptor_of(run, STREAM)
     return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
 
 
-def _is_header(run: Any) -> bool:
-    # Databroker's own class of runs, older than Tiled. An instance of Tiled's would ask its server for the attribute.
-    return hasattr(type(run), "table")
+def positions(run: Any, image_keys: Collection[str]) -> pd.DataFrame:
+    """Return where the motors stood that a plan names as its dimensions, by the sequence number of the event.
 
-
-def _stored_table(stream: Any) -> pd.DataFrame:
+    Parameters
+    ----------
+    run : BlueskyRun
+        The run with the frames.
+    image_keys : collection of str
+        Data keys of the images. No positions are returned unless they are taken in the motors' stream and in no other,
+        since sequence numbers of another stream would count something else.
+    """
+    dimensions = start_of(run).get("hints", {}).get("dimensions", [])
+    fields = [field for fields, _ in dimensions for field in fields if field != "time"]
+    streams = {stream for _, stream in dimensions}
+    with_images = {
+        stream
+        for stream in list(run)
+        if stream != STREAM and not set(image_keys).isdisjoint(descriptor_of(run, stream)["data_keys"])
+    }
+    if not fields or len(streams) != 1 or streams != with_images:
+        return pd.DataFrame()
+    name = streams.pop()
+    stream = run[name]
+    known = [field for field in fields if field in descriptor_of(run, name)["data_keys"]]
     base = getattr(stream, "base", None)
     if base is not None and "internal" in base:
-        return base["internal"].read()  # the stream's own `read` leaves the sequence numbers out
-    table = stream.read().to_dataframe().reset_index()
-    table.insert(0, "seq_num", range(1, len(table) + 1))
-    return table
-
-
-def _plain_type(dtype: Any) -> str:
-    if pd.api.types.is_integer_dtype(dtype):
-        return "int64"
-    return "float64" if pd.api.types.is_float_dtype(dtype) else "object"
+        internal = base["internal"]
+        table = internal.read([name for name in ("seq_num", *known) if name in internal.columns])
+    else:
+        table = stream.read(known).to_dataframe().reset_index(drop=True)
+        table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table.drop_duplicates("seq_num", keep="last").set_index("seq_num")

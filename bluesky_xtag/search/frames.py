@@ -1,0 +1,168 @@
+"""Find frames: by tag, and by likeness to another frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..documents import tagger_name
+from ..errors import NoTagsError, XTagValueError
+from ..summary import KEY, identity
+from .query import Moment, of_model, runs_with_tag, within
+from .stored import catalog_of, client, configuration, positions, start_of, summary_of
+from .taggings import tagging, tags
+
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["find_similar", "frames_with_tag"]
+
+_FIRST = ("run", "scan_id", "row", "key", "seq_num", "index")
+_LAST = ("tags", "status")
+
+
+def frames_with_tag(
+    catalog: Any,
+    tag: str,
+    at_least: float = 0.9,
+    *,
+    fraction: float | None = None,
+    model: str | TagModel | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> pd.DataFrame:
+    """Return the frames in which a tag was seen, of all runs of a catalogue, as a table.
+
+    The runs are found by their summaries on the server, see `runs_with_tag`, whose arguments these are. Then the rows
+    of each run found are read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a frame, runs in the order of the catalogue, with the columns ``run`` (uid of the run that has the frame),
+        ``scan_id``, ``row`` (index of the frame's row in `tags`), ``key`` (data key of the image), ``seq_num`` (of its
+        event), ``index`` (which image within that), the positions of the motors that the plan names as its dimensions,
+        a column ``p_<tag>`` for each tag, ``tags`` (the accepted ones) and ``status``. Positions are NaN where the run
+        does not tell them by event.
+    """
+    found = runs_with_tag(catalog, tag, at_least, fraction=fraction, model=model, since=since, until=until)
+    column = f"p_{tag}"
+    tables = [table.loc[table[column] >= at_least] for table in _frames(found) if column in table]
+    return _joined(tables)
+
+
+def find_similar(
+    catalog: Any,
+    run: Any,
+    frame: int,
+    *,
+    count: int = 20,
+    distance: float = 0.5,
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> pd.DataFrame:
+    """Return the frames whose scores are most like those of a frame.
+
+    Frames are compared that the same model scored, by the Euclidean distance of their vectors of scores. A run none of
+    whose frames reaches the frame's score of a tag, less `distance`, cannot hold one that near: the server leaves such
+    runs out.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Where to look, see `runs_with_tag`.
+    run : BlueskyRun or Header
+        The run of the frame.
+    frame : int
+        The frame's row, an index of ``tags(run)``.
+    count : int
+        How many frames to return at most.
+    distance : float
+        How far they may be; two frames that differ wholly in one tag are 1 apart.
+    since, until : float, str or datetime, optional
+        See `runs_with_tag`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `frames_with_tag`, with a first column ``distance``, nearest first; without the frame itself.
+    """
+    from tiled.queries import Key
+
+    table = tags(run)
+    if frame not in table.index:
+        raise XTagValueError(f"run {start_of(run)['uid']} has no frame {frame}: give one of the index of tags(run)")
+    name = tagger_name(table.columns)
+    if table.at[frame, f"{name}_status"] != "ok":
+        raise XTagValueError(f"frame {frame} of run {start_of(run)['uid']} has no scores to compare")
+    row = table.loc[frame]
+    scores = {column.removeprefix(f"{name}_"): row[column] for column in table if column.startswith(f"{name}_p_")}
+    model = identity(configuration(tagging(run)))["model_sha256"]
+    found = within(of_model(client(catalog), model), since, until)
+    for column, score in scores.items():
+        if score > distance:
+            found = found.search(Key(f"start.{KEY}.max_p.{column.removeprefix('p_')}") >= float(score - distance))
+    near = []
+    uid = start_of(run).get("original_run_uid", start_of(run)["uid"])
+    for each in _frames(found):
+        apart = np.sqrt(((each[list(scores)] - pd.Series(scores)) ** 2).sum(axis="columns", skipna=False))
+        each.insert(0, "distance", apart)
+        itself = (each["run"] == uid) & (each["row"] == frame)
+        near.append(each.loc[(apart <= distance) & ~itself].sort_values("distance").head(count))
+    return _joined(near, "distance").sort_values("distance", kind="stable", ignore_index=True).head(count)
+
+
+def _frames(found: Any) -> Iterator[pd.DataFrame]:
+    """Yield the frames of each run of a catalogue of tagged runs, original or derived, each tagging once."""
+    whole = None
+    seen = set()
+    for hit in found.values():
+        start, summary = start_of(hit), summary_of(hit)
+        model = summary["model_sha256"] if summary else "latest"
+        uid = start.get("original_run_uid", start["uid"])
+        if (uid, model) in seen:
+            continue  # replayed twice, or the run itself and a replay with the same model: the newest is read once
+        seen.add((uid, model))
+        whole = whole or catalog_of(hit)  # what is found may not hold the original run
+        try:
+            run = hit if uid == start["uid"] else whole[uid]
+            table = tags(run, model, catalog=whole)
+        except KeyError as error:  # the original run, or its rows, are not there any more
+            if isinstance(error, NoTagsError):
+                continue
+            run, table = hit, tags(hit)
+        yield _described(run, uid, table)
+
+
+def _described(run: Any, uid: str, table: pd.DataFrame) -> pd.DataFrame:
+    name = tagger_name(table.columns)
+    scores = [column for column in table if column.startswith(f"{name}_p_")]
+    first = pd.DataFrame(
+        {
+            "run": uid,
+            "scan_id": start_of(run).get("scan_id", 0),
+            "row": table.index,
+            **{column: table[f"{name}_frame_{column}"].to_numpy() for column in ("key", "seq_num", "index")},
+        }
+    )
+    last = table.loc[:, scores].set_axis([column.removeprefix(f"{name}_") for column in scores], axis="columns")
+    for column in _LAST:
+        last[column] = table[f"{name}_{column}"]
+    taken = {*first, *last}
+    moved = positions(run, set(first["key"])).reindex(first["seq_num"])
+    moved = moved.rename(columns={column: f"{column}_position" for column in moved if column in taken})
+    return pd.concat([first, moved.reset_index(drop=True), last.reset_index(drop=True)], axis="columns")
+
+
+def _joined(tables: list[pd.DataFrame], *first: str) -> pd.DataFrame:
+    """Return tables below each other, motors' positions before scores, whatever columns each has."""
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        return pd.DataFrame({column: [] for column in (*first, *_FIRST, *_LAST)})
+    joined = pd.concat(tables, ignore_index=True)
+    scores = [column for column in joined if column.startswith("p_")]
+    others = [column for column in joined if column not in (*scores, *_LAST)]
+    return joined.loc[:, [*others, *scores, *_LAST]]

@@ -1,0 +1,113 @@
+"""Catalogues for the tests: databases of Tiled, in this process and in a server of its own."""
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+POSTGRESQL = "XTAG_TEST_POSTGRESQL"  # such as postgresql://postgres@127.0.0.1:5432, of a user who may create databases
+SPECS = [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}]
+
+
+def tree_arguments(directory, database=None):
+    """What Tiled needs for a catalogue of runs: SQLite and files in a directory, or a PostgreSQL database."""
+    (directory / "data").mkdir(parents=True, exist_ok=True)
+    return {
+        "uri": (database or "").replace("postgresql://", "postgresql+asyncpg://")
+        or f"sqlite:///{directory / 'catalog.db'}",
+        "writable_storage": [str(directory / "data"), database or f"sqlite:///{directory / 'tables.db'}"],
+        "readable_storage": [str(directory / "frames")],
+        "init_if_not_exists": True,
+        "specs": SPECS,
+    }
+
+
+def in_process(arguments):
+    """A client of Tiled in this process; end with `client.context.close()`."""
+    from tiled.catalog import from_uri
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    return from_context(Context.from_app(build_app(from_uri(**arguments))))
+
+
+@contextmanager
+def postgresql_database():
+    """A new database of the PostgreSQL server named in the environment; skips the test where there is none."""
+    server = os.environ.get(POSTGRESQL)
+    if not server:
+        pytest.skip(f"no PostgreSQL server: {POSTGRESQL} is not set (docs/how-to/facility-tiled.md tells how)")
+    name = f"xtag_{uuid.uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name}")
+    yield f"{server}/{name}"
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server, statement):
+    import asyncpg
+
+    async def execute():
+        connection = await asyncpg.connect(f"{server}/postgres", timeout=20)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(execute())
+
+
+class Server:
+    """`tiled serve` in a process of its own, on the loopback, with an API key; who has none may read.
+
+    `trees` are the arguments of its catalogues (see `tree_arguments`) by their path.
+    """
+
+    def __init__(self, directory, trees):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.key = secrets.token_hex(16)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._log = directory / "server.log"
+        self._config = directory / "config.yml"
+        trees = [{"path": path, "tree": "catalog", "args": arguments} for path, arguments in trees.items()]
+        authentication = {"single_user_api_key": self.key, "allow_anonymous_access": True}
+        self._config.write_text(json.dumps({"authentication": authentication, "trees": trees}))  # JSON is YAML
+        self._process = None
+
+    def start(self):
+        command = [sys.executable, "-m", "tiled", "serve", "config", str(self._config)]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                if httpx.get(f"{self.address}/healthz", timeout=5).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                time.sleep(0.1)
+        self.kill()
+        raise AssertionError("the server did not answer within 120 s:\n" + self._log.read_text())
+
+    def kill(self):
+        """End it at once, as a power cut does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=20)
+            self._process = None
+
+    def uri(self, path):
+        return f"{self.address}/api/v1/metadata/{path}"
