@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import secrets
 import socket
 import subprocess
@@ -108,6 +109,17 @@ class Server:
             self._process.kill()
             self._process.wait(timeout=20)
             self._process = None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @contextmanager
+    def full_disk(self):
+        """Let no file of the server's grow meanwhile."""
+        before = resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        yield
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, before)
 
     def uri(self, path):
         return f"{self.address}/api/v1/metadata/{path}"

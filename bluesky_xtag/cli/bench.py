@@ -56,3 +56,15 @@ def tradeoff(
 
         settings = Settings(samples=samples, epochs=epochs, seed=seed)
         tradeoff(out, settings, chosen(variant or ()), json_file, picture)
+
+
+@bench.command("search")
+def searches(
+    runs: Annotated[int, typer.Option(min=1, help="Runs in the catalogue, generated.")] = 10_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Time searches by tag in a catalogue of many runs: Tiled on SQLite, in this process."""
+    with explained():
+        from ..bench.search import search
+
+        search(json_file, runs)
