@@ -201,7 +201,11 @@ def search():
         "score_and_time": "0.9, within 1000 runs' time",
     }
     rows = (
-        (asked[name], f"{each['found']:,}", *(f"{1e3 * each[key]:.0f} ms" for key in ("count", "first_page", "slowest")))
+        (
+            asked[name],
+            f"{each['found']:,}",
+            *(f"{1e3 * each[key]:.0f} ms" for key in ("count", "first_page", "slowest")),
+        )
         for name, each in figures["searches"].items()
     )
     versions = ", ".join(f"{package} {version}" for package, version in figures["versions"].items())
