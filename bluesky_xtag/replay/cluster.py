@@ -71,7 +71,8 @@ class Cluster:
                     silence_logs=logging.ERROR,
                 )
         try:
-            self._client = Client(cast(Any, self._local or scheduler), timeout=_PATIENCE)
+            # Not Dask's default: Tiled's client computes with Dask in this process, and its data may not travel.
+            self._client = Client(cast(Any, self._local or scheduler), timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise XTagError(
                 f"the Dask scheduler {scheduler} cannot be reached ({error}): give the address that `dask scheduler` "
