@@ -14,6 +14,8 @@ from bluesky_xtag.model import TagModel
 from bluesky_xtag.replay import replay, replay_files
 from bluesky_xtag.search import tags
 
+pytestmark = pytest.mark.timeout(600)  # workers that share two cores with other tests take long to load TensorFlow
+
 
 @pytest.fixture(scope="module")
 def model():
