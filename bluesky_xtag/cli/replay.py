@@ -118,8 +118,10 @@ def tag_runs(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
         outcomes = replay(client, runs, watch=watch, **options)
     shown = ["run", "scan_id", "outcome", "frames", "ok", "unreadable", "failed", "seconds"]
     table = Table(*shown)
-    for row in outcomes[shown].itertuples(index=False):
-        table.add_row(row.run[:8], str(row.scan_id or ""), row.outcome, *map(str, row[3:-1]), f"{row.seconds:.1f}")
+    for row in outcomes.to_dict("records"):
+        scan_id = "" if row["scan_id"] is None or row["scan_id"] != row["scan_id"] else f"{row['scan_id']:.0f}"
+        counts = (str(row[name]) for name in shown[3:-1])
+        table.add_row(row["run"][:8], scan_id, row["outcome"], *counts, f"{row['seconds']:.1f}")
     tagged = outcomes[outcomes["outcome"] == "tagged"]
     seconds = tagged["seconds"].sum()
     console = Console(highlight=False)
