@@ -4,6 +4,7 @@
 
     XTagError
     ├── XTagValueError  (ValueError)   an argument or a file does not fit
+    │   └── ConditionError             a condition on tags is not understood
     ├── ModelError      (ValueError)   a model directory is damaged, foreign or does not fit
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
     ├── CatalogError    (OSError)      a catalogue cannot be reached, or refuses
@@ -13,6 +14,7 @@
 
 __all__ = [
     "CatalogError",
+    "ConditionError",
     "FrameError",
     "FrameNotReady",
     "ModelError",
@@ -28,6 +30,10 @@ class XTagError(Exception):
 
 class XTagValueError(XTagError, ValueError):
     """An argument or an input file does not fit; the message names it and the remedy."""
+
+
+class ConditionError(XTagValueError):
+    """A condition on tags is not understood; the message shows the place."""
 
 
 class ModelError(XTagError, ValueError):

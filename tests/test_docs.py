@@ -57,6 +57,7 @@ def profile(tmp_path_factory):
 def session(profile, tmp_path, monkeypatch):
     """The session, in an empty directory and with the tagger that the profile installs."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     names, RE = dict(profile), profile["RE"]
     first = RE.subscribe(print)
     RE.unsubscribe(first)

@@ -12,6 +12,7 @@ from .catalog import index
 from .corrections import compare, correct, export_labels, review
 from .demo import demo
 from .model import evaluate, info, simulate, train
+from .replay import replay
 
 __all__ = ["app"]
 
@@ -21,6 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, simulate, evaluate, info, index, correct, export_labels, review, compare):
+for command in (demo, train, simulate, evaluate, info, index, replay, correct, export_labels, review, compare):
     app.command()(command)
 app.add_typer(bench, name="bench")

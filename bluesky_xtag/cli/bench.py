@@ -68,3 +68,16 @@ def searches(
         from ..bench.search import search
 
         search(json_file, runs)
+
+
+@bench.command()
+def replay(
+    model: Model = None,
+    frames: Annotated[int, typer.Option(min=16, help="How many, of a million pixels each.")] = 320,
+    json_file: JsonFile = None,
+) -> None:
+    """Time the replay of an archive: in this process, and on one and two local workers."""
+    with explained():
+        from ..bench.replay import replay
+
+        replay(json_file, model, frames)

@@ -24,7 +24,7 @@ from ..documents import Tagging
 from ..errors import CatalogError, FrameError, XTagError
 from ..frames import Frame
 from ..quiet import without_build_notes
-from .engine import Done, batches, tag_frame
+from .engine import Done, batches, peak_memory, tag_frame
 from .values import ServedValue
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Cluster:
                     silence_logs=logging.ERROR,
                 )
         try:
-            self._client = Client(cast(Any, self._local or scheduler), timeout=_PATIENCE)
+            # Not Dask's default: Tiled's client computes with Dask in this process, and its data may not travel.
+            self._client = Client(cast(Any, self._local or scheduler), timeout=_PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise XTagError(
                 f"the Dask scheduler {scheduler} cannot be reached ({error}): give the address that `dask scheduler` "
@@ -101,6 +102,10 @@ class Cluster:
             ) from error
         finally:
             self._client.cancel([future for *_, future in waiting if future is not None])
+
+    def peak_memory(self) -> list[int]:
+        """Return the most memory that each worker has had so far, bytes."""
+        return list(cast("dict[str, int]", self._client.run(peak_memory)).values())
 
     def _threads(self) -> int:
         """Return how many threads the workers have by now: a cluster may grow."""

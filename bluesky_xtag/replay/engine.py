@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from ..frames import Frame
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["BATCH", "Done", "Engine", "Threads", "batches", "tag_frame"]
+__all__ = ["BATCH", "Done", "Engine", "Threads", "batches", "peak_memory", "tag_frame"]
 
 logger = logging.getLogger("bluesky_xtag")
 
@@ -35,9 +36,18 @@ class Engine(Protocol):
         """Yield the frames with their taggings in their order, a few at a time."""
         ...
 
+    def peak_memory(self) -> list[int]:
+        """Return the most memory that each process which tags has had so far, bytes."""
+        ...
+
     def close(self) -> None:
         """Free what it holds."""
         ...
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had so far, bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Threads:
@@ -58,6 +68,10 @@ class Threads:
         for batch in batches(frames):
             taggings = self._pool.map(lambda frame: tag_frame(self._model, frame), batch)
             yield list(zip(batch, taggings, strict=True))
+
+    def peak_memory(self) -> list[int]:
+        """Return the most memory that this process has had so far, bytes."""
+        return [peak_memory()]
 
     def close(self) -> None:
         """End the threads."""

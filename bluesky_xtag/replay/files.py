@@ -28,7 +28,7 @@ from .setup import Watch, engine, fingerprint, loaded
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["replay_files"]
+__all__ = ["frames_of", "replay_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ def replay_files(
     masked = None if mask is None else load_mask(mask)
     about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
-        frames = [frame for path in paths for frame in _frames(path, key, beam_centre, masked)]
+        frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
         with closing(engine(model, scheduler, workers)) as tagging:
             for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
                 journal.add(done)
@@ -127,9 +127,14 @@ def _matching(patterns: Iterable[str | Path]) -> Iterator[str]:
         yield from (path for path in found if os.path.isfile(path))
 
 
-def _frames(
-    path: str, key: str | None, beam_centre: tuple[float, float] | None, mask: np.ndarray | None
+def frames_of(
+    path: str,
+    key: str | None = None,
+    beam_centre: tuple[float, float] | None = None,
+    mask: np.ndarray | None = None,
 ) -> Iterator[Frame]:
+    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
+
     def frame(source: _Source, index: int) -> Frame:
         return Frame("", "", source.dataset, path, 1, index, beam_centre, mask, source)
 

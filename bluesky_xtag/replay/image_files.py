@@ -106,10 +106,10 @@ def _images(node: Any, seen: set[Any], named: bool) -> Iterator[tuple[str, tuple
     import h5py
 
     low: Any = h5py
-    info = low.h5o.get_info(node.id)
-    if (info.fileno, info.addr) in seen:
+    identity = node.file.filename, low.h5o.get_info(node.id).addr
+    if identity in seen:
         return
-    seen.add((info.fileno, info.addr))
+    seen.add(identity)
     if isinstance(node, h5py.Dataset):
         if _holds_images(node, named):
             yield node.name or "", node.shape

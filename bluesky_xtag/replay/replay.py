@@ -152,6 +152,12 @@ class _OneRun:
         if not taggings:
             return {"outcome": "no images"}
         counts = Counter(tagging.status for tagging in taggings)
+        without = [tagging for tagging in taggings if tagging.status != "ok"]
+        if without:
+            logger.warning(
+                "run %s: %d of %d frames have no scores; the first: %s",
+                *(original, len(without), len(taggings), without[0].reason),
+            )
         return {"outcome": "tagged", "frames": len(taggings), "derived": uid} | counts
 
     def _tag(self, run: Any, assemble: FrameAssembler, journal: Journal) -> list[Place]:

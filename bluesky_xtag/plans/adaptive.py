@@ -1,0 +1,108 @@
+"""tag_adaptive_scan: a strategy chooses each next place by the tags of the frames so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..decisions import ByStrategy
+from ..errors import XTagValueError
+from ..strategies import Strategy
+from .steps import Plan, steered
+
+if TYPE_CHECKING:
+    from ..tagger import Tagger
+
+__all__ = ["tag_adaptive_scan"]
+
+
+def tag_adaptive_scan(
+    detectors: Sequence[Any],
+    tagger: Tagger,
+    strategy: str | Strategy,
+    *args: Any,
+    tag: str | None = None,
+    max_points: int = 100,
+    initial_points: int | None = None,
+    on_missing: str = "repeat",
+    md: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Take frames where a strategy wants them, until its stopping rule holds or `max_points` places are done.
+
+    One run, with the streams primary, tags and decisions. Each place waits for its tags, up to the tagger's deadline.
+
+    Parameters
+    ----------
+    detectors : list of Readable
+        At least one with images.
+    tagger : Tagger
+        Installed, or just subscribed.
+    strategy : str or Strategy
+        A name such as "boundary" (`bluesky_xtag.strategies.NAMES`), or an object that was made with
+        `bluesky_xtag.strategies.make`.
+    *args
+        motor, low, high, motor, low, high, ...: the motors and their limits, as in bluesky's own plans.
+    tag : str, optional
+        The tag that is looked for; strategies that map all tags need none.
+    max_points : int
+        How many places at most; a place whose frame is repeated counts once.
+    initial_points : int, optional
+        How many places the strategy spreads out before it begins to choose; its own default if None.
+    on_missing : {"repeat", "skip", "pause", "stop"}
+        What is done about a frame without tags: take it again, once, then leave the place out; leave it out at once;
+        pause for a person and take it again when ``RE.resume()`` is called; end the plan.
+    md : mapping, optional
+        Goes into the start document.
+
+    Returns
+    -------
+    list
+        What the strategy found: its best points, see `Strategy.get_best_points`.
+
+    Raises
+    ------
+    XTagValueError
+        An argument does not fit; before the run begins.
+    """
+    motors, limits = _motors(args)
+    axes = {motor.name: pair for motor, pair in zip(motors, limits, strict=True)}
+    decider = ByStrategy(
+        strategy,
+        axes,
+        tagger.model.taxonomy.names,
+        tag=tag,
+        max_points=max_points,
+        initial_points=initial_points,
+        on_missing=on_missing,
+    )
+    start = {
+        "plan_name": "tag_adaptive_scan",
+        "detectors": [detector.name for detector in detectors],
+        "motors": list(axes),
+        "plan_args": {
+            "detectors": [repr(detector) for detector in detectors],
+            "tagger": repr(tagger),
+            "strategy": decider.strategy,
+            "args": [each for motor, pair in zip(motors, limits, strict=True) for each in (repr(motor), *pair)],
+            "tag": tag,
+            "max_points": max_points,
+            "initial_points": initial_points,
+            "on_missing": on_missing,
+        },
+        "hints": {"dimensions": [([name], "primary") for name in axes]},
+    }
+    movables = {motor.name: motor for motor in motors}
+    yield from steered(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
+    return decider.chooser.get_best_points()
+
+
+def _motors(args: Sequence[Any]) -> tuple[list[Any], list[tuple[float, float]]]:
+    """Return the motors and their limits."""
+    if not args or len(args) % 3:
+        raise XTagValueError(f"{len(args)} arguments for the motors: give motor, low, high for each of them")
+    motors, limits = list(args[::3]), []
+    for motor, low, high in zip(motors, args[1::3], args[2::3], strict=True):
+        if not hasattr(motor, "set"):
+            raise XTagValueError(f"{motor!r} is no motor: give motor, low, high for each of them")
+        limits.append((float(low), float(high)))
+    return motors, limits

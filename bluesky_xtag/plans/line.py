@@ -1,0 +1,85 @@
+"""scan_until: a line scan that ends when a condition on the tags holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..conditions import Seen, condition
+from ..decisions import LineUntil
+from .steps import Plan, steered
+
+if TYPE_CHECKING:
+    from ..tagger import Tagger
+
+__all__ = ["scan_until"]
+
+
+def scan_until(
+    detectors: Sequence[Any],
+    tagger: Tagger,
+    motor: Any,
+    start: float,
+    stop: float,
+    step: float,
+    *,
+    until: str | Callable[[Seen], Any],
+    on_missing: str = "repeat",
+    md: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Step along a line until a condition on the tags holds, or the line ends.
+
+    One run, with the streams primary, tags and decisions. Each place waits for its tags, up to the tagger's deadline.
+
+    Parameters
+    ----------
+    detectors : list of Readable
+        At least one with images.
+    tagger : Tagger
+        Installed, or just subscribed.
+    motor : Movable
+        What moves.
+    start, stop : float
+        The ends of the line, in the motor's unit.
+    step : float
+        The distance of places; its sign does not matter.
+    until : str or callable
+        When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row; see `bluesky_xtag.conditions`), or
+        a function that is given a `Seen` and returns whether to end.
+    on_missing : {"repeat", "skip", "pause", "stop"}
+        What is done about a frame without tags, as in `tag_adaptive_scan`. A frame left out neither counts nor breaks
+        the row of those for which the condition holds.
+    md : mapping, optional
+        Goes into the start document.
+
+    Returns
+    -------
+    bool
+        Whether the condition held; then the motor is where it did.
+
+    Raises
+    ------
+    XTagValueError
+        An argument does not fit; before the run begins.
+    """
+    tags = tagger.model.taxonomy.names
+    wanted = condition(until, tags)
+    decider = LineUntil(motor.name, start, stop, step, wanted, tags, on_missing)
+    document = {
+        "plan_name": "scan_until",
+        "detectors": [detector.name for detector in detectors],
+        "motors": [motor.name],
+        "plan_args": {
+            "detectors": [repr(detector) for detector in detectors],
+            "tagger": repr(tagger),
+            "motor": repr(motor),
+            "start": float(start),
+            "stop": float(stop),
+            "step": float(step),
+            "until": wanted.text,
+            "on_missing": on_missing,
+        },
+        "hints": {"dimensions": [([motor.name], "primary")]},
+    }
+    yield from steered(detectors, tagger, decider, {motor.name: motor}, document | dict(md or {}), restage=[motor])
+    return decider.found

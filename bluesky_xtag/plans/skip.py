@@ -1,0 +1,194 @@
+"""skip_empty: a short probe frame at each point of any plan, and the full exposure only where it is worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
+from bluesky.preprocessors import set_run_key_wrapper
+from bluesky.utils import Msg, ensure_generator
+
+from ..conditions import Condition, Seen, condition
+from ..decisions import DecisionLog, SkipEmpty, TagsWatch
+from ..documents import STREAM as TAGS
+from ..errors import XTagValueError
+from .steps import Plan, exposure_of, read_tags, write
+
+if TYPE_CHECKING:
+    from ..tagger import Tagger
+
+__all__ = ["skip_empty"]
+
+
+def skip_empty(
+    plan: Iterable[Msg],
+    tagger: Tagger,
+    probe_exposure: float,
+    *,
+    exposure: Any = None,
+    empty: str | Callable[[Seen], Any] = "empty",
+) -> Plan:
+    """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
+
+    Both are events of the plan's own stream. The exposure of each is read with it, under the name of its signal. A
+    probe without tags is followed by the full exposure, so that nothing is lost. At the end the exposure is as it was
+    before.
+
+    Parameters
+    ----------
+    plan : iterable of Msg
+        Any plan that triggers and reads its detectors, such as ``bp.grid_scan([det], ...)``. It is told the readings of
+        the probes.
+    tagger : Tagger
+        Installed, or just subscribed.
+    probe_exposure : float
+        Seconds of the probe.
+    exposure : signal, optional
+        Where the exposure in seconds is set. If None it is ``cam.acquire_time`` of each detector that has it, as
+        ophyd's area detectors do. The full exposure is what the signal holds at the first point.
+    empty : str or callable
+        What an empty place is: a condition on tags, see `bluesky_xtag.conditions`.
+
+    Raises
+    ------
+    XTagValueError
+        No signal of the exposure is found, or an argument does not fit.
+    """
+    if not probe_exposure > 0:
+        raise XTagValueError(f"probe_exposure={probe_exposure} must be a number of seconds above 0")
+    judge = condition(empty, tagger.model.taxonomy.names, of_one_frame=True)
+    probing = _Probing(tagger, float(probe_exposure), exposure, judge)
+    return (
+        yield from bpp.subs_wrapper(
+            bpp.finalize_wrapper(probing.follow(ensure_generator(plan)), probing.restore), probing.watch
+        )
+    )
+
+
+_REPEATED = frozenset({"trigger", "wait", "create", "read", "save"})
+
+
+class _Point:
+    """What a plan did at its present point, from the first trigger on."""
+
+    def __init__(self) -> None:
+        self.messages: list[Msg] = []
+        self.signals: list[Any] = []
+        self.keys: set[str] = set()  # that were read into the event
+
+
+class _Run:
+    """An open run of the plan."""
+
+    def __init__(self, uid: str, log: DecisionLog, decider: SkipEmpty) -> None:
+        self.uid = uid
+        self.log = log
+        self.decider = decider
+        self.point = _Point()
+
+
+class _Probing:
+    """Passes a plan's messages on, and repeats those of a point with the full exposure where that is decided."""
+
+    def __init__(self, tagger: Tagger, probe: float, exposure: Any, empty: Condition) -> None:
+        self.watch = TagsWatch(tagger.name, tagger.model.taxonomy.names)
+        self._tagger = tagger
+        self._probe = probe
+        self._exposure = exposure
+        self._empty = empty
+        self._full: dict[Any, float] = {}
+        self._runs: dict[Any, _Run] = {}  # by the run key of the messages
+
+    def follow(self, plan: Plan) -> Plan:
+        """Pass every message on, with ours around it; what the RunEngine answers goes to the plan."""
+        response: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                msg = plan.send(response) if error is None else plan.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            response = error = None
+            try:
+                yield from self._before(msg)
+                response = yield msg
+                yield from self._after(msg, response)
+            except GeneratorExit:
+                plan.close()
+                raise
+            except Exception as exception:
+                error = exception
+
+    def restore(self) -> Plan:
+        """Set every exposure as it was before."""
+        for signal, seconds in self._full.items():
+            yield from bps.mv(signal, seconds)
+
+    def _before(self, msg: Msg) -> Plan:
+        run = self._runs.get(msg.run)
+        if run is None:
+            return
+        point = run.point
+        if msg.command == "trigger" and msg.obj is not self._tagger:
+            signal = exposure_of(msg.obj) if self._exposure is None else self._exposure
+            if signal is not None and signal not in point.signals:
+                point.signals.append(signal)
+                yield from self._expose(signal, self._probe)
+            point.messages.append(msg)
+        elif msg.command == "save" and point.messages:
+            if not point.signals:
+                raise XTagValueError(
+                    f"none of {_names(point.messages)} has a signal cam.acquire_time for the exposure of the probe: "
+                    "name it, skip_empty(plan, tagger, probe_exposure, exposure=signal)"
+                )
+            for signal in point.signals:
+                if signal.name not in point.keys:
+                    read = Msg("read", signal, run=msg.run)
+                    point.messages.append(read)
+                    yield read
+        elif msg.command == "close_run" and self._tagger.unwritten(run.uid):
+            yield from self._in_run(bps.trigger_and_read([self._tagger], name=TAGS), msg.run)
+
+    def _after(self, msg: Msg, response: Any) -> Plan:
+        if msg.command == "open_run":
+            decider = SkipEmpty(self._empty, self._tagger.model.taxonomy.names)
+            log = DecisionLog(decider, self._tagger.name, self._tagger.deadline)
+            self._runs[msg.run] = _Run(response, log, decider)
+        run = self._runs.get(msg.run)
+        if run is None:
+            return
+        if msg.command == "close_run":
+            del self._runs[msg.run]
+        elif msg.command == "drop":
+            run.point = _Point()
+        elif run.point.messages and msg.command in _REPEATED - {"trigger"}:
+            run.point.messages.append(msg)
+            if msg.command == "read":
+                run.point.keys.update(response or ())
+            elif msg.command == "save":
+                yield from self._judge(run, msg.run)
+
+    def _judge(self, run: _Run, key: Any) -> Plan:
+        """Decide by the probe's tags, and take the full exposure if that is decided."""
+        point, run.point = run.point, _Point()
+        seen: Seen = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
+        decision = run.decider.decide(seen)
+        yield from self._in_run(write(run.log, decision), key)
+        if decision.action == "expose":
+            for signal in point.signals:
+                yield from self._expose(signal, self._full[signal])
+            yield from ensure_generator(point.messages)
+
+    def _expose(self, signal: Any, seconds: float) -> Plan:
+        if signal not in self._full:
+            self._full[signal] = yield from bps.rd(signal)
+        yield from bps.mv(signal, seconds)
+
+    def _in_run(self, plan: Plan, key: Any) -> Generator[Msg, Any, Any]:
+        return (yield from plan if key is None else set_run_key_wrapper(plan, key))
+
+
+def _names(messages: Iterable[Msg]) -> str:
+    return ", ".join(str(getattr(msg.obj, "name", msg.obj)) for msg in messages if msg.command == "trigger")

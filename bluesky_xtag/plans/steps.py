@@ -1,0 +1,124 @@
+"""What the plans share: reading tags, writing decisions, and the loop of a plan that is steered by them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bluesky import plan_stubs as bps
+from bluesky import preprocessors as bpp
+from bluesky.utils import Msg
+
+from ..conditions import Seen
+from ..decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
+from ..documents import STREAM as TAGS
+from ..errors import XTagError
+
+if TYPE_CHECKING:
+    from ..tagger import Tagger
+
+__all__ = ["Plan", "exposure_of", "read_tags", "steered", "write"]
+
+Plan = Generator[Msg, Any, Any]
+
+
+def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, Seen]:
+    """Write the rows of the frames of a run up to the newest, and return what the newest says.
+
+    It takes until the deadline of the newest frame at most. After it the RunEngine does not rewind to before the frame.
+
+    Raises
+    ------
+    XTagError
+        No frame reached the tagger.
+    """
+    yield from bps.trigger_and_read([tagger], name=TAGS)
+    for _ in tagger.unwritten(run):  # an installed tagger leaves none; by itself it gives the oldest first
+        yield from bps.trigger_and_read([tagger], name=TAGS)
+    yield from bps.checkpoint()
+    seen = watch.newest(run)
+    if not seen.frame:
+        raise XTagError(
+            f"no frame of this run reached the tagger {tagger.name!r}: call install(RE) or RE.subscribe(tagger), and "
+            "use a detector with images in a stream that the tagger watches"
+        )
+    return seen
+
+
+def write(log: DecisionLog, decision: Decision) -> Plan:
+    """Write the row of a decision, and pause if the decision says so."""
+    log.note(decision)
+    yield from bps.trigger_and_read([log], name=STREAM)
+    if decision.pause:
+        yield from bps.checkpoint()
+        yield from bps.pause()
+
+
+def steered(
+    detectors: Sequence[Any],
+    tagger: Tagger,
+    decider: Decider,
+    movables: Mapping[str, Any],
+    md: Mapping[str, Any],
+    *,
+    restage: Sequence[Any] = (),
+) -> Generator[Msg, Any, Decision]:
+    """Take frames where a decider says, until it says stop; one run with the streams primary, tags and decisions.
+
+    Parameters
+    ----------
+    detectors : sequence of Readable
+        They are read at each point, with the movables.
+    tagger : Tagger
+        Installed, or just subscribed.
+    decider : Decider
+        It chooses values for the movables.
+    movables : mapping of str to Movable
+        By name.
+    md : mapping
+        Goes into the start document.
+    restage : sequence
+        What is staged and unstaged beside the detectors.
+
+    Returns
+    -------
+    Decision
+        The last one.
+    """
+    watch = TagsWatch(tagger.name, tagger.model.taxonomy.names)
+    log = DecisionLog(decider, tagger.name, tagger.deadline)
+    readables = [*detectors, *(each for each in movables.values() if each not in detectors)]
+
+    def frames() -> Generator[Msg, Any, Decision]:
+        run = watch.run
+        decision = decider.first()
+        assert decision is not None  # a plan that chooses places has to choose the first
+        yield from write(log, decision)
+        while decision.action != "stop":
+            yield from bps.checkpoint()
+            moves = [each for name, value in decision.values.items() for each in (movables[name], value)]
+            if moves:
+                yield from bps.mv(*moves)
+            yield from bps.trigger_and_read(readables)
+            seen = yield from read_tags(tagger, watch, run)
+            decision = decider.decide(seen)
+            yield from write(log, decision)
+        return decision
+
+    def rest() -> Plan:
+        """Write rows that were not read: nobody else would, if the tagger is just subscribed."""
+        if tagger.unwritten(watch.run):
+            yield from bps.trigger_and_read([tagger], name=TAGS)
+
+    @bpp.subs_decorator(watch)
+    @bpp.stage_decorator([*detectors, *restage])
+    @bpp.run_decorator(md=dict(md))
+    def plan() -> Plan:
+        return (yield from bpp.finalize_wrapper(frames(), rest))
+
+    return (yield from plan())
+
+
+def exposure_of(detector: Any) -> Any:
+    """Return the signal of a detector's exposure in seconds, by areaDetector's name for it; None if it has none."""
+    return getattr(getattr(detector, "cam", None), "acquire_time", None)
