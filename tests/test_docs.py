@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import bluesky_xtag
-from bluesky_xtag import DEFAULT_TAXONOMY, documents
+from bluesky_xtag import DEFAULT_TAXONOMY, decisions, documents
 from bluesky_xtag.prepare import Preparation
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +132,15 @@ def test_documented_configuration_is_that_of_the_code():
     expected = documents.configuration_keys("xtag", DEFAULT_TAXONOMY)
     assert [row["configuration key"] for row in documented] == list(expected)
     assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+
+
+def test_documented_columns_of_decisions_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "decision column")
+    expected = decisions.data_keys(["x"])
+    assert [row["decision column"].replace("<name>", "x") for row in documented] == list(expected)
+    assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+    actions = _table(DOCS / "reference" / "documents.md", "action")
+    assert tuple(row["action"] for row in actions) == decisions.ACTIONS
 
 
 @pytest.mark.parametrize("page", ["reference/documents.md", "explanations/what-can-go-wrong.md"])

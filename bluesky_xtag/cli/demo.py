@@ -25,6 +25,11 @@ def demo(
         7,
     ),
     picture: Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")] = Path("tags.png"),
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Map where a tag begins and ends, each place chosen by the tags so far.")
+    ] = False,
+    tag: Annotated[str, typer.Option(help="Of --adaptive: the tag.")] = "ring",
+    max_points: Annotated[int, typer.Option(min=1, help="Of --adaptive: how many places at most.")] = 140,
     model: Model = None,
 ) -> None:
     """Scan a simulated sample, or measured frames, and tag every frame while the scan runs.
@@ -35,7 +40,16 @@ def demo(
         from rich.console import Console
 
         from ..demo import measured_scans, run, sample_scan
+        from ..errors import XTagValueError
 
+        if adaptive:
+            if frames is not None:
+                raise XTagValueError("--adaptive maps the simulated sample: leave --frames out")
+            from ..demo.adaptive import run_adaptive
+
+            console = Console(highlight=False)
+            finish(run_adaptive(catalog, picture, console, model, tag=tag, frames=max_points))
+            return
         scans = [sample_scan(*points)] if frames is None else measured_scans(frames)
         troubles = run(scans, catalog, picture, Console(highlight=False), model)
     finish(troubles)

@@ -86,7 +86,7 @@ class ByStrategy:
         initial_points: int | None,
     ) -> Strategy:
         if isinstance(strategy, str):
-            options = {} if initial_points is None else {"initial_points": initial_points}
+            options = {} if initial_points is None else {"initial": initial_points}
             limits = {name: tuple(map(float, pair)) for name, pair in axes.items()}
             return strategies.make(strategy, limits, tags=tags, tag=tag, **options)  # pyright: ignore[reportArgumentType]
         if not isinstance(strategy, Strategy):

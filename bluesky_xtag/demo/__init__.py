@@ -30,7 +30,7 @@ from .scans import EXPOSURE, Scan, measured_scans, sample_scan
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["measured_scans", "run", "sample_scan"]
+__all__ = ["measured_scans", "run", "sample_scan", "start"]
 
 _DETECTOR = "det"
 
@@ -68,7 +68,7 @@ def run(
     if not picture.absolute().parent.is_dir():
         raise XTagValueError(f"there is no directory {picture.absolute().parent}: name another place for the picture")
 
-    catalog, network = _start(directory, model, console)
+    catalog, network = start(directory, model, console)
     try:
         scans = [replace(scan, labels=_known_to(network, scan.labels)) for scan in scans]
         uids = _scan(scans, catalog, directory, network, console)
@@ -84,7 +84,7 @@ def run(
         catalog.context.close()
 
 
-def _start(directory: Path, model: Path | None, console: Console) -> tuple[Any, TagModel]:
+def start(directory: Path, model: Path | None, console: Console) -> tuple[Any, TagModel]:
     """Open the catalogue and load the model, at the same time because both take long."""
     # Both threads import these; done here first, their imports cannot meet halfway.
     import h5py  # noqa: F401
@@ -165,6 +165,7 @@ def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Consol
         ("    RE(bp.scan([det], x, 0, 10, 11))", "scan a line; its tags appear as it goes"),
         ("    tags(catalog[-1])", "the tags of the newest run, a row per frame"),
         (f"{where}xtag demo --frames FILE.h5", "the same with measured frames"),
+        (f"{where}xtag demo --adaptive", "map where a tag begins and ends, with a tenth of a raster's frames"),
         (f"{where}xtag info", "the model: its tags, thresholds and scores"),
     )
     console.print(f"\n[bold]The picture[/] is {picture}; the catalogue {directory} holds {runs} now.")

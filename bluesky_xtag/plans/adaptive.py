@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..decisions import ByStrategy
 from ..errors import XTagValueError
 from ..strategies import Strategy
-from .steps import Plan, steered
+from .steps import Plan, queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["tag_adaptive_scan"]
 
 
+@queueable
 def tag_adaptive_scan(
     detectors: Sequence[Any],
     tagger: Tagger,

@@ -10,7 +10,7 @@ from bluesky import plan_stubs as bps
 from ..conditions import Seen, condition
 from ..decisions import ByExposure
 from ..errors import XTagValueError
-from .steps import Plan, exposure_of, steered
+from .steps import Plan, exposure_of, queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["expose_until"]
 
 
+@queueable
 def expose_until(
     detectors: Sequence[Any],
     tagger: Tagger,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..conditions import Seen, condition
 from ..decisions import LineUntil
-from .steps import Plan, steered
+from .steps import Plan, queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["scan_until"]
 
 
+@queueable
 def scan_until(
     detectors: Sequence[Any],
     tagger: Tagger,

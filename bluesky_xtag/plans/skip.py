@@ -14,7 +14,7 @@ from ..conditions import Condition, Seen, condition
 from ..decisions import DecisionLog, SkipEmpty, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagValueError
-from .steps import Plan, exposure_of, read_tags, write
+from .steps import Plan, exposure_of, queueable, read_tags, write
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["skip_empty"]
 
 
+@queueable
 def skip_empty(
     plan: Iterable[Msg],
     tagger: Tagger,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
@@ -17,7 +18,7 @@ from ..errors import XTagError
 if TYPE_CHECKING:
     from ..tagger import Tagger
 
-__all__ = ["Plan", "exposure_of", "read_tags", "steered", "write"]
+__all__ = ["Plan", "exposure_of", "queueable", "read_tags", "steered", "write"]
 
 Plan = Generator[Msg, Any, Any]
 
@@ -117,6 +118,22 @@ def steered(
         return (yield from bpp.finalize_wrapper(frames(), rest))
 
     return (yield from plan())
+
+
+_PlanFunction = TypeVar("_PlanFunction", bound=Callable[..., Any])
+
+
+def queueable(plan: _PlanFunction) -> _PlanFunction:
+    """Leave the types out of the signature that the Queue Server reads.
+
+    It knows few types, and turns names into devices only where it knows the type or where none is stated.
+    """
+    signature = inspect.signature(plan)
+    untyped = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    plan.__signature__ = signature.replace(  # pyright: ignore[reportFunctionMemberAccess]
+        parameters=untyped, return_annotation=signature.empty
+    )
+    return plan
 
 
 def exposure_of(detector: Any) -> Any:

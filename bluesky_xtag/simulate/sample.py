@@ -6,6 +6,7 @@ scatters weakly. The truth is known everywhere, so that tags can be checked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, lru_cache
 
@@ -21,7 +22,7 @@ from .phases import PHASES, TURNS, parts
 from .scenes import Part, Scene, render
 from .shadows import Beamstop
 
-__all__ = ["SIZE", "Sample"]
+__all__ = ["SIZE", "Sample", "film"]
 
 SIZE = 10.0
 """Width and height of the sample's map in mm; positions run from 0."""
@@ -93,11 +94,11 @@ class Sample:
     def scene(self, x: float, y: float, seconds: float) -> Scene:
         """Return all that scatters at a position in mm, with the photons of an exposure."""
         fractions, thickness = self.fractions(x, y), self.thickness(x, y)
-        found = [replace(_STRAY, photons=seconds * _STRAY.photons)]
+        found = []
         for phase, fraction in zip(PHASES, fractions, strict=True):
             for part in _parts(phase, self._turn(phase, x, y)):
                 found.append(replace(part, photons=float(seconds * part.photons * fraction * thickness)))
-        return Scene(_LAYOUT, _GEOMETRY, tuple(found), (_BEAMSTOP,), told_centre=_GEOMETRY.beam_centre)
+        return film(found, seconds)
 
     def expected(self, x: float, y: float, seconds: float) -> np.ndarray:
         """Return the photons expected per pixel in an exposure, (rows, columns) float32."""
@@ -131,6 +132,12 @@ class Sample:
         if phase == "crystalline":
             return int(self._settings[round(2 * x) % 24, round(2 * y) % 24])
         return 0
+
+
+def film(scattering: Iterable[Part], seconds: float) -> Scene:
+    """Return what the sample's detector sees of these parts, and of the stray light of that time."""
+    stray = replace(_STRAY, photons=seconds * _STRAY.photons)
+    return Scene(_LAYOUT, _GEOMETRY, (stray, *scattering), (_BEAMSTOP,), told_centre=_GEOMETRY.beam_centre)
 
 
 _parts = cache(parts)

@@ -9,12 +9,13 @@ from typing import Any
 from ..errors import XTagValueError
 from .axes import Axes, Axis
 from .baselines import Grid, Random
+from .boundary import Boundary
 from .protocol import Strategy
 from .told import Told
 
 __all__ = ["NAMES", "make", "recipe"]
 
-_KINDS: dict[str, type[Told]] = {"grid": Grid, "random": Random}
+_KINDS: dict[str, type[Told]] = {"boundary": Boundary, "grid": Grid, "random": Random}
 
 NAMES = tuple(_KINDS)
 """The names that `make` knows."""

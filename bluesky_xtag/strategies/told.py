@@ -78,6 +78,7 @@ class Told(ABC):
         self._numbers: list[int | None] = []
         self._missing: list[np.ndarray] = []
         self._last: np.ndarray | None = None
+        self._in_vain = 0
 
     @abstractmethod
     def _next(self, rng: np.random.Generator) -> np.ndarray | None:
@@ -108,11 +109,12 @@ class Told(ABC):
         for point, place, scores in read:
             self._close(point, place)
             if np.isfinite(scores).all():
+                self._in_vain = 0
                 self._places.append(place)
                 self._scores.append(scores)
                 self._numbers.append(point.get(ID))
             else:
-                self._missing.append(place)
+                self._lose(place)
 
     def skip(self, points: list[Point]) -> None:
         """Take in that these places gave no tags; see `Strategy`.
@@ -124,7 +126,7 @@ class Told(ABC):
         """
         for point, place in [(point, self._place(point)) for point in points]:
             self._close(point, place)
-            self._missing.append(place)
+            self._lose(place)
 
     register_failures = skip  # as bluesky-adaptive's TrialFaultAware calls it
 
@@ -179,6 +181,10 @@ class Told(ABC):
                 raise XTagValueError(f"{tag} is {value} in {_short(point)}: probabilities are from 0 to 1")
         # A strategy that looks for one tag need not be told the others.
         return np.array([found[tag] if tag in found else _other(point, tag) for tag in self.tags])
+
+    def _lose(self, place: np.ndarray) -> None:
+        self._missing.append(place)
+        self._in_vain += 1
 
     def _close(self, point: Point, place: np.ndarray) -> None:
         self._open.pop(point.get(ID, -1), None)

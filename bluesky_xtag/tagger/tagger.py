@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from weakref import WeakSet
 
 from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
@@ -40,6 +41,14 @@ logger = logging.getLogger("bluesky_xtag")
 
 Wait = Literal["overlap", "point"]
 _HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside moves and exposures
+
+
+class Listener(Protocol):
+    """What hears the documents that a tagger takes."""
+
+    def hear(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document, quickly: the RunEngine waits."""
+        ...
 
 
 class Tagger:
@@ -130,6 +139,7 @@ class Tagger:
         self._latest: Tagging | None = None
         self._latest_arrived = 0.0
         self.statistics = Statistics()
+        self._listeners: WeakSet[Listener] = WeakSet()
         self.closing.callback(self._worker.stop)
 
     def __repr__(self) -> str:
@@ -173,12 +183,18 @@ class Tagger:
         begin = time.perf_counter()
         try:
             self._take(name, doc)
+            for listener in list(self._listeners):
+                listener.hear(name, doc)
         except Exception:
             if self._on_error == "raise":
                 raise
             self.statistics.callback_errors += 1
             logger.exception("a %s document could not be used; its frames, if any, are not tagged", name)
         self.statistics.callback_seconds.append(time.perf_counter() - begin)
+
+    def listen(self, listener: Listener) -> None:
+        """Let an object hear every document that this tagger takes, its own rows among them, as long as it lives."""
+        self._listeners.add(listener)
 
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":

@@ -1,9 +1,6 @@
 """The demo as a new user starts it: two of them in a row, into one catalogue."""
 
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from types import SimpleNamespace
 
@@ -12,17 +9,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from demos import demo
 
 from bluesky_xtag.catalog import open_catalog
 from bluesky_xtag.demo.results import Result
 from bluesky_xtag.search import tags
-
-
-def demo(directory, *arguments):
-    code = "from bluesky_xtag.cli import app; app(prog_name='xtag')"
-    command = [sys.executable, "-c", code, "demo", "--catalog", "catalog", *arguments]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "150"}
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, env=environment, timeout=240)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,27 @@ print("plans:", *sorted(plans))
 print("devices:", *sorted(devices))
 """
 
+STEERED = """
+from bluesky_queueserver.manager.profile_ops import (
+    existing_plans_and_devices_from_nspace, load_worker_startup_code, prepare_plan, validate_plan
+)
+namespace = load_worker_startup_code(startup_dir=sys.argv[1])
+plans, devices, in_plans, in_devices = existing_plans_and_devices_from_nspace(nspace=namespace)
+items = [
+    ("tag_adaptive_scan", [["det"], "xtag", "random", "x", 0, 10, "y", 0, 10], {"tag": "ring", "max_points": 3}),
+    ("scan_until", [["det"], "xtag", "x", 0, 10, 5], {"until": "ring>0.9 for 2"}),
+    ("expose_until", [["det"], "xtag"], {"limits": [0.01, 0.1]}),
+]
+for name, args, kwargs in items:
+    item = {"item_type": "plan", "name": name, "args": args, "kwargs": kwargs, "user_group": "primary"}
+    valid, message = validate_plan(item, allowed_plans=plans, allowed_devices=devices)
+    assert valid, message
+    plan = prepare_plan(item, plans_in_nspace=in_plans, devices_in_nspace=in_devices, nspace=namespace,
+                        allowed_plans={"primary": plans}, allowed_devices={"primary": devices})
+    (uid,) = namespace["RE"](plan["callable"](*plan["args"], **plan["kwargs"]))
+    print("steered:", name, *sorted(namespace["catalog"][uid]))
+"""
+
 SCAN = """
 from bluesky_xtag.search import tags
 (uid,) = RE(bp.scan([det], x, 0, 10, 3))
@@ -61,4 +82,12 @@ def test_the_queue_server_finds_plans_and_devices(run):
     out = run(sys.executable, "-c", "import sys\n" + QUEUE_SERVER, str(STARTUP)).splitlines()
     plans, devices = (next(line for line in out if line.startswith(name)).split() for name in ("plans:", "devices:"))
     assert {"count", "scan", "grid_scan", "list_scan"} <= set(plans)
-    assert {"det", "x", "y"} <= set(devices)
+    assert {"tag_adaptive_scan", "scan_until", "expose_until", "skip_empty"} <= set(plans)
+    assert {"det", "x", "y", "xtag"} <= set(devices)
+
+
+def test_the_queue_server_runs_plans_steered_by_tags(run):
+    out = run(sys.executable, "-c", "import sys\n" + STEERED, str(STARTUP))
+    steered = [line.split() for line in out.splitlines() if line.startswith("steered:")]
+    assert [line[1] for line in steered] == ["tag_adaptive_scan", "scan_until", "expose_until"]
+    assert [line[2:] for line in steered] == [["decisions", "primary", "tags"]] * 3
