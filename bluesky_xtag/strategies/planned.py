@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Planned(Told):
             return process
         expected = np.zeros((len(coming), *values.shape[1:]))
         if len(places):
-            expected = process.predict(np.array(coming)).reshape(expected.shape)
+            expected = np.reshape(cast(Any, process.predict(np.array(coming))), expected.shape)
         more = np.concatenate([places, coming]), np.concatenate([values, expected])
         return fitted(*more, length=self._length, noise=noise)
 

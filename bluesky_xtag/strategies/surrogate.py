@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any, cast
 
 import numpy as np
 from scipy.stats import qmc
@@ -32,7 +33,7 @@ def fitted(places: np.ndarray, values: np.ndarray, *, length: float, noise: floa
     noise : float
         Variance of the noise.
     """
-    process = GaussianProcessRegressor(Matern(length, nu=2.5), alpha=noise, optimizer=None)
+    process = GaussianProcessRegressor(Matern(length, nu=2.5), alpha=noise, optimizer=cast(Any, None))
     return process if len(places) == 0 else process.fit(places, values)
 
 
