@@ -15,6 +15,7 @@ __all__ = [
     "measures",
     "model",
     "model_measures",
+    "replay",
     "robustness",
     "search",
     "tags",
@@ -27,6 +28,7 @@ BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")
 SEARCH = BENCH.with_name("bench-search.json")
+REPLAY = BENCH.with_name("bench-replay.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
@@ -48,7 +50,7 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measured, measures, model, model_measures, robustness, search, tags, tradeoff):
+    for part in (command_line, measured, measures, model, model_measures, replay, robustness, search, tags, tradeoff):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -215,6 +217,22 @@ def search():
     )
     head = ("asked of `ring`", "runs found", "count", "first 100 runs", "slowest", "processor time of both")
     return measured + _table(head, rows)
+
+
+def replay():
+    """Return the figures of `xtag bench replay` that are kept with these pages."""
+    if not REPLAY.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(REPLAY.read_text("utf-8"))
+    measured = (
+        f"{_measured_on(figures)}, load {figures['load']}: {figures['frames']} frames of {figures['rows']} x "
+        f"{figures['columns']} pixels.\n\n"
+    )
+    rows = (
+        (name, f"{one['frames_per_second']:.1f}", f"{one['start_seconds']:.0f} s", f"{one['peak_mib']:.0f} MiB")
+        for name, one in figures["engines"].items()
+    )
+    return measured + _table(("where", "frames a second", "time to start", "peak memory of a process"), rows)
 
 
 def command_line():
