@@ -169,9 +169,15 @@ def asking(name: str, doing: str = "opened") -> Iterator[None]:
 
 
 def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
-    """Return the scan_id of the newest run of a catalogue, 0 if it holds none, so that counting goes on."""
-    newest = catalog.values().last() if len(catalog) else None
-    return int(newest.metadata["start"].get("scan_id", 0)) if newest else 0
+    """Return the scan_id of the newest run of a catalogue that has one, else 0, so that counting goes on.
+
+    Derived runs, of tags that came later, have none.
+    """
+    from tiled.queries import Comparison
+
+    scans = catalog.search(Comparison("ge", "start.scan_id", 0))
+    newest = scans.values().last() if len(scans) else None
+    return int(newest.metadata["start"]["scan_id"]) if newest else 0
 
 
 def _check_sqlite() -> None:

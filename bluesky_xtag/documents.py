@@ -27,6 +27,7 @@ __all__ = [
     "Tagging",
     "configuration",
     "configuration_keys",
+    "correction_keys",
     "data_keys",
     "row",
     "score_column",
@@ -163,3 +164,13 @@ def _key(name: str, dtype: str, **more: Any) -> DataKey:
     if dtype in _NUMPY_TYPES:
         key["dtype_numpy"] = _NUMPY_TYPES[dtype]
     return cast("DataKey", key | more)
+
+
+def correction_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
+    """Return event-model data keys of a correction: the columns of `data_keys`, and what a person said of the frame."""
+    return data_keys(name, taxonomy) | {
+        f"{name}_added": _key(name, "string"),
+        f"{name}_removed": _key(name, "string"),
+        f"{name}_by": _key(name, "string"),
+        f"{name}_note": _key(name, "string"),
+    }

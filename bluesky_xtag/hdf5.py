@@ -11,6 +11,7 @@ import ctypes
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,6 +30,9 @@ __all__ = ["Hdf5Frames", "read_image", "warm"]
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
 # The pauses add up to 2**20 ns.
 _METADATA_ATTEMPTS = 20
+# Threads that have one file open share what HDF5 knows of it: where one refreshes a dataset, another misses its chunks.
+# They lose nothing by waiting, for h5py lets only one of them into HDF5 anyway.
+_ONE_AT_A_TIME = threading.Lock()
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -132,7 +136,7 @@ class Hdf5Frames:
 def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open a file for reading; whatever HDF5 complains of inside the block becomes a FrameNotReady."""
     try:
-        with _open(path) as file:
+        with _ONE_AT_A_TIME, _open(path) as file:
             yield file
     except FrameError:
         raise

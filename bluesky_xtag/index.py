@@ -12,9 +12,9 @@ from typing import Any
 
 from .catalog import asking
 from .documents import STREAM
-from .errors import CatalogError, XTagError
+from .errors import CatalogError, NoTagsError, XTagError, XTagValueError
 from .search.query import Moment, within
-from .search.stored import client, configuration, has_tags, own_tags, start_of, summary_of
+from .search.stored import client, configuration, own_tags, start_of, summary_of
 from .summary import KEY, summary
 
 __all__ = ["Index", "index", "write_if_complete", "write_summary"]
@@ -100,15 +100,24 @@ def index(
         if found is None:
             untagged += 1
             continue
-        if not dry_run:
+        try:
             with asking(name, "written to"):
-                write_summary(run, found)
-        written.append(uid)
+                if not dry_run:
+                    write_summary(run, found)
+        except XTagValueError as error:
+            troubles[uid] = str(error)
+        else:
+            written.append(uid)
     return Index(len(runs), tuple(written), len(had), untagged, len(lacking) - len(finished), troubles)
 
 
 def write_summary(run: Any, found: Mapping[str, Any]) -> None:
-    """Write a summary into the start document of a stored run (a Tiled client), in one request."""
+    """Write a summary into the start document of a stored run (a Tiled client), in one request.
+
+    Raises XTagValueError if somebody uses the key for something else.
+    """
+    if KEY in start_of(run) and summary_of(run) is None:
+        raise XTagValueError(f"the key {KEY!r} of its start document holds something else: {start_of(run)[KEY]!r}")
     run.update_metadata({"start": {KEY: dict(found)}})
 
 
@@ -125,11 +134,12 @@ def write_if_complete(catalog: Any, uid: str, found: Mapping[str, Any]) -> bool:
 
 
 def _summary(run: Any, replay: Any) -> dict[str, Any] | None:
-    start = start_of(run)
-    if has_tags(run):
-        derived = "original_run_uid" in start
-        return summary(own_tags(run), configuration(run), source="replay" if derived else "live", derived=derived)
-    return dict(summary_of(replay) or {}) | {"derived": False} if replay is not None else None
+    derived = "original_run_uid" in start_of(run)
+    try:
+        table = own_tags(run)
+    except NoTagsError:
+        return dict(summary_of(replay) or {}) | {"derived": False} if replay is not None else None
+    return summary(table, configuration(run), source="replay" if derived else "live", derived=derived)
 
 
 def _replays(runs: Iterable[Any]) -> dict[str, Any]:

@@ -103,8 +103,9 @@ class LiveSummary:
 
     def _store(self, run: str) -> None:
         """Write a summary when the run is complete: while it is being written, one writer could undo the other."""
+        found = self._summary(run)
         begin, pause = time.monotonic(), 0.02
-        while not write_if_complete(self._catalog, run, self._summary(run)):
+        while not write_if_complete(self._catalog, run, found):
             if time.monotonic() - begin > self._patience:
                 raise CatalogError("the run is not complete there")
             time.sleep(pause)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from .errors import XTagValueError
 
-__all__ = ["load_mask"]
+__all__ = ["Mask", "load_mask", "load_masks"]
+
+Mask = np.ndarray | str | Path
 
 
-def load_mask(mask: str | Path | np.ndarray) -> np.ndarray:
+def load_masks(mask: Mask | Mapping[str, Mask] | None) -> np.ndarray | dict[str, np.ndarray] | None:
+    """Return a mask, or one for each data key, or None, as they are given; see `load_mask`."""
+    if mask is None:
+        return None
+    if isinstance(mask, Mapping):
+        return {key: load_mask(one) for key, one in mask.items()}
+    return load_mask(mask)
+
+
+def load_mask(mask: Mask) -> np.ndarray:
     """Return a mask, reading it where a file is named.
 
     Parameters

@@ -27,11 +27,12 @@ from .errors import ModelError, XTagValueError
 from .prepare import Inputs, Preparation
 from .taxonomy import Tag, Taxonomy
 
-__all__ = ["BUCKETS", "TagModel", "fingerprint"]
+__all__ = ["BATCH", "TagModel", "fingerprint"]
 
 log = logging.getLogger(__name__)
 
-BUCKETS = (1, 4, 16)
+BATCH = 16  # frames a call: enough to hide what a call costs, and few enough to hold
+_AT_ONCE = 4  # frames of a call that the network may work on side by side
 DEFAULT = Path(__file__).parent / "models" / "default"
 NETWORK, CARD = "network.keras", "card.json"
 FORMAT = 1
@@ -101,8 +102,12 @@ class TagModel:
         self.device = _device()
         self.network = _network(network, self.preparation, len(self.taxonomy))
 
+    def __reduce__(self) -> tuple[type[TagModel], tuple[dict[str, Any], bytes]]:
+        """Let a model travel to another process, where it is loaded anew."""
+        return TagModel, (self.card, self._file)
+
     @cached_property
-    def _traced(self) -> dict[int, Any]:
+    def _traced(self) -> Any:
         return _trace(self.network)
 
     @classmethod
@@ -180,10 +185,9 @@ class TagModel:
         return directory
 
     def warm(self) -> None:
-        """Run every batch size once, so that the first frame is as quick as the next."""
+        """Prepare and run the network once, so that the first frame is as quick as the next."""
         blank = self.preparation(np.zeros((64, 64), np.int32))
-        for size in BUCKETS:
-            self.infer([blank] * size)
+        self.infer([blank] * 2)
 
     def predict(
         self,
@@ -228,15 +232,21 @@ class TagModel:
         return self.infer([self.preparation(*frame) for frame in zip(images, *each.values(), strict=True)])
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
-        """Score prepared frames; (n, len(taxonomy)) float32."""
+        """Score prepared frames; (n, len(taxonomy)) float32.
+
+        The scores of a frame do not depend on the others that are given with it.
+        """
         scores = [np.empty((0, len(self.taxonomy)), np.float32)]
-        for start, size in _batches(len(prepared)):
-            batch = prepared[start : start + size]
-            layers = {name: np.zeros((size, *shape), np.float32) for name, shape in self.preparation.shapes.items()}
-            for row, inputs in enumerate(batch):
-                for name, layer in layers.items():
-                    layer[row] = getattr(inputs, name)
-            scores.append(self._traced[size](layers)[: len(batch)])
+        for start in range(0, len(prepared), BATCH):
+            batch = prepared[start : start + BATCH]
+            scores.append(
+                self._traced(
+                    {
+                        name: np.stack([getattr(inputs, name) for inputs in batch]).astype(np.float32, copy=False)
+                        for name in self.preparation.shapes
+                    }
+                )
+            )
         return np.concatenate(scores)
 
 
@@ -247,15 +257,6 @@ def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) ->
     """
     meaning = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
     return hashlib.sha256(network + json.dumps(meaning, sort_keys=True).encode()).hexdigest()
-
-
-def _batches(count: int) -> Iterator[tuple[int, int]]:
-    """Yield start and size of the batches that hold `count` frames; sizes are those of BUCKETS."""
-    start = 0
-    while start < count:
-        size = next((bucket for bucket in BUCKETS if bucket >= count - start), BUCKETS[-1])
-        yield start, size
-        start += size
 
 
 def _taxonomy(card: Mapping[str, Any]) -> Taxonomy:
@@ -358,8 +359,13 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
             yield from _parts(item)
 
 
-def _trace(network: Any) -> dict[int, Any]:
-    """Return, for each batch size, a function from arrays to an array, traced once."""
+def _trace(network: Any) -> Any:
+    """Return a function from arrays, of any number of frames, to their scores, traced once.
+
+    Frames go through the network one by one, a few side by side. A network gives a frame slightly other scores in
+    a batch of another size, because its sums are added up in another order; live batches are of whatever waited, so
+    the same frame would get other scores in a replay.
+    """
     import keras
     import tensorflow as tf
 
@@ -369,14 +375,13 @@ def _trace(network: Any) -> dict[int, Any]:
             "set KERAS_BACKEND=tensorflow"
         )
 
+    def one(layers: dict[str, Any]) -> Any:
+        return network({name: layer[None] for name, layer in layers.items()}, training=False)[0]
+
     def call(layers: dict[str, Any]) -> Any:
-        return network(layers, training=False)
+        return tf.map_fn(one, layers, fn_output_signature=tf.float32, parallel_iterations=_AT_ONCE)
 
-    forward: Any = tf.function(call, reduce_retracing=False)
-
-    def concrete(size: int) -> Any:
-        specs = {tensor.name: tf.TensorSpec((size, *tensor.shape[1:]), tf.float32) for tensor in network.inputs}
-        function = forward.get_concrete_function(specs)
-        return lambda layers: function({name: tf.constant(layer) for name, layer in layers.items()}).numpy()
-
-    return {size: concrete(size) for size in BUCKETS}
+    specs = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in network.inputs}
+    traced: Any = tf.function(call)
+    function = traced.get_concrete_function(specs)
+    return lambda layers: function({name: tf.constant(layer) for name, layer in layers.items()}).numpy()

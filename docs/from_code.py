@@ -9,12 +9,26 @@ from pathlib import Path
 import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY
 
-__all__ = ["command_line", "measured", "measures", "model", "model_measures", "robustness", "tags", "tradeoff", "write"]
+__all__ = [
+    "command_line",
+    "measured",
+    "measures",
+    "model",
+    "model_measures",
+    "replay",
+    "robustness",
+    "search",
+    "tags",
+    "tradeoff",
+    "write",
+]
 
 CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")
+SEARCH = BENCH.with_name("bench-search.json")
+REPLAY = BENCH.with_name("bench-replay.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
@@ -36,7 +50,7 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measured, measures, model, model_measures, robustness, tags, tradeoff):
+    for part in (command_line, measured, measures, model, model_measures, replay, robustness, search, tags, tradeoff):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -175,6 +189,50 @@ def tradeoff():
         f"{machine}{_table(speed, rows)}\nDrop of mAP from clean frames:\n\n"
         f"{_table(('variant', *TITLES.values()), drops)}{picture if TRADEOFF_PICTURE.exists() else ''}"
     )
+
+
+def search():
+    """Return the figures of `xtag bench search` that are kept with these pages."""
+    if not SEARCH.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(SEARCH.read_text("utf-8"))
+    asked = {
+        "score": "a score of at least 0.99",
+        "score_and_fraction": "0.9, and half of the frames",
+        "score_and_model": "0.9, by one model and version",
+        "score_and_time": "0.9, within 1000 runs' time",
+    }
+    rows = (
+        (
+            asked[name],
+            f"{each['found']:,}",
+            *(f"{1e3 * each[key]:.0f} ms" for key in ("count", "first_page", "slowest", "processor")),
+        )
+        for name, each in figures["searches"].items()
+    )
+    versions = ", ".join(f"{package} {version}" for package, version in figures["versions"].items())
+    measured = (
+        f"Measured on {figures['machine']}, load {figures['load']}, {versions}: {figures['runs']:,} runs, "
+        f"{figures['catalog_mib']} MiB, medians of {figures['rounds']} and the slowest of all.\n\n"
+    )
+    head = ("asked of `ring`", "runs found", "count", "first 100 runs", "slowest", "processor time of both")
+    return measured + _table(head, rows)
+
+
+def replay():
+    """Return the figures of `xtag bench replay` that are kept with these pages."""
+    if not REPLAY.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(REPLAY.read_text("utf-8"))
+    measured = (
+        f"{_measured_on(figures)}, load {figures['load']}: {figures['frames']} frames of {figures['rows']} x "
+        f"{figures['columns']} pixels.\n\n"
+    )
+    rows = (
+        (name, f"{one['frames_per_second']:.1f}", f"{one['start_seconds']:.0f} s", f"{one['peak_mib']:.0f} MiB")
+        for name, one in figures["engines"].items()
+    )
+    return measured + _table(("where", "frames a second", "time to start", "peak memory of a process"), rows)
 
 
 def command_line():

@@ -55,7 +55,7 @@ def opened(request, kind):
     else:
         import databroker
 
-        broker = databroker.temp() if kind == "databroker.temp" else databroker.Broker.named("temp")
+        broker = databroker.temp()
         request.addfinalizer(broker.v2.context.close)
         return Store(broker, broker.v1.insert)
     return Store(catalog, TiledWriter(catalog))
@@ -63,9 +63,7 @@ def opened(request, kind):
 
 BACKENDS = [
     "databroker.temp",
-    "Broker.named",
     "tiled sqlite",
-    "tiled duckdb",
     "tiled postgresql",
     "serve sqlite",
     "serve postgresql",

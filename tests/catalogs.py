@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import resource
 import secrets
 import socket
 import subprocess
 import sys
 import time
 import uuid
+import warnings
 from contextlib import contextmanager
 
 import httpx
@@ -19,14 +21,18 @@ SPECS = [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}]
 
 
 def tree_arguments(directory, database=None):
-    """What Tiled needs for a catalogue of runs: SQLite and files in a directory, or a PostgreSQL database."""
-    (directory / "data").mkdir(parents=True, exist_ok=True)
+    """What Tiled needs for a new catalogue of runs: SQLite and files in a directory, or a PostgreSQL database."""
+    from tiled.commandline._catalog import init
+
+    (directory / "data").mkdir(parents=True)
+    uri = database or f"sqlite:///{directory / 'catalog.db'}"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No path_separator", category=DeprecationWarning)  # of Alembic
+        init(uri)  # Tiled itself would do it in a process of its own, which takes seconds
     return {
-        "uri": (database or "").replace("postgresql://", "postgresql+asyncpg://")
-        or f"sqlite:///{directory / 'catalog.db'}",
+        "uri": uri,
         "writable_storage": [str(directory / "data"), database or f"sqlite:///{directory / 'tables.db'}"],
         "readable_storage": [str(directory / "frames")],
-        "init_if_not_exists": True,
         "specs": SPECS,
     }
 
@@ -91,7 +97,7 @@ class Server:
         environment = os.environ | {"PYTHONWARNINGS": "ignore"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self._log.read_text()
             try:
@@ -100,7 +106,7 @@ class Server:
             except httpx.TransportError:
                 time.sleep(0.1)
         self.kill()
-        raise AssertionError("the server did not answer within 120 s:\n" + self._log.read_text())
+        raise AssertionError("the server did not answer within 240 s:\n" + self._log.read_text())
 
     def kill(self):
         """End it at once, as a power cut does."""
@@ -108,6 +114,17 @@ class Server:
             self._process.kill()
             self._process.wait(timeout=20)
             self._process = None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @contextmanager
+    def full_disk(self):
+        """Let no file of the server's grow meanwhile."""
+        before = resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        yield
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, before)
 
     def uri(self, path):
         return f"{self.address}/api/v1/metadata/{path}"

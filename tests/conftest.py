@@ -8,6 +8,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
+from archives import opened
 from bluesky import RunEngine
 from catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
 from documents_seen import DocumentsSeen
@@ -101,3 +102,11 @@ def tiled_server(tmp_path_factory):
         server = Server(directory, trees).start()
         yield server
         server.kill()
+
+
+@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
+def catalog(request, RE):
+    """A catalogue of each kind that takes what the RunEngine emits."""
+    store = opened(request, request.param)
+    RE.subscribe(store.insert)
+    return store.catalog

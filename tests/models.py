@@ -1,5 +1,7 @@
 """Small models with the interface of a TagModel, whose answers and troubles a test can foresee."""
 
+import os
+import tempfile
 import threading
 from types import SimpleNamespace
 
@@ -60,6 +62,22 @@ class RaisingModel(CountsModel):
         if self.on is None or image.flat[0] in self.on:
             raise RuntimeError("the network is broken")
         return super().score(image)
+
+
+class MarkingModel(CountsModel):
+    """Leaves a mark in a directory, named after the process, each time that it is loaded in another one."""
+
+    def __init__(self, marks):
+        super().__init__()
+        self.marks = marks
+
+    def __reduce__(self):
+        return _marked, (self.marks,)
+
+
+def _marked(marks):
+    tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=marks)
+    return MarkingModel(marks)
 
 
 class HangingModel(CountsModel):

@@ -57,6 +57,7 @@ def profile(tmp_path_factory):
 def session(profile, tmp_path, monkeypatch):
     """The session, in an empty directory and with the tagger that the profile installs."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     names, RE = dict(profile), profile["RE"]
     first = RE.subscribe(print)
     RE.unsubscribe(first)
@@ -115,6 +116,15 @@ def test_documented_columns_are_those_of_the_code():
     expected = documents.data_keys("xtag", DEFAULT_TAXONOMY.subset(["ring"]))
     assert [row["column"].replace("<tag>", "ring") for row in documented] == list(expected)
     assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+
+
+def test_documented_columns_of_corrections_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "column of corrections")
+    taxonomy = DEFAULT_TAXONOMY.subset(["ring"])
+    expected = list(documents.correction_keys("xtag", taxonomy).items())[len(documents.data_keys("xtag", taxonomy)) :]
+    assert [(row["column of corrections"], row["dtype"]) for row in documented] == [
+        (column, key["dtype"]) for column, key in expected
+    ]
 
 
 def test_documented_configuration_is_that_of_the_code():

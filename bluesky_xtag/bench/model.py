@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ..model import BUCKETS, DEFAULT, TagModel
+from ..model import BATCH, DEFAULT, TagModel
 from ..quiet import without_build_notes
 from .machine import described, frames
 
@@ -119,7 +119,7 @@ def missed(figures: Mapping[str, Any]) -> list[str]:
 
 def _of_frames(loaded: TagModel, shape: tuple[int, int], repeats: int) -> dict[str, Any]:
     images = frames(shape, 4)
-    batch = [images[number % len(images)] for number in range(BUCKETS[-1])]
+    batch = [images[number % len(images)] for number in range(BATCH)]
     singles = np.array([list(_stages(loaded, images[number % len(images)])) for number in range(repeats + 5)][5:])
     percentiles = 1e3 * np.percentile(singles, (50, 95, 99), axis=0)
     figures: dict[str, Any] = {"rows": shape[0], "columns": shape[1]}
@@ -201,7 +201,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         table.add_row(meaning, *cells)
     rates = (f"{one['frames_per_second']:.0f} /s" for one in figures["frames"].values())
     table.add_section()
-    table.add_row(f"all, {BUCKETS[-1]} frames a call", *rates)
+    table.add_row(f"all, {BATCH} frames a call", *rates)
     console.print(table)
     bars = Table("figure", "measured", "bar")
     for bar in BARS:

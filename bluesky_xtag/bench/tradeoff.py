@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..model import BUCKETS, TagModel
+from ..model import BATCH, TagModel
 from ..quiet import without_build_notes
 from ..train.tradeoff import SPOILED, VARIANTS, Settings, Variant, model_directory, study
 from .machine import described, frames
@@ -87,7 +87,7 @@ def tradeoff(
 def _timed(models: Sequence[TagModel], repeats: int) -> list[dict[str, float]]:
     """Return milliseconds a frame of each model; they take turns, since machines drift."""
     images, centre = frames(SHAPE, 4), (SHAPE[1] / 2, SHAPE[0] / 2)
-    sizes = {"frame_ms": 1, "batched_frame_ms": BUCKETS[-1]}
+    sizes = {"frame_ms": 1, "batched_frame_ms": BATCH}
     for model in models:
         model.warm()
     seconds: dict[str, list[list[float]]] = {name: [[] for _ in models] for name in sizes}
@@ -109,7 +109,7 @@ def _print(console: Console, figures: dict[str, Any]) -> None:
     drops = Table(title="drop of mAP from clean frames")
     for each in (table, drops):
         each.add_column("variant", no_wrap=True)
-    for name in ("samples seen", "mAP", "weights", "training", "ms a frame", f"ms, {BUCKETS[-1]} a call"):
+    for name in ("samples seen", "mAP", "weights", "training", "ms a frame", f"ms, {BATCH} a call"):
         table.add_column(name, justify="right")
     for name in SPOILED:
         drops.add_column(TITLES[name], justify="right")

@@ -9,6 +9,7 @@ import typer
 
 from .bench import bench
 from .catalog import index
+from .corrections import compare, correct, export_labels, review
 from .demo import demo
 from .model import evaluate, info, simulate, train
 from .replay import replay
@@ -21,6 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, simulate, evaluate, info, index, replay):
+for command in (demo, train, simulate, evaluate, info, index, replay, correct, export_labels, review, compare):
     app.command()(command)
 app.add_typer(bench, name="bench")

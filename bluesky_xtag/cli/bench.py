@@ -58,6 +58,7 @@ def tradeoff(
         tradeoff(out, settings, chosen(variant or ()), json_file, picture)
 
 
+<<<<<<< HEAD
 @bench.command()
 def adaptive(
     json_file: JsonFile = None,
@@ -72,3 +73,28 @@ def adaptive(
 
         figures = measurements.adaptive(json_file, picture, seeds=seeds, tasks=task or (), workers=workers)
     finish(measurements.missed(figures))
+=======
+@bench.command("search")
+def searches(
+    runs: Annotated[int, typer.Option(min=1, help="Runs in the catalogue, generated.")] = 10_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Time searches by tag in a catalogue of many runs: Tiled on SQLite, in this process."""
+    with explained():
+        from ..bench.search import search
+
+        search(json_file, runs)
+
+
+@bench.command()
+def replay(
+    model: Model = None,
+    frames: Annotated[int, typer.Option(min=16, help="How many, of a million pixels each.")] = 320,
+    json_file: JsonFile = None,
+) -> None:
+    """Time the replay of an archive: in this process, and on one and two local workers."""
+    with explained():
+        from ..bench.replay import replay
+
+        replay(json_file, model, frames)
+>>>>>>> main

@@ -117,7 +117,7 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
 
     RE = RunEngine({"scan_id": last_scan_id(catalog)})  # noqa: N806 (its name in every session)
     RE.subscribe(TiledWriter(catalog))
-    xtag = install(RE, model=model)
+    xtag = install(RE, model=model, catalog=catalog)
     x, y = motor("x"), motor("y")
     uids: list[str] = []
     try:

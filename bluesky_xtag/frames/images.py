@@ -63,6 +63,8 @@ class InlineImages:
         """Return image `index`."""
         try:
             return _pick(self.value, index)
+        except FrameError:  # of a value that is read only now, from where it is stored
+            raise
         except ValueError as error:
             raise FrameError(f"the value in the event is not an array: {error}") from error
 

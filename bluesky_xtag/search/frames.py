@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["find_similar", "frames_with_tag"]
 
 _FIRST = ("run", "scan_id", "row", "key", "seq_num", "index")
-_LAST = ("tags", "status")
+_LAST = ("tags", "status", "decided_by")  # the last where people's corrections are told
 
 
 def frames_with_tag(
@@ -46,12 +46,10 @@ def frames_with_tag(
         ``scan_id``, ``row`` (index of the frame's row in `tags`), ``key`` (data key of the image), ``seq_num`` (of its
         event), ``index`` (which image within that), the positions of the motors that the plan names as its dimensions,
         a column ``p_<tag>`` for each tag, ``tags`` (the accepted ones) and ``status``. Positions are NaN where the run
-        does not tell them by event.
+        does not tell them by event. Where a person decided about a frame, that counts, not the score.
     """
     found = runs_with_tag(catalog, tag, at_least, fraction=fraction, model=model, since=since, until=until)
-    column = f"p_{tag}"
-    tables = [table.loc[table[column] >= at_least] for table in _frames(found) if column in table]
-    return _joined(tables)
+    return _joined([table.loc[_has(table, tag, at_least)] for table in _frames(found) if f"p_{tag}" in table])
 
 
 def find_similar(
@@ -115,6 +113,15 @@ def find_similar(
     return _joined(near, "distance").sort_values("distance", kind="stable", ignore_index=True).head(count)
 
 
+def _has(table: pd.DataFrame, tag: str, at_least: float) -> pd.Series:
+    """Return which frames have a tag: by its score, or as a person decided."""
+    by_score = table[f"p_{tag}"] >= at_least
+    if "decided_by" not in table:
+        return by_score
+    accepted = table["tags"].str.split().map(lambda tags: tag in tags)
+    return by_score.where(table["decided_by"] == "model", accepted)
+
+
 def _frames(found: Any) -> Iterator[pd.DataFrame]:
     """Yield the frames of each run of a catalogue of tagged runs, original or derived, each tagging once."""
     whole = None
@@ -126,7 +133,7 @@ def _frames(found: Any) -> Iterator[pd.DataFrame]:
         if (uid, model) in seen:
             continue  # replayed twice, or the run itself and a replay with the same model: the newest is read once
         seen.add((uid, model))
-        whole = whole or catalog_of(hit)  # what is found may not hold the original run
+        whole = catalog_of(hit) if whole is None else whole  # what is found may not hold the original run
         try:
             run = hit if uid == start["uid"] else whole[uid]
             table = tags(run, model, catalog=whole)
@@ -150,7 +157,8 @@ def _described(run: Any, uid: str, table: pd.DataFrame) -> pd.DataFrame:
     )
     last = table.loc[:, scores].set_axis([column.removeprefix(f"{name}_") for column in scores], axis="columns")
     for column in _LAST:
-        last[column] = table[f"{name}_{column}"]
+        if f"{name}_{column}" in table:
+            last[column] = table[f"{name}_{column}"]
     taken = {*first, *last}
     moved = positions(run, set(first["key"])).reindex(first["seq_num"])
     moved = moved.rename(columns={column: f"{column}_position" for column in moved if column in taken})
@@ -161,8 +169,9 @@ def _joined(tables: list[pd.DataFrame], *first: str) -> pd.DataFrame:
     """Return tables below each other, motors' positions before scores, whatever columns each has."""
     tables = [table for table in tables if len(table)]
     if not tables:
-        return pd.DataFrame({column: [] for column in (*first, *_FIRST, *_LAST)})
+        return pd.DataFrame({column: [] for column in (*first, *_FIRST, *_LAST[:2])})
     joined = pd.concat(tables, ignore_index=True)
     scores = [column for column in joined if column.startswith("p_")]
-    others = [column for column in joined if column not in (*scores, *_LAST)]
-    return joined.loc[:, [*others, *scores, *_LAST]]
+    last = [column for column in _LAST if column in joined]
+    others = [column for column in joined if column not in (*scores, *last)]
+    return joined.loc[:, [*others, *scores, *last]]

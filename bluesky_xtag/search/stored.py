@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ..documents import STREAM, tagger_name
-from ..errors import NoTagsError
-from ..stored import descriptor_of, is_header, start_of, stream_names, table_of
+from ..errors import NoTagsError, XTagValueError
 from ..summary import KEY
 
 __all__ = [
@@ -25,19 +24,29 @@ __all__ = [
 ]
 
 
+def start_of(run: Any) -> Mapping[str, Any]:
+    """Return the start document of a stored run."""
+    return run.start if _is_header(run) else run.metadata["start"]
+
+
 def summary_of(run: Any) -> Mapping[str, Any] | None:
     """Return the summary of the tags that a stored run holds itself, or None if it was not written yet."""
-    return start_of(run).get(KEY)
+    found = start_of(run).get(KEY)
+    return found if isinstance(found, Mapping) and "model_sha256" in found else None
 
 
 def client(catalog: Any) -> Any:
     """Return the Tiled client of a catalogue; a Broker of databroker carries one."""
-    return catalog if hasattr(catalog, "search") else catalog.v2
+    if hasattr(catalog, "search"):
+        return catalog
+    if hasattr(catalog, "v2"):
+        return catalog.v2
+    raise XTagValueError(f"{type(catalog).__name__} is no catalogue: give one of Tiled, or databroker's Broker")
 
 
 def catalog_of(run: Any) -> Any:
     """Return the catalogue (a Tiled client) that holds a stored run."""
-    return client(run.db) if is_header(run) else run.parent
+    return client(run.db) if _is_header(run) else run.parent
 
 
 def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) -> list[Any]:
@@ -65,7 +74,7 @@ def derived_runs(run: Any, catalog: Any = None, *, source: str | None = None) ->
 
 def has_tags(run: Any) -> bool:
     """Return whether a stored run has a stream "tags" itself."""
-    return STREAM in stream_names(run)
+    return any(name == STREAM for name in (run.stream_names if _is_header(run) else run))
 
 
 def own_tags(run: Any) -> pd.DataFrame:
@@ -74,17 +83,24 @@ def own_tags(run: Any) -> pd.DataFrame:
     Index ``seq_num``; first column ``time``, then the columns of the stream. Where the RunEngine took a point again
     after a pause, the last row counts.
     """
-    if not has_tags(run):
+    try:
+        table = _table(run, STREAM)
+    except KeyError:
         raise NoTagsError(
             f"run {start_of(run)['uid']} has no stream {STREAM!r}: "
             "it holds no images, or no tagger was installed when it was taken"
-        )
-    return table_of(run, STREAM)
+        ) from None
+    columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
+    table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
+    table = table.reindex(columns=["time", *columns])
+    if table["time"].dtype.kind == "M":
+        table["time"] = table["time"].astype("int64") / 1e9
+    return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
 
 
 def configuration(run: Any) -> Mapping[str, Any]:
     """Return what the descriptor of a stored run's stream "tags" records of the model."""
-    descriptor = descriptor_of(run, STREAM)
+    descriptor = _described((run.v2 if _is_header(run) else run)[STREAM].metadata)
     return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
 
 
@@ -102,21 +118,62 @@ def positions(run: Any, image_keys: Collection[str]) -> pd.DataFrame:
     dimensions = start_of(run).get("hints", {}).get("dimensions", [])
     fields = [field for fields, _ in dimensions for field in fields if field != "time"]
     streams = {stream for _, stream in dimensions}
-    with_images = {
-        stream
-        for stream in list(run)
-        if stream != STREAM and not set(image_keys).isdisjoint(descriptor_of(run, stream)["data_keys"])
-    }
-    if not fields or len(streams) != 1 or streams != with_images:
+    if not fields or len(streams) != 1 or streams != _streams_with(run, image_keys):
         return pd.DataFrame()
-    name = streams.pop()
-    stream = run[name]
-    known = [field for field in fields if field in descriptor_of(run, name)["data_keys"]]
-    base = getattr(stream, "base", None)
-    if base is not None and "internal" in base:
-        internal = base["internal"]
-        table = internal.read([name for name in ("seq_num", *known) if name in internal.columns])
-    else:
-        table = stream.read(known).to_dataframe().reset_index(drop=True)
-        table.insert(0, "seq_num", range(1, len(table) + 1))
+    try:
+        table = _table(run, streams.pop(), fields)
+    except KeyError:
+        return pd.DataFrame()
     return table.drop_duplicates("seq_num", keep="last").set_index("seq_num")
+
+
+def _streams_with(run: Any, keys: Collection[str]) -> set[str]:
+    """Return the streams of a stored run that may have images with these keys."""
+    counted = (run.metadata.get("stop") or {}).get("num_events", ())
+    names = {name for name in counted or run if name not in (STREAM, "baseline")}
+    if len(names) < 2:
+        return names  # no request for their keys: the images are there or nowhere
+    return {name for name in names if not set(keys).isdisjoint(_described(run[name].metadata)["data_keys"])}
+
+
+def _described(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stream's descriptor: Tiled on SQL keeps its fields, the Mongo layout whole descriptors."""
+    return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
+
+
+def _is_header(run: Any) -> bool:
+    # Databroker's own class of runs, older than Tiled. An instance of Tiled's would ask its server for the attribute.
+    return hasattr(type(run), "table")
+
+
+def _table(run: Any, stream: str, fields: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a stream's scalars with ``seq_num``, all or some of them; KeyError if there is no such stream."""
+    if _is_header(run):
+        if stream not in run.stream_names:
+            raise KeyError(stream)
+        return run.table(stream, fields=fields).reset_index()
+    internal = _internal(run, stream)
+    if internal is not None:
+        # The stream's own `read` would leave the sequence numbers out.
+        return internal.read(fields and [name for name in ("seq_num", *fields) if name in internal.columns])
+    table = run[stream].read(*([fields] if fields else [])).to_dataframe().reset_index()
+    table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table
+
+
+def _internal(run: Any, stream: str) -> Any:
+    """Return Tiled's table of a stream in SQL, in one request; None in another layout."""
+    if not any(spec.name == "BlueskyRun" and (spec.version or "").startswith("3.") for spec in run.specs):
+        return None
+    try:
+        return run.base[f"{stream}/internal"]
+    except KeyError:
+        pass
+    found = run[stream].base  # as older versions of Tiled's writer laid runs out
+    return found["internal"] if "internal" in found else None
+
+
+def _plain_type(dtype: Any) -> str:
+    if pd.api.types.is_integer_dtype(dtype):
+        return "int64"
+    return "float64" if pd.api.types.is_float_dtype(dtype) else "object"

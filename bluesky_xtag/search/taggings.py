@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..errors import NoTagsError
+from ..overlay import Said, overlay
 from ..summary import identity
 from .identity import describes
 from .stored import configuration, derived_runs, has_tags, own_tags, start_of, summary_of
@@ -14,7 +16,7 @@ from .stored import configuration, derived_runs, has_tags, own_tags, start_of, s
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["tagging", "tags"]
+__all__ = ["said_of", "tagging", "tags"]
 
 
 def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> pd.DataFrame:
@@ -40,14 +42,18 @@ def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> 
     pandas.DataFrame
         Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their order:
         scores as float64 (NaN unless the status is "ok"), numbers as int64, text as str. Where the RunEngine took a
-        point again after a pause, the last row counts.
+        point again after a pause, the last row counts. Last column ``<name>_decided_by``: "model", or who corrected
+        the frame's tags last.
 
     Raises
     ------
     NoTagsError
         If the run has no tags, or none by that model.
     """
-    return own_tags(tagging(run, model, catalog=catalog))
+    if model == "own" or "original_run_uid" in start_of(run):
+        return overlay(own_tags(run), [])
+    derived = derived_runs(run, catalog)
+    return overlay(own_tags(_tagging(run, model, derived)), _said(derived))
 
 
 def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> Any:
@@ -57,11 +63,34 @@ def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) 
     """
     if model == "own" or "original_run_uid" in start_of(run):
         return run
-    for derived in reversed(derived_runs(run, catalog)):
-        summary = summary_of(derived)
+    return _tagging(run, model, derived_runs(run, catalog))
+
+
+def _tagging(run: Any, model: str | TagModel, derived: Sequence[Any]) -> Any:
+    for each in reversed(derived):
+        summary = summary_of(each)
         if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
-            return derived
-    if model == "latest" or (has_tags(run) and describes(model, identity(configuration(run)))):
+            return each
+    if model == "latest" or describes(model, _own_identity(run)):
         return run
     name = model if isinstance(model, str) else model.name
     raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
+
+
+def said_of(run: Any, catalog: Any = None) -> list[Said]:
+    """Return everything that people said of the frames of a stored run, oldest first."""
+    return _said(derived_runs(run, catalog, source="human"))
+
+
+def _said(derived: Sequence[Any]) -> list[Said]:
+    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Said.read(start_of(each))]
+
+
+def _own_identity(run: Any) -> Mapping[str, Any]:
+    """Return which model gave the tags that a run holds itself; its summary tells without a request, if it has one."""
+    summary = summary_of(run)
+    if summary and summary["source"] == "live":
+        return summary
+    if has_tags(run):
+        return identity(configuration(run))
+    return {"model": "", "model_version": "", "model_sha256": ""}

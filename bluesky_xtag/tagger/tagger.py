@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from weakref import WeakSet
 
-import numpy as np
 from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
 
@@ -25,7 +24,7 @@ from ..backends import Backend, InlineBackend
 from ..documents import Tagging
 from ..errors import XTagValueError
 from ..frames import FrameAssembler
-from ..masks import load_mask
+from ..masks import Mask, load_masks
 from ..quiet import without_build_notes
 from .ledger import Ledger
 from .statistics import Statistics
@@ -41,7 +40,6 @@ __all__ = ["Mask", "Tagger", "Wait"]
 logger = logging.getLogger("bluesky_xtag")
 
 Wait = Literal["overlap", "point"]
-Mask = np.ndarray | str | Path
 _HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside moves and exposures
 
 
@@ -129,7 +127,7 @@ class Tagger:
         self.deadline = deadline
         self.closing = ExitStack()
         self._on_error = on_error
-        self._assemble = FrameAssembler(key, streams, beam_centre, _load_masks(mask))
+        self._assemble = FrameAssembler(key, streams, beam_centre, load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(_loaded(model))
         hdf5.warm()
@@ -315,14 +313,6 @@ class Tagger:
         if self._ledger.written(ticket.address):
             self.statistics.add(ticket.tagging)
         return ticket.tagging
-
-
-def _load_masks(mask: Mask | Mapping[str, Mask] | None) -> np.ndarray | dict[str, np.ndarray] | None:
-    if mask is None:
-        return None
-    if isinstance(mask, Mapping):
-        return {key: load_mask(one) for key, one in mask.items()}
-    return load_mask(mask)
 
 
 def _loaded(model: TagModel | str | Path | None) -> TagModel:

@@ -15,9 +15,9 @@ from .colours import colour, group, most_specific, ordered
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Point", "SampleMap", "draw"]
+__all__ = ["GROUND", "INK", "SOFT", "Point", "SampleMap", "draw", "draw_pixels"]
 
-_GROUND, _INK, _SOFT = "#ffffff", "#1f2933", "#6b7682"
+GROUND, INK, SOFT = "#ffffff", "#1f2933", "#6b7682"
 _GAP = "#c4c9d1"
 _BARS = 4  # scores shown below a frame
 _TITLE = 28  # characters
@@ -88,9 +88,9 @@ def draw(path: str | Path, points: Sequence[Point], title: str, sample: SampleMa
     columns = 3 if sample else min(max(len(shown), 1), 6)
     rows = max(math.ceil(len(shown) / columns), 2 if sample else 1)
     height, width, left = 3.5 * rows, 2.7 * columns, 3.3 * rows if sample else 0.0
-    figure = Figure(figsize=(left + width, height + 0.6), layout="constrained", facecolor=_GROUND)
+    figure = Figure(figsize=(left + width, height + 0.6), layout="constrained", facecolor=GROUND)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, color=_INK, fontsize=13, fontweight="bold", x=0.012, ha="left")
+    figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", x=0.012, ha="left")
     frames: Any = figure
     if sample:
         map_side, frames = cast(Any, figure.subfigures(1, 2, width_ratios=(left, width)))
@@ -98,7 +98,7 @@ def draw(path: str | Path, points: Sequence[Point], title: str, sample: SampleMa
     grid = frames.add_gridspec(2 * rows, columns, height_ratios=[1.0, 0.36] * rows)
     for number, point in enumerate(shown):
         row, column = divmod(number, columns)
-        _draw_pixels(frames.add_subplot(grid[2 * row, column]), point)
+        draw_pixels(frames.add_subplot(grid[2 * row, column]), point.title, point.pixels)
         _draw_scores(frames.add_subplot(grid[2 * row + 1, column]), point)
     figure.savefig(path, dpi=150)
 
@@ -119,7 +119,7 @@ def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
     edge = 0.03 * width
     limits = {"xlim": (-edge, width + edge), "ylim": (-edge, height + edge)}
     axes.set(xlabel="x (mm)", ylabel="y (mm)", aspect="equal", **limits)
-    axes.tick_params(colors=_SOFT, labelsize=8)
+    axes.tick_params(colors=SOFT, labelsize=8)
     _soften(axes)
     held = [tag for point in placed for tag in _speaking(point.tags)]
     tags = sorted(set(held), key=lambda tag: -held.count(tag))
@@ -154,7 +154,7 @@ def _draw_regions(axes: Axes, sample: SampleMap, placed: Sequence[Point]) -> Non
         if inside[row, column] and between.size:
             y = float(between[np.abs(between - row * height / ny).argmin()])
             text = axes.text(column * width / nx, y, name, ha="center", va="center", fontsize=9, zorder=6)
-            text.set(style="italic", color=_INK, path_effects=[withStroke(linewidth=2.5, foreground="white")])
+            text.set(style="italic", color=INK, path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
 
 def _draw_point(axes: Axes, point: Point, radius: float) -> None:
@@ -165,7 +165,7 @@ def _draw_point(axes: Axes, point: Point, radius: float) -> None:
     tags = _speaking(point.tags)
     main = most_specific(tags)
     others = [tag for tag in tags if tag != main]
-    axes.add_patch(Circle(point.position, radius, fc="white", ec=_SOFT, lw=0.5, zorder=3))
+    axes.add_patch(Circle(point.position, radius, fc="white", ec=SOFT, lw=0.5, zorder=3))
     if main:
         axes.add_patch(Circle(point.position, 0.62 * radius, fc=colour(main), lw=0, zorder=4))
     for number, tag in enumerate(others):
@@ -178,19 +178,31 @@ def _draw_point(axes: Axes, point: Point, radius: float) -> None:
         )
 
 
-def _draw_pixels(axes: Axes, point: Point) -> None:
-    """Draw the counts on a logarithmic scale, gaps and masked pixels in grey."""
+def draw_pixels(axes: Axes, title: str, pixels: np.ndarray | None) -> None:
+    """Draw counts on a logarithmic scale, gaps and masked pixels in grey.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to.
+    title : str
+        Stands above, cut if it is long.
+    pixels : numpy.ndarray or None
+        (rows, columns) raw counts; negative values, NaN and a type's maximum are not valid. All grey if None.
+    """
     from matplotlib import colormaps
 
-    counts = _thin(np.asarray(point.pixels, float))
+    if pixels is None:
+        pixels = np.full((100, 100), -1)
+    counts = _thin(np.asarray(pixels, float))
     valid = np.isfinite(counts) & (counts >= 0) & (counts < 2**32 - 2)
     values = np.log1p(np.where(valid, counts, np.nan))
     low, high = np.nanpercentile(values, (2, 99.8)) if valid.any() else (0.0, 1.0)
     colours = colormaps["magma"].with_extremes(bad=_GAP)
     axes.imshow(values, cmap=colours, vmin=low, vmax=max(high, low + 1.8), interpolation="none")
     axes.set_anchor("S")  # so that frames of any shape stand on their scores
-    title = point.title if len(point.title) <= _TITLE else f"{point.title[: _TITLE - 1]}…"
-    axes.set_title(title, fontsize=9.5, color=_INK, loc="left", pad=3)
+    shown = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
+    axes.set_title(shown, fontsize=9.5, color=INK, loc="left", pad=3)
     axes.set(xticks=[], yticks=[])
     _soften(axes)
 
@@ -201,13 +213,13 @@ def _draw_scores(axes: Axes, point: Point) -> None:
     ranked = sorted(ordered(point.scores), key=lambda tag: (tag != main, tag not in accepted))
     for line, tag in enumerate(ranked[:_BARS]):
         score, holds = point.scores[tag], tag in accepted
-        style: Any = {"va": "center", "fontsize": 8, "color": _INK if holds else _SOFT}
+        style: Any = {"va": "center", "fontsize": 8, "color": INK if holds else SOFT}
         axes.barh(line, 0.30, left=0.58, height=0.42, color="#e8ebef", lw=0)
         axes.barh(line, 0.30 * score, left=0.58, height=0.42, color=colour(tag) if holds else "#c3cad3", lw=0)
         axes.text(0.0, line, tag, fontweight="bold" if holds else "normal", **style)
         axes.text(1.0, line, f"{score:.2f}", ha="right", **style)
     if not point.scores:
-        axes.text(0.0, 0, "not scored", va="center", fontsize=8, color=_SOFT)
+        axes.text(0.0, 0, "not scored", va="center", fontsize=8, color=SOFT)
     axes.set(xlim=(0, 1), ylim=(_BARS - 0.5, -0.5))
     axes.axis("off")
 

@@ -57,7 +57,9 @@ def test_composes_with_the_queries_of_the_ecosystem(archive):
     assert list(archive.mine.search(HasTag("ring")).search(Key("start.num_points") == 1)) == [archive.uid.old]
 
 
-@pytest.mark.parametrize("model", ["graded 2.0", "cd" * 32, "cdcdcdcdc", Retrained()], ids=str)
+@pytest.mark.parametrize(
+    "model", ["graded 2.0", "cd" * 32, "cdcdcdcdc", Retrained()], ids=["name", "sha256", "beginning", "model"]
+)
 def test_a_model_finds_its_own_taggings(archive, model):
     found = runs_with_tag(archive.catalog, "ring", model=model).search(Key("start.original_run_uid") == archive.uid.few)
     assert list(found) == [archive.uid.again]

@@ -38,7 +38,7 @@ def emitted(seen):
 
 def assert_equal(stored, expected):
     """Same columns in the same order, same values, same types."""
-    assert list(stored.columns) == ["time", *expected.columns]
+    assert list(stored.columns) == ["time", *expected.columns, "xtag_decided_by"]
     assert list(stored.index) == list(expected.index)
     for column in expected:
         assert stored[column].dtype == expected[column].dtype, column

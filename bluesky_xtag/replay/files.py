@@ -1,0 +1,196 @@
+"""Tag the images of files, without a catalogue, into a table."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..documents import STATUSES, Tagging, score_column
+from ..errors import FrameError, XTagError, XTagValueError
+from ..frames import Frame
+from ..masks import load_mask
+from .engine import Done
+from .image_files import data_sets, read
+from .journal import Journal, place_of
+from .setup import Watch, engine, fingerprint, loaded
+
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["frames_of", "replay_files"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """The images of a data set of a file; or the reason why there are none."""
+
+    path: str
+    dataset: str
+    size: None = None
+    reason: str = ""
+
+    def read(self, index: int) -> np.ndarray:
+        """Return image `index`."""
+        if self.reason:
+            raise FrameError(self.reason)
+        return read(self.path, self.dataset, index)
+
+
+def replay_files(
+    files: str | Path | Iterable[str | Path],
+    out: str | Path,
+    *,
+    model: TagModel | str | Path | None = None,
+    key: str | None = None,
+    beam_centre: tuple[float, float] | None = None,
+    mask: np.ndarray | str | Path | None = None,
+    name: str = "xtag",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    watch: Watch | None = None,
+) -> dict[str, int]:
+    """Tag the images of files and write a table, a row an image.
+
+    The table is there when it is complete. Until then the rows are in a journal beside it, from which the same call
+    goes on after whatever ended it.
+
+    Parameters
+    ----------
+    files : str, Path or an iterable of these
+        Files, or patterns such as ``"data/*.h5"`` and ``"data/**/*.cbf"``: HDF5 and NeXus, TIFF, CBF, EDF and what else
+        fabio reads.
+    out : str or Path
+        ``.csv`` or ``.parquet``; must not exist.
+    model : TagModel, str or Path, optional
+        The model, or its directory; the packaged one if None.
+    key : str, optional
+        The data set of the images in HDF5 files; if None, those that look like images.
+    beam_centre : (float, float), optional
+        Column and row in pixels; estimated from each image if None.
+    mask : array, str or Path, optional
+        Pixels that must not be used, see `bluesky_xtag.masks.load_mask`.
+    name : str
+        First part of the column names.
+    workers, scheduler, watch
+        As of `bluesky_xtag.replay.replay`.
+
+    Returns
+    -------
+    dict
+        How many rows have each status. A file that cannot be read is one row with the status "unreadable".
+
+    Raises
+    ------
+    XTagValueError
+        No file matches, or the table cannot be written there.
+    """
+    out = Path(out)
+    journal_path = out.with_name(f".{out.name}.journal")
+    if out.suffix not in (".csv", ".parquet"):
+        raise XTagValueError(f"{out} must end in .csv or .parquet")
+    if not out.parent.is_dir():
+        raise XTagValueError(f"there is no directory {out.parent} for the table: make it first")
+    if out.exists() and not journal_path.exists():
+        raise XTagValueError(f"{out} exists: choose another name, or remove it")
+    paths = list(_matching([files] if isinstance(files, str | Path) else files))
+    model = loaded(model)
+    masked = None if mask is None else load_mask(mask)
+    about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
+    with closing(Journal(journal_path, about, at=time.time())) as journal:
+        frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
+        with closing(engine(model, scheduler, workers)) as tagging:
+            for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
+                journal.add(done)
+        rows = [_row(frame, journal.taggings[place_of(frame)], model, name) for frame in frames]
+        _write(pd.DataFrame(rows), out)
+        journal.remove()
+    counts = Counter(row[f"{name}_status"] for row in rows)
+    return {status: counts[status] for status in STATUSES}
+
+
+def _matching(patterns: Iterable[str | Path]) -> Iterator[str]:
+    for pattern in patterns:
+        found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+        if not found:
+            raise XTagValueError(f"no file matches {pattern}: name files that exist, patterns in quotes")
+        yield from (path for path in found if os.path.isfile(path))
+
+
+def frames_of(
+    path: str,
+    key: str | None = None,
+    beam_centre: tuple[float, float] | None = None,
+    mask: np.ndarray | None = None,
+) -> Iterator[Frame]:
+    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
+
+    def frame(source: _Source, index: int) -> Frame:
+        return Frame("", "", source.dataset, path, 1, index, beam_centre, mask, source)
+
+    try:
+        for dataset, count in data_sets(path, key):
+            source = _Source(path, dataset)
+            yield from (frame(source, index) for index in range(count))
+    except FrameError as error:
+        yield frame(_Source(path, key or "", reason=str(error)), 0)
+
+
+def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
+    return (frame for frame in frames if place_of(frame) not in journal.taggings)
+
+
+def _watched(
+    tagged: Iterable[list[Done]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
+) -> Iterator[list[Done]]:
+    """Pass on what was tagged, and tell how far it is once that is in the journal."""
+    for done in tagged:
+        yield done
+        if watch is not None:
+            watch(name, len(journal.taggings), len(frames))
+
+
+def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[str, Any]:
+    scores = tagging.scores or (np.nan,) * len(model.taxonomy)
+    return {
+        "file": frame.event,
+        "dataset": frame.key,
+        "index": frame.index,
+        **{score_column(name, tag): score for tag, score in zip(model.taxonomy.names, scores, strict=True)},
+        f"{name}_tags": " ".join(tagging.tags),
+        f"{name}_status": tagging.status,
+        f"{name}_reason": tagging.reason,
+        f"{name}_model": f"{model.name} {model.version}",
+        f"{name}_model_sha256": model.sha256,
+    }
+
+
+def _write(table: pd.DataFrame, out: Path) -> None:
+    """Write the table, all or nothing."""
+    handle, new = tempfile.mkstemp(prefix=f".{out.stem}-", suffix=out.suffix, dir=out.parent)
+    os.close(handle)
+    try:
+        if out.suffix == ".csv":
+            table.to_csv(new, index=False)
+        else:
+            table.to_parquet(new, index=False)
+        os.chmod(new, 0o644)
+        os.replace(new, out)
+    except OSError as error:
+        raise XTagError(
+            f"the table {out} could not be written ({error.strerror}): make room, then call again"
+        ) from error
+    except ImportError as error:
+        raise XTagValueError("Parquet needs pyarrow: pip install pyarrow, or name a .csv file") from error
+    finally:
+        Path(new).unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""What a replay has done so far, on disk: a second call goes on from there, however the first was ended."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ..documents import Tagging
+from ..errors import XTagError
+from ..frames import Frame
+
+__all__ = ["Journal", "Place", "place_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame stands; the same each time that its run or file is read."""
+
+    stream: str
+    key: str
+    event: str
+    seq_num: int
+    index: int
+
+
+def place_of(frame: Frame) -> Place:
+    """Return where a frame stands."""
+    return Place(frame.stream, frame.key, frame.event, frame.seq_num, frame.index)
+
+
+class Journal:
+    """Taggings by the place of their frame, kept in a file of JSON lines; the first line tells what they are of.
+
+    A line that was torn by a kill or by a full disk is dropped when the journal is opened again. Only one process can
+    have it open.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made if it is not there, with its directory.
+    about : mapping
+        What the taggings are of: run, model, settings, as plain JSON. A journal of something else is begun anew.
+
+    Attributes
+    ----------
+    taggings : dict of Place to Tagging
+        What is done.
+    about : dict
+        As given, or, of a journal that goes on, as it was given first; with more keys than are compared, if begun so.
+
+    Raises
+    ------
+    XTagError
+        Another process has it open, or it cannot be written.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any], **first: Any) -> None:
+        self.path = path
+        self.taggings: dict[Place, Tagging] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = open(path, "a+b")  # noqa: SIM115 - open as long as the journal is
+        except OSError as error:
+            raise self._refused(error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise XTagError(f"another process works on {path}: wait for it, or end it") from error
+        self.about: dict[str, Any] = {**about, **first}
+        self._resume(json.loads(json.dumps(about)))
+
+    def add(self, done: Iterable[tuple[Frame, Tagging]]) -> None:
+        """Keep taggings; they are on disk when this returns."""
+        done = list(done)
+        lines = [_line([astuple(place_of(frame)), asdict(tagging)]) for frame, tagging in done]
+        self._write(b"".join(lines))
+        self.taggings.update((place_of(frame), tagging) for frame, tagging in done)
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Delete it, because what it tells is stored elsewhere now."""
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def _resume(self, about: dict[str, Any]) -> None:
+        self._file.seek(0)
+        whole = 0
+        for number, line in enumerate(self._file):
+            try:
+                entry = json.loads(line)
+                if not line.endswith(b"\n"):
+                    break
+                if number == 0:
+                    if any(entry[key] != value for key, value in about.items()):
+                        break
+                    self.about = entry
+                else:
+                    self.taggings[Place(*entry[0])] = _tagging(entry[1])
+            except (ValueError, TypeError, KeyError, AttributeError):
+                break
+            whole += len(line)
+        self._file.truncate(whole)
+        if whole == 0:
+            self.taggings.clear()
+            self._write(_line(self.about))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> XTagError:
+        return XTagError(
+            f"the journal {self.path} cannot be written ({error.strerror}): make room there, or name another "
+            "directory with --work; then call again"
+        )
+
+
+def _line(entry: Any) -> bytes:
+    return json.dumps(entry).encode() + b"\n"
+
+
+def _tagging(fields: dict[str, Any]) -> Tagging:
+    fields["scores"], fields["tags"] = tuple(fields["scores"]), tuple(fields["tags"])
+    return Tagging(**fields)
