@@ -58,7 +58,6 @@ def tradeoff(
         tradeoff(out, settings, chosen(variant or ()), json_file, picture)
 
 
-<<<<<<< HEAD
 @bench.command()
 def adaptive(
     json_file: JsonFile = None,
@@ -73,7 +72,8 @@ def adaptive(
 
         figures = measurements.adaptive(json_file, picture, seeds=seeds, tasks=task or (), workers=workers)
     finish(measurements.missed(figures))
-=======
+
+
 @bench.command("search")
 def searches(
     runs: Annotated[int, typer.Option(min=1, help="Runs in the catalogue, generated.")] = 10_000,
@@ -97,4 +97,3 @@ def replay(
         from ..bench.replay import replay
 
         replay(json_file, model, frames)
->>>>>>> main

@@ -60,7 +60,7 @@ class Region:
         Decides place and shape of the region; it covers about a third of the map.
     """
 
-    phases = ("amorphous", "powder")
+    phases: tuple[str, ...] = ("amorphous", "powder")
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
@@ -121,7 +121,7 @@ class Peaks:
         (2,) float64, the place (x, y) where there is most of the powder, mm.
     """
 
-    phases = ("amorphous", "powder")
+    phases: tuple[str, ...] = ("amorphous", "powder")
     _heights = (0.3, 0.15, 0.1)
     _width = 1.0
 
@@ -150,7 +150,7 @@ class Islands:
         Decides where the grains are.
     """
 
-    phases = ("empty", "powder")
+    phases: tuple[str, ...] = ("empty", "powder")
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 4])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -80,15 +80,9 @@ class Planned(Told):
             return process
         expected = np.zeros((len(coming), *values.shape[1:]))
         if len(places):
-<<<<<<< HEAD
             expected = process.predict(np.array(coming)).reshape(expected.shape)
         noise = np.concatenate([process.noise, np.full(len(coming), process.noise.min(initial=1.0))])
         return Process(np.concatenate([places, coming]), np.concatenate([values, expected]), process.length, noise)
-=======
-            expected = np.reshape(cast(Any, process.predict(np.array(coming))), expected.shape)
-        more = np.concatenate([places, coming]), np.concatenate([values, expected])
-        return fitted(*more, length=self._length, noise=noise)
->>>>>>> main
 
     def _worth(self, candidates: np.ndarray) -> np.ndarray:
         use = self._use(candidates) / travel(self.axes, self._last, candidates)

@@ -39,8 +39,8 @@ class Process:
         self.length, self.noise = length, noise
         # The kernel is not learned: at borders as sharp as those of tags the likelihood prefers lengths that are too
         # short, which costs more frames; and learning takes longer than all the rest.
-        alpha = noise if len(places) else 1.0
-        self._regressor = GaussianProcessRegressor(Matern(length, nu=2.5), alpha=alpha, optimizer=None)
+        settings: Any = {"alpha": noise if len(places) else 1.0, "optimizer": None}
+        self._regressor = GaussianProcessRegressor(Matern(length, nu=2.5), **settings)
         if len(places):
             self._regressor.fit(places, values)
 
