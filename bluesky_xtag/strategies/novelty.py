@@ -22,8 +22,8 @@ class Novelty(Planned):
     """Goes where frames are likely to be unlike all others.
 
     The novelty of a frame is the distance of its tags' probabilities from the nearest of another frame (Euclidean). A
-    Gaussian process is fitted to it; the next frame goes where mean and standard deviation together are highest, by the
-    cost of the frame with its travel.
+    Gaussian process is fitted to it, in units of `differ`; the next frame goes where mean and standard deviation
+    together are highest, by the cost of the frame with its travel.
 
     Stops when, of the frames after the first places, the last `patience` showed nothing new: each was within `differ`
     of an earlier one.
@@ -76,7 +76,7 @@ class Novelty(Planned):
         return [self._best(int(i)) for i in np.argsort(-self.novelty(), kind="stable")[:10]]
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
-        values = self.novelty()
+        values = self.novelty() / self._differ
         process = fitted(self._seen_places, values, length=self._length, noise=_NOISE)
         process = self._expecting(process, self._seen_places, values)
         mean, deviation = process.predict(candidates, return_std=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 from scipy.stats import norm
 
 from ..errors import XTagValueError
@@ -136,7 +137,9 @@ class Phases(Planned):
 
     def _members(self) -> np.ndarray:
         seen = np.stack(self._scores)[:, self._used]
-        number = np.zeros(1, int) if len(seen) == 1 else fcluster(linkage(seen, "average"), self._differ, "distance")
+        number = (
+            np.zeros(1, int) if len(seen) == 1 else fcluster(linkage(pdist(seen), "average"), self._differ, "distance")
+        )
         _, first, inverse, counts = np.unique(number, return_index=True, return_inverse=True, return_counts=True)
         kept = counts >= (_SHARE * len(seen) if len(seen) >= 40 else 1)
         if not kept.any():

@@ -120,7 +120,7 @@ def test_a_wrong_answer_is_told_and_nothing_of_its_batch_is_kept(point, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"name": "raster"}, "known strategies: boundary, grid, random"),
+        ({"name": "raster"}, "known strategies: seek, boundary, phases, novelty, grid, random"),
         ({"tag": "rings"}, "known tags: ring, halo"),
         ({"tags": ()}, "model.taxonomy.names"),
         ({"axes": {}}, "needs a motor"),
