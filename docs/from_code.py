@@ -10,6 +10,7 @@ import bluesky_xtag
 from bluesky_xtag import DEFAULT_TAXONOMY
 
 __all__ = [
+    "adaptive",
     "command_line",
     "measured",
     "measures",
@@ -31,6 +32,8 @@ SEARCH = BENCH.with_name("bench-search.json")
 REPLAY = BENCH.with_name("bench-replay.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
+ADAPTIVE = BENCH.with_name("adaptive.json")
+ADAPTIVE_PICTURE = Path(__file__).parent / "images" / "adaptive.png"
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
 MEASURES = {
     "callback_p50_ms": "time taken from the RunEngine per document, p50",
@@ -50,7 +53,19 @@ MEASURES = {
 def write(directory):
     """Write the generated parts; pages include them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for part in (command_line, measured, measures, model, model_measures, replay, robustness, search, tags, tradeoff):
+    for part in (
+        adaptive,
+        command_line,
+        measured,
+        measures,
+        model,
+        model_measures,
+        replay,
+        robustness,
+        search,
+        tags,
+        tradeoff,
+    ):
         (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
 
 
@@ -233,6 +248,22 @@ def replay():
         for name, one in figures["engines"].items()
     )
     return measured + _table(("where", "frames a second", "time to start", "peak memory of a process"), rows)
+
+
+def adaptive():
+    """Return the figures of `xtag bench adaptive` that are kept with these pages, and their picture."""
+    if not ADAPTIVE.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(ADAPTIVE.read_text("utf-8"))
+    verdicts = {True: "held", False: "**missed**", None: ""}
+    rows = (
+        (f"`{row['task']}`", row["what"], row["reached"], row["bar"], verdicts[row["holds"]]) for row in figures["rows"]
+    )
+    picture = f"\n![Maps and progress of the strategies](../images/{ADAPTIVE_PICTURE.name})\n"
+    return (
+        f"{_measured_on(figures)}; {figures['seeds']} samples each: median (lowest to highest).\n\n"
+        f"{_table(('task', 'figure', 'reached', 'must be', ''), rows)}{picture if ADAPTIVE_PICTURE.exists() else ''}"
+    )
 
 
 def command_line():

@@ -113,7 +113,7 @@ def test_novelty_goes_to_what_is_rare_and_ends_when_there_is_no_more():
         rare = np.hypot(*(place - (8, 8))) < 1.5
         return {"ring": 0.1 + 0.02 * place[0], "spots": 0.5 + 0.3 * np.sin(3 * place[0]) if rare else 0.0}
 
-    strategy = make("novelty", XY, tags=["ring", "spots"], seed=1, differ=0.4, patience=30)
+    strategy = make("novelty", XY, tags=["ring", "spots"], seed=1, differ=0.2, patience=30)
     frames = scan(strategy, tags, 120)
     assert frames is not None
     _, first, _ = strategy.get_best_points()[0]
