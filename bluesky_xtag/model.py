@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -109,6 +110,11 @@ class TagModel:
     @cached_property
     def _traced(self) -> Any:
         return _trace(self.network)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        """For preparing frames side by side: NumPy and OpenCV let each other run."""
+        return ThreadPoolExecutor(os.cpu_count(), "xtag-prepare")
 
     @classmethod
     def load(cls, directory: str | Path | None = None) -> TagModel:
@@ -229,7 +235,8 @@ class TagModel:
         for name, given in each.items():
             if len(given) != len(images):
                 raise XTagValueError(f"{len(images)} images, but {len(given)} {name}: give one for each image")
-        return self.infer([self.preparation(*frame) for frame in zip(images, *each.values(), strict=True)])
+        prepared = map if len(images) == 1 else self._threads.map
+        return self.infer(list(prepared(self.preparation, images, *each.values())))
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
         """Score prepared frames; (n, len(taxonomy)) float32.

@@ -36,6 +36,8 @@ SEEK_WITHIN = 0.01
 """How near the best place must be found, in units of the range, by each motor."""
 PROBE = 0.05
 """Exposure of the probe of skip_empty, in units of the full one."""
+PROBES = {False: 1, True: 4}
+"""Probes that must all be empty: more where tags are known to be wrong at times (`faulty`)."""
 
 _AXES = {"x": (0.0, SIZE), "y": (0.0, SIZE)}
 _SIDES = (10, 12, 14, 17, 20, 24, 29, 35, 41)  # of the coarse grids, each about 1.4 times the frames of the one before
@@ -242,7 +244,7 @@ def seek_run(model: TagModel, seed: int, kind: str, *, faulty: bool = False) -> 
 
 
 def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[str, float]:
-    """Let `skip_empty` decide after a probe at each place of a raster.
+    """Let `skip_empty` decide after probes at each place of a raster.
 
     Returns
     -------
@@ -253,17 +255,21 @@ def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[st
     sample, places = Islands(seed), points_of(RASTER)
     camera = Camera(sample, model, seed, PROBE, faulty=faulty, tag="empty")
     names = model.taxonomy.names
-    decider = SkipEmpty(condition("empty", names, of_one_frame=True), names)
-    exposed = []
-    for row, tags in enumerate(camera.look(places), 1):
-        scores = tags or {}
-        accepted = model.taxonomy.accepted(scores.values(), model.thresholds) if tags else ()
-        seen = Seen(row=row, status="ok" if tags else "failed", tags=accepted, scores=scores)
-        exposed.append(decider.decide(seen).action == "expose")
+    empty = condition("empty", names, of_one_frame=True)
+    deciders = [SkipEmpty(empty, names, PROBES[faulty]) for _ in places]
+    actions, open_ = np.full(len(places), "repeat"), np.arange(len(places))
+    while len(open_):
+        for place, tags in zip(open_, camera.look(places[open_]), strict=True):
+            scores = tags or {}
+            accepted = model.taxonomy.accepted(scores.values(), model.thresholds) if tags else ()
+            seen = Seen(row=1, status="ok" if tags else "failed", tags=accepted, scores=scores)
+            actions[place] = deciders[place].decide(seen).action
+        open_ = np.flatnonzero(actions == "repeat")
+    exposed = actions == "expose"
     powder = sample.fractions(places[:, 0], places[:, 1]).argmax(axis=0) == 1
     return {
-        "dose": PROBE + float(np.mean(exposed)),
-        "lost": int((powder & ~np.array(exposed)).sum()),
+        "dose": PROBE * camera.frames / len(places) + float(exposed.mean()),
+        "lost": int((powder & ~exposed).sum()),
         "places": int(powder.sum()),
         "empty": float(1 - powder.mean()),
     }

@@ -1,4 +1,4 @@
-"""Decides after a short probe frame whether a place gets its full exposure."""
+"""Decides after short probe frames whether a place gets its full exposure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..conditions import Condition, Seen, parse
+from ..errors import XTagValueError
 from .decision import Decision
 
 __all__ = ["SkipEmpty"]
 
 
 class SkipEmpty:
-    """Leaves out places whose probe frame meets a condition; what has no tags is exposed, so that nothing is lost.
+    """Leaves out places whose probe frames meet a condition; what has no tags is exposed, so that nothing is lost.
 
     Parameters
     ----------
@@ -20,21 +21,32 @@ class SkipEmpty:
         What an empty place is.
     tags : sequence of str
         The names of the model's tags.
+    probes : int
+        Probe frames that must all meet it.
+
+    Raises
+    ------
+    XTagValueError
+        `probes` is not a number of frames.
     """
 
     strategy = "skip_empty"
     names = ()
 
-    def __init__(self, empty: Condition, tags: Sequence[str]) -> None:
+    def __init__(self, empty: Condition, tags: Sequence[str], probes: int = 1) -> None:
+        if not isinstance(probes, int) or probes < 1:
+            raise XTagValueError(f"probes={probes!r}: give a whole number of frames from 1 up")
         self.tag = empty.tags[0] if empty.tags else ""
         self._empty = empty
         self._tags = tuple(tags)
-        self._point = 0
+        self._probes = probes
+        self._point = 1
+        self._met = 0  # by how many probes of this point
 
     @classmethod
     def made(cls, settings: dict[str, Any]) -> SkipEmpty:
         """Make it again from its `settings`."""
-        return cls(parse(settings["empty"], settings["tags"]), settings["tags"])
+        return cls(parse(settings["empty"], settings["tags"]), settings["tags"], settings["probes"])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -43,6 +55,7 @@ class SkipEmpty:
             "decider": self.strategy,
             "empty": self._empty.text,
             "tags": list(self._tags),
+            "probes": self._probes,
             "known": self._empty.parsed,
         }
 
@@ -51,11 +64,20 @@ class SkipEmpty:
 
     def decide(self, seen: Seen) -> Decision:
         """See `Decider`."""
-        self._point += 1
+        decision = self._decided(seen)
+        if decision.action == "repeat":
+            self._met += 1
+        else:
+            self._point, self._met = self._point + 1, 0
+        return decision
+
+    def _decided(self, seen: Seen) -> Decision:
         if seen.missing:
             reason = f"no tags ({seen.status}): exposed in full, so that nothing is lost"
             return Decision(self._point, seen, "expose", reason)
         shown = self._empty.shown(seen)
-        if self._empty.holds(seen):
-            return Decision(self._point, seen, "skip", f"{shown}: no full exposure")
-        return Decision(self._point, seen, "expose", f"not {shown}: exposed in full")
+        if not self._empty.holds(seen):
+            return Decision(self._point, seen, "expose", f"not {shown}: exposed in full")
+        if self._met + 1 < self._probes:
+            return Decision(self._point, seen, "repeat", f"{shown}: probe {self._met + 1} of {self._probes}")
+        return Decision(self._point, seen, "skip", f"{shown}: no full exposure")

@@ -30,6 +30,7 @@ def skip_empty(
     *,
     exposure: Any = None,
     empty: str | Callable[[Seen], Any] = "empty",
+    probes: int = 1,
 ) -> Plan:
     """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
 
@@ -51,6 +52,9 @@ def skip_empty(
         ophyd's area detectors do. The full exposure is what the signal holds at the first point.
     empty : str or callable
         What an empty place is: a condition on tags, see `bluesky_xtag.conditions`.
+    probes : int
+        Probe frames that must all be empty before a place is left out. A model that takes one frame in twenty for
+        empty loses one place in twenty with one probe, and one in 160,000 with four.
 
     Raises
     ------
@@ -60,7 +64,8 @@ def skip_empty(
     if not probe_exposure > 0:
         raise XTagValueError(f"probe_exposure={probe_exposure} must be a number of seconds above 0")
     judge = condition(empty, tagger.model.taxonomy.names, of_one_frame=True)
-    probing = _Probing(tagger, float(probe_exposure), exposure, judge)
+    SkipEmpty(judge, tagger.model.taxonomy.names, probes)  # so that what does not fit is told before the scan
+    probing = _Probing(tagger, float(probe_exposure), exposure, judge, probes)
     return (
         yield from bpp.subs_wrapper(
             bpp.finalize_wrapper(probing.follow(ensure_generator(plan)), probing.restore), probing.watch
@@ -93,12 +98,13 @@ class _Run:
 class _Probing:
     """Passes a plan's messages on, and repeats those of a point with the full exposure where that is decided."""
 
-    def __init__(self, tagger: Tagger, probe: float, exposure: Any, empty: Condition) -> None:
+    def __init__(self, tagger: Tagger, probe: float, exposure: Any, empty: Condition, probes: int) -> None:
         self.watch = TagsWatch(tagger.name, tagger.model.taxonomy.names)
         self._tagger = tagger
         self._probe = probe
         self._exposure = exposure
         self._empty = empty
+        self._probes = probes
         self._full: dict[Any, float] = {}
         self._runs: dict[Any, _Run] = {}  # by the run key of the messages
 
@@ -154,7 +160,7 @@ class _Probing:
 
     def _after(self, msg: Msg, response: Any) -> Plan:
         if msg.command == "open_run":
-            decider = SkipEmpty(self._empty, self._tagger.model.taxonomy.names)
+            decider = SkipEmpty(self._empty, self._tagger.model.taxonomy.names, self._probes)
             log = DecisionLog(decider, self._tagger.name, self._tagger.deadline)
             self._runs[msg.run] = _Run(response, log, decider)
         run = self._runs.get(msg.run)
@@ -172,11 +178,15 @@ class _Probing:
                 yield from self._judge(run, msg.run)
 
     def _judge(self, run: _Run, key: Any) -> Plan:
-        """Decide by the probe's tags, and take the full exposure if that is decided."""
+        """Decide by the probe's tags, probe again or take the full exposure if that is decided."""
         point, run.point = run.point, _Point()
-        seen: Seen = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
-        decision = run.decider.decide(seen)
-        yield from self._in_run(write(run.log, decision), key)
+        while True:
+            seen: Seen = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
+            decision = run.decider.decide(seen)
+            yield from self._in_run(write(run.log, decision), key)
+            if decision.action != "repeat":
+                break
+            yield from ensure_generator(point.messages)
         if decision.action == "expose":
             for signal in point.signals:
                 yield from self._expose(signal, self._full[signal])

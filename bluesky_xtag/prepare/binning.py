@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ..errors import FrameError
@@ -12,12 +11,13 @@ from .grid import block_mean
 
 __all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "Binned", "add_up"]
 
-# Rows of blocks that are binned together: few enough to stay in the processor's cache.
-_STRIP = 16
+# Pixels that are binned together: few enough to stay in the processor's cache, and enough to hide what calls cost.
+_STRIP = 250_000
 # A pixel of more than SPIKE_COUNTS above SPIKE_RATIO times its brightest neighbour is hot or was hit by a cosmic ray:
 # no optics focus photons so sharply (a Gaussian spot with a sigma of 0.35 pixels has a ratio of 11).
-SPIKE_RATIO, SPIKE_COUNTS = 15.0, 50.0
-_NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
+SPIKE_RATIO, SPIKE_COUNTS = np.float32(15), np.float32(50)
+_FEW = 0.02  # share of bright pixels up to which each is looked at by itself
+_NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 # Below the limit of an eight-bit counter, many equal highest counts mean nothing.
 _LOWEST_LIMIT = 254
 
@@ -60,54 +60,71 @@ def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
         mask = np.asarray(mask, bool)
     rows, columns = image.shape
     factor = max(1, -(-max(image.shape) // grid))
-    counts, fraction = np.empty((2, -(-rows // factor), -(-columns // factor)), np.float32)
+    shape = (-(-rows // factor), -(-columns // factor))
+    counts, pixels = np.empty(shape, np.float32), np.empty(shape, np.float32)
     maximum, at_limit = 0.0, 0
-    for top in range(0, len(counts), _STRIP):
-        strip, weights = _masked(image, mask, top * factor, _STRIP * factor, factor)
-        shape = (len(strip) // factor, counts.shape[1])
-        counts[top : top + _STRIP] = block_mean(strip, shape) * factor**2
-        fraction[top : top + _STRIP] = block_mean(weights, shape)
+    together = max(_STRIP // (factor * columns), 1)
+    for first in range(0, shape[0], together):
+        blocks = slice(first, min(first + together, shape[0]))
+        strip, valid = _masked(image, mask, blocks, (factor, shape[1] * factor))
+        counts[blocks], pixels[blocks] = (_block_sum(layer[1:-1, 1:-1], factor) for layer in (strip, valid))
         highest = float(strip.max())
         if highest >= max(maximum, _LOWEST_LIMIT):
             at_limit = (at_limit if highest == maximum else 0) + int(np.count_nonzero(strip == highest))
         maximum = max(maximum, highest)
-    if not fraction.any():
+    if not pixels.any():
         raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
-    return Binned(counts, fraction, factor, maximum, at_limit)
+    return Binned(counts, pixels / factor**2, factor, maximum, at_limit)
 
 
 def _masked(
-    image: np.ndarray, mask: np.ndarray | None, top: int, height: int, factor: int
+    image: np.ndarray, mask: np.ndarray | None, blocks: slice, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return counts and validity (1 or 0) of a strip of rows, float32, filled up with nothing to whole blocks."""
-    above = min(top, 1)  # one row more on both sides, so that every pixel has its neighbours
-    pixels = slice(top - above, top + height + 1)
-    image, mask = image[pixels], None if mask is None else mask[pixels]
-    rows, columns = image.shape
-    lines = -(-max(rows - above, 1) // factor) * factor + above
-    padded = (max(lines, rows), -(-columns // factor) * factor)
-    counts, weights = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
+    """Return counts (float32) and validity (1 or 0, uint8) of rows of blocks, filled up with nothing to whole ones.
+
+    `size` is the height of a block and the width of all. Round what is returned runs a margin of one pixel without
+    counts: while spikes are looked for, every pixel has its neighbours there.
+    """
+    height, width = size
+    top, bottom = blocks.start * height, blocks.stop * height
+    above = min(top, 1)
+    pixels = slice(top - above, bottom + 1)
+    image = image[pixels]
     valid = _valid_pixels(image)
     if mask is not None:
-        valid &= ~mask
-    weights[:rows, :columns] = valid
-    if image.dtype.kind == "f":  # NaN times zero would be NaN
-        np.copyto(counts[:rows, :columns], image, casting="unsafe", where=valid)
-    else:
-        np.multiply(image, weights[:rows, :columns], out=counts[:rows, :columns], dtype=np.float32, casting="unsafe")
+        valid &= ~mask[pixels]
+    rows, columns = image.shape
+    counts = np.zeros((bottom - top + 2, width + 2), np.float32)
+    weights = np.zeros(counts.shape, np.uint8)
+    here = (slice(1 - above, 1 - above + rows), slice(1, 1 + columns))
+    with np.errstate(invalid="ignore"):  # of NaN, which is not valid
+        counts[here] = image
+    counts[here][~valid] = 0
+    weights[here] = valid
     _leave_spikes(counts, weights)
-    strip = slice(above, above + min(height, -(-(rows - above) // factor) * factor))
-    return counts[strip], weights[strip]
+    counts[[0, -1]] = 0
+    return counts, weights
 
 
 def _leave_spikes(counts: np.ndarray, weights: np.ndarray) -> None:
-    """Make single pixels that stand far above all their neighbours invalid, in place."""
-    if counts.max() <= SPIKE_COUNTS:
-        return
-    around = cv2.dilate(counts, _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    spikes = counts > SPIKE_RATIO * around + SPIKE_COUNTS
-    if spikes.any():
-        counts[spikes] = weights[spikes] = 0
+    """Make single pixels that stand far above all their neighbours invalid, in place; the margin stays as it is."""
+    width, flat = counts.shape[1], counts.reshape(-1)
+    inner = flat[width:-width]
+    bright = inner > SPIKE_COUNTS
+    if np.count_nonzero(bright) > _FEW * bright.size:  # most need no look at all their neighbours
+        beside = np.maximum(flat[width - 1 : -width - 1], flat[width + 1 : -width + 1])
+        bright = inner > SPIKE_RATIO * beside + SPIKE_COUNTS
+    place = np.flatnonzero(bright) + width
+    around = np.max([flat[place + down * width + right] for down, right in _NEIGHBOURS], axis=0)
+    spikes = place[flat[place] > SPIKE_RATIO * around + SPIKE_COUNTS]
+    flat[spikes] = weights.reshape(-1)[spikes] = 0
+
+
+def _block_sum(layer: np.ndarray, factor: int) -> np.ndarray:
+    """Return sums over blocks of factor x factor, float32; of a uint8 layer of ones and zeros too."""
+    narrow = layer.dtype == np.uint8 and factor > np.iinfo(np.uint8).max
+    lines = layer.reshape(-1, factor, layer.shape[1]).sum(axis=1, dtype=np.uint32 if narrow else layer.dtype)
+    return block_mean(lines.astype(np.float32, copy=False), (len(lines), layer.shape[1] // factor)) * factor
 
 
 def _valid_pixels(image: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_every_plan_of_every_store_comes_out_equal(RE, seen, tag, store, axis, d
         tag_adaptive_scan([det], tagger, "random", axis, 0, 4, tag="ring", max_points=3),
         scan_until([det], tagger, axis, 0, 4, 1, until="ring>0.4 for 2"),
         expose_until([det], tagger, limits=(0.5, 10)),
-        skip_empty(bp.scan([det], axis, 0, 2, 3), tagger, 0.1, empty="ring<0.02"),
+        skip_empty(bp.scan([det], axis, 0, 2, 3), tagger, 0.1, empty="ring<0.02", probes=2),
     ]
     for plan in plans:
         (uid,) = RE(plan)

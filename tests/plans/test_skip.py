@@ -112,6 +112,20 @@ def test_interleaved_and_several_runs(RE, seen, tag, axis, det):
         seen.assert_every_frame_has_its_row(run=run)
 
 
+def test_several_probes_must_all_be_empty(RE, seen, tag, axis):
+    looks = []  # the first look at place 1 shows nothing, though something is there
+
+    def frame(seconds):
+        looks.append(axis.position)
+        return flat(axis.position == 1 and looks.count(1) > 1)
+
+    RE(skip_empty(bp.scan([Camera(frame)], axis, 0, 2, 3), tag(), 0.1, probes=2))
+    assert exposures(seen) == [(0, 0.1), (0, 0.1), (1, 0.1), (1, 0.1), (1, 1.0), (2, 0.1), (2, 0.1)]
+    assert actions(seen) == ["repeat", "skip", "repeat", "expose", "repeat", "skip"]
+    assert [event["data"]["decision_point"] for event in seen.events("decisions")] == [1, 1, 2, 2, 3, 3]
+    seen.assert_every_frame_has_its_row()
+
+
 def test_detector_without_an_exposure_is_named(RE, seen, tag, axis):
     with pytest.raises(XTagValueError, match=r"none of det, axis has .* cam.acquire_time .*exposure=signal"):
         RE(skip_empty(bp.scan([ArrayDetector(numbered())], axis, 0, 1, 2), tag(), 0.1))
@@ -131,6 +145,7 @@ def test_tagger_that_sees_no_frame_is_told_at_once(RE, seen, axis, det):
     ("arguments", "error"),
     [
         ({"probe_exposure": 0}, XTagValueError),
+        ({"probes": 0}, XTagValueError),
         ({"empty": "emty"}, ConditionError),
         ({"empty": "empty for 2"}, ConditionError),
     ],
