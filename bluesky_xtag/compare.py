@@ -12,8 +12,9 @@ import pandas as pd
 
 from .errors import NoTagsError, XTagValueError
 from .runs import PLACE, newest_runs, pixels, plain, score_tags
-from .search.stored import catalog_of, configuration, own_tags
+from .search.stored import configuration, own_tags
 from .search.taggings import tagging
+from .stored import catalog_of
 from .summary import identity
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from . import derived
 from .documents import configuration_keys, correction_keys, tagger_name
 from .errors import XTagValueError
 from .overlay import MODEL, Said, overlay
-from .search.stored import catalog_of, client, configuration, own_tags, start_of
+from .search.stored import configuration, own_tags
 from .search.taggings import said_of, tagging
+from .stored import catalog_of, client, start_of
 from .summary import summary
 from .taxonomy import Tag, Taxonomy
 

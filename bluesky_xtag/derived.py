@@ -8,16 +8,17 @@ readers leave it out, and storing the same documents again replaces or finishes 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from event_model import compose_run, unpack_event_page
+from event_model import compose_run
 
 from .catalog import asking
 from .documents import STREAM
 from .errors import CatalogError, XTagError
+from .stored import client
+from .storing import write
 from .summary import KEY
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def store(catalog: Any, documents: Sequence[Document]) -> str:
         The catalogue did not take it. What it took, if anything, has no stop document and so does not count.
     """
     uid: str = documents[0][1]["uid"]
-    catalog = _client(catalog)
+    catalog = client(catalog)
     try:
         with asking(catalog.uri, f"given the derived run {uid}, of which nothing counts now"):
-            _write(catalog, uid, documents)
+            write(catalog, documents)
     except XTagError:
         raise
     except Exception as error:  # clients of catalogues raise anything
@@ -151,77 +152,5 @@ def store(catalog: Any, documents: Sequence[Document]) -> str:
     return uid
 
 
-def _write(catalog: Any, uid: str, documents: Sequence[Document]) -> None:
-    earlier = _get(catalog, uid)
-    if earlier is not None and earlier.metadata.get("stop"):
-        return
-    if earlier is None:
-        missing = documents
-    elif _is_mongo(catalog):
-        missing = _missing(earlier, documents)
-    else:
-        catalog.delete_contents(uid, recursive=True, external_only=False)
-        missing = documents
-    insert = _inserter(catalog)
-    with warnings.catch_warnings():
-        # event-model's RunRouter, inside TiledWriter, makes a warning of what a start document met, and goes on.
-        warnings.filterwarnings("error", "The callback .* raised", UserWarning)
-        try:
-            for kind, doc in missing:
-                insert(kind, doc)
-        except Exception as error:
-            # After the stop document Tiled's writer tells those who listen that the run has ended. All is stored by
-            # then, and so it is where only the last answer was lost.
-            if not _is_stored(catalog, uid):
-                raise (isinstance(error, UserWarning) and error.__context__) or error from None
-
-
-def _is_stored(catalog: Any, uid: str) -> bool:
-    """Return whether a run is there whole; False if the catalogue does not tell."""
-    try:
-        return bool(catalog[uid].metadata.get("stop"))
-    except Exception:  # clients of catalogues raise anything
-        return False
-
-
 def _uid(run: str, part: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"{run}/{part}"))
-
-
-def _client(catalog: Any) -> Any:
-    """Return the Tiled client of a catalogue; databroker's Broker wraps one."""
-    return catalog.v2 if hasattr(type(catalog), "insert") else catalog
-
-
-def _is_mongo(catalog: Any) -> bool:
-    """Tell databroker's layout, whose catalogues take documents as they are, from Tiled's own."""
-    return hasattr(type(catalog), "post_document") and not catalog.is_sql
-
-
-def _inserter(catalog: Any) -> Any:
-    if _is_mongo(catalog):
-        return catalog.post_document
-    from bluesky_tiled_plugins import TiledWriter
-
-    return TiledWriter(catalog)
-
-
-def _missing(run: Any, documents: Sequence[Document]) -> list[Document]:
-    """Return those of the documents that a run of databroker, which cannot be deleted, lacks."""
-    there: set[str] = set()
-    for _, doc in run.documents(fill=False):
-        there.update([doc["uid"]] if isinstance(doc["uid"], str) else doc["uid"])
-    missing: list[Document] = []
-    for kind, doc in documents:
-        if kind == "event_page":
-            missing += [("event", event) for event in unpack_event_page(doc) if event["uid"] not in there]
-        elif doc["uid"] not in there:
-            missing.append((kind, doc))
-    return missing
-
-
-def _get(catalog: Any, uid: str) -> Any:
-    try:
-        return catalog[uid]
-    except KeyError:
-        return None

@@ -14,7 +14,8 @@ from .catalog import asking
 from .documents import STREAM
 from .errors import CatalogError, NoTagsError, XTagError, XTagValueError
 from .search.query import Moment, within
-from .search.stored import client, configuration, own_tags, start_of, summary_of
+from .search.stored import configuration, own_tags, summary_of
+from .stored import client, start_of
 from .summary import KEY, summary
 
 __all__ = ["Index", "index", "write_if_complete", "write_summary"]

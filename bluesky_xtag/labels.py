@@ -23,8 +23,9 @@ from .errors import XTagError, XTagValueError
 from .overlay import Said, verdicts
 from .replay.runs import chosen
 from .runs import frames_of, readable
-from .search.stored import client, configuration, start_of
+from .search.stored import configuration
 from .search.taggings import said_of, tagging
+from .stored import client, start_of
 from .summary import KEY
 
 __all__ = ["Exported", "LabelledFrame", "export_labels", "write_labelled"]

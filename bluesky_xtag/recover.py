@@ -16,7 +16,8 @@ from typing import Any
 from .backup import kept
 from .catalog import asking
 from .index import write_if_complete
-from .search.stored import client
+from .stored import client
+from .storing import can_replace, is_whole, write
 
 __all__ = ["Recovery", "recover"]
 
@@ -74,13 +75,14 @@ def recover(
         if documents is None:
             left[str(path)] = "it does not hold the documents of one whole run"
             continue
+        uid, store = documents[0][1]["uid"], client(catalog)
         with asking(name, "written to"):
-            stored = _store(client(catalog), documents)
-        if not stored:
-            left[str(path)] = "the catalogue holds a part of its run, and cannot put the whole in its place"
-            continue
+            if uid in store and not can_replace(store) and not is_whole(store, uid):
+                left[str(path)] = "the catalogue holds a part of its run, and cannot put the whole in its place"
+                continue
+            write(store, documents)
         path.unlink()
-        runs.append(documents[0][1]["uid"])
+        runs.append(uid)
     for path, uid, found in summaries:
         with asking(name, "written to"):
             done = write_if_complete(catalog, uid, found)
@@ -101,24 +103,3 @@ def _documents(path: Path) -> list[tuple[str, dict[str, Any]]] | None:
         return None
     whole = documents and documents[0][0] == "start" and documents[-1][0] == "stop"
     return documents if whole and documents[-1][1].get("run_start") == documents[0][1].get("uid") else None
-
-
-def _store(catalog: Any, documents: list[tuple[str, dict[str, Any]]]) -> bool:
-    """Store the documents of a run, in place of what was written of it before the catalogue failed."""
-    uid = documents[0][1]["uid"]
-    sql = getattr(catalog, "is_sql", True)
-    if uid in catalog:
-        if catalog[uid].metadata.get("stop"):
-            return True
-        if not sql:
-            return False
-        catalog.delete_contents(uid, recursive=True, external_only=False)
-    if sql:
-        from bluesky_tiled_plugins import TiledWriter
-
-        write = TiledWriter(catalog)
-    else:
-        write = catalog.post_document
-    for name, document in documents:
-        write(name, document)
-    return True

@@ -13,7 +13,7 @@ from .errors import NoTagsError, XTagValueError
 from .overlay import MODEL
 from .runs import PLACE, newest_runs, pixels, plain, score_tags
 from .search import tags
-from .search.stored import catalog_of
+from .stored import catalog_of
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,7 +13,7 @@ from .documents import tagger_name
 from .errors import CatalogError
 from .frames import Frame, FrameAssembler
 from .replay.stored import documents_of
-from .search.stored import client, start_of
+from .stored import client, start_of
 
 __all__ = ["PLACE", "frames_of", "newest_runs", "pixels", "plain", "readable", "score_tags"]
 

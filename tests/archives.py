@@ -14,7 +14,7 @@ from ophyd.sim import det1 as counter
 from ophyd.sim import motor
 
 from bluesky_xtag import Tagging, documents, install
-from bluesky_xtag.search.stored import client
+from bluesky_xtag.stored import client
 from bluesky_xtag.summary import summary
 
 

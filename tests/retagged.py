@@ -4,7 +4,8 @@ import pandas as pd
 
 from bluesky_xtag import Tagging, derived, documents
 from bluesky_xtag.documents import tagger_name
-from bluesky_xtag.search.stored import own_tags, start_of
+from bluesky_xtag.search.stored import own_tags
+from bluesky_xtag.stored import start_of
 from bluesky_xtag.summary import summary
 
 

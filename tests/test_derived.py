@@ -13,7 +13,8 @@ from tiled.queries import Key
 from bluesky_xtag import Tagging, derived, documents
 from bluesky_xtag.errors import CatalogError
 from bluesky_xtag.search import tags
-from bluesky_xtag.search.stored import client, start_of
+from bluesky_xtag.stored import client, start_of
+from bluesky_xtag.storing import inserter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 SUMMARY = {"max_p": {"ring": 1.0}, "frames": 3, "source": "replay", "model": "counts"}
@@ -103,7 +104,7 @@ def test_storing_again_does_nothing_and_another_tagging_stands_beside_it(catalog
 @pytest.mark.parametrize("taken", [1, 2, 3])
 def test_what_was_interrupted_does_not_count_and_is_completed_by_the_next_call(catalog, taken):
     docs = composed(f"interrupted {taken}")
-    insert = derived._inserter(derived._client(catalog))
+    insert = inserter(client(catalog))
     for name, doc in docs[:taken]:
         insert(name, doc)
     assert found(catalog, f"interrupted {taken}") == []

@@ -20,7 +20,7 @@ from ..documents import STATUSES, STREAM, Tagging
 from ..errors import XTagError
 from ..frames import Frame, FrameAssembler
 from ..masks import Mask, load_masks
-from ..search.stored import client, start_of
+from ..stored import client, start_of
 from ..summary import summary
 from .engine import Engine
 from .journal import Journal, Place, place_of

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import XTagValueError
-from ..search.stored import client, start_of
+from ..stored import client, start_of
 
 __all__ = ["chosen"]
 

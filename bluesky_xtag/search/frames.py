@@ -10,9 +10,10 @@ import pandas as pd
 
 from ..documents import tagger_name
 from ..errors import NoTagsError, XTagValueError
+from ..stored import catalog_of, client, start_of
 from ..summary import KEY, identity
 from .query import Moment, of_model, runs_with_tag, within
-from .stored import catalog_of, client, configuration, positions, start_of, summary_of
+from .stored import configuration, positions, summary_of
 from .taggings import tagging, tags
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import XTagValueError
+from ..stored import client
 from ..summary import KEY
 from ..taxonomy import DEFAULT_TAXONOMY
 from .identity import wanted
-from .stored import client, summary_of
+from .stored import summary_of
 
 if TYPE_CHECKING:
     from tiled.queries import Comparison

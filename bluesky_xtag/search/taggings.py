@@ -9,9 +9,10 @@ import pandas as pd
 
 from ..errors import NoTagsError
 from ..overlay import Said, overlay
+from ..stored import start_of
 from ..summary import identity
 from .identity import describes
-from .stored import configuration, derived_runs, has_tags, own_tags, start_of, summary_of
+from .stored import configuration, derived_runs, has_tags, own_tags, summary_of
 
 if TYPE_CHECKING:
     from ..model import TagModel

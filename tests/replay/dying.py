@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from models import CountsModel
 
-from bluesky_xtag import derived
+from bluesky_xtag import storing
 from bluesky_xtag.catalog import open_any
 from bluesky_xtag.replay import replay, replay_files
 
@@ -33,7 +33,7 @@ class Dying(CountsModel):
 
 def dying_store(after):
     """Kill the process when a catalogue has taken so many documents of a derived run."""
-    inserter = derived._inserter
+    inserter = storing.inserter
 
     def dying(catalog):
         insert, taken = inserter(catalog), []
@@ -46,7 +46,7 @@ def dying_store(after):
 
         return inserted
 
-    derived._inserter = dying
+    storing.inserter = dying
 
 
 if __name__ == "__main__":
