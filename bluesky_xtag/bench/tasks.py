@@ -37,7 +37,7 @@ SEEK_WITHIN = 0.01
 PROBE = 0.05
 """Exposure of the probe of skip_empty, in units of the full one."""
 PROBES = {False: 1, True: 4}
-"""Probes that must all be empty: more where tags are known to be wrong at times (`faulty`)."""
+"""Probes that must be empty: more where tags are known to be wrong at times (`faulty`)."""
 
 _AXES = {"x": (0.0, SIZE), "y": (0.0, SIZE)}
 _SIDES = (10, 12, 14, 17, 20, 24, 29, 35, 41)  # of the coarse grids, each about 1.4 times the frames of the one before

@@ -22,7 +22,7 @@ class SkipEmpty:
     tags : sequence of str
         The names of the model's tags.
     probes : int
-        Probe frames that must all meet it.
+        Frames that must meet it before a place is left out. It is exposed when half as many do not, or have no tags.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class SkipEmpty:
         self._tags = tuple(tags)
         self._probes = probes
         self._point = 1
-        self._met = 0  # by how many probes of this point
+        self._met = self._failed = 0  # how many probes of this point met it, and did not
 
     @classmethod
     def made(cls, settings: dict[str, Any]) -> SkipEmpty:
@@ -65,19 +65,21 @@ class SkipEmpty:
     def decide(self, seen: Seen) -> Decision:
         """See `Decider`."""
         decision = self._decided(seen)
-        if decision.action == "repeat":
-            self._met += 1
-        else:
-            self._point, self._met = self._point + 1, 0
+        if decision.action != "repeat":
+            self._point, self._met, self._failed = self._point + 1, 0, 0
         return decision
 
     def _decided(self, seen: Seen) -> Decision:
-        if seen.missing:
-            reason = f"no tags ({seen.status}): exposed in full, so that nothing is lost"
-            return Decision(self._point, seen, "expose", reason)
-        shown = self._empty.shown(seen)
-        if not self._empty.holds(seen):
-            return Decision(self._point, seen, "expose", f"not {shown}: exposed in full")
-        if self._met + 1 < self._probes:
-            return Decision(self._point, seen, "repeat", f"{shown}: probe {self._met + 1} of {self._probes}")
-        return Decision(self._point, seen, "skip", f"{shown}: no full exposure")
+        if not seen.missing and self._empty.holds(seen):
+            self._met += 1
+            shown = self._empty.shown(seen)
+            if self._met < self._probes:
+                return Decision(self._point, seen, "repeat", f"{shown}: {self._met} of {self._probes} probes")
+            return Decision(self._point, seen, "skip", f"{shown}: no full exposure")
+        self._failed += 1
+        enough = max(self._probes // 2, 1)
+        reason = f"no tags ({seen.status})" if seen.missing else f"not {self._empty.shown(seen)}"
+        if self._failed < enough:
+            return Decision(self._point, seen, "repeat", f"{reason}: {self._failed} of {enough} probes")
+        reason += ": exposed in full" + (", so that nothing is lost" if seen.missing else "")
+        return Decision(self._point, seen, "expose", reason)

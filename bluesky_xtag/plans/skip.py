@@ -53,8 +53,8 @@ def skip_empty(
     empty : str or callable
         What an empty place is: a condition on tags, see `bluesky_xtag.conditions`.
     probes : int
-        Probe frames that must all be empty before a place is left out. A model that takes one frame in twenty for
-        empty loses one place in twenty with one probe, and one in 160,000 with four.
+        Frames that must be empty before a place is left out. It is exposed when half as many are not empty, or have no
+        tags. If one frame in twenty is tagged wrongly, one probe loses one place in twenty, and four one in 33,000.
 
     Raises
     ------

@@ -112,7 +112,7 @@ def test_interleaved_and_several_runs(RE, seen, tag, axis, det):
         seen.assert_every_frame_has_its_row(run=run)
 
 
-def test_several_probes_must_all_be_empty(RE, seen, tag, axis):
+def test_two_probes_must_both_be_empty(RE, seen, tag, axis):
     looks = []  # the first look at place 1 shows nothing, though something is there
 
     def frame(seconds):
@@ -124,6 +124,16 @@ def test_several_probes_must_all_be_empty(RE, seen, tag, axis):
     assert actions(seen) == ["repeat", "skip", "repeat", "expose", "repeat", "skip"]
     assert [event["data"]["decision_point"] for event in seen.events("decisions")] == [1, 1, 2, 2, 3, 3]
     seen.assert_every_frame_has_its_row()
+
+
+def test_of_four_probes_one_may_be_wrong_either_way(RE, seen, tag, axis):
+    at_0, at_1 = [True, False, False, False, False], [False, True, True, True]
+    shown = iter([False, *at_0, *at_1])  # ophyd asks once when the detector is made
+    RE(skip_empty(bp.scan([Camera(lambda seconds: flat(next(shown)))], axis, 0, 1, 2), tag(), 0.1, probes=4))
+    assert actions(seen) == [*["repeat"] * 4, "skip", "repeat", "repeat", "expose"]
+    reasons = [event["data"]["decision_reason"] for event in seen.events("decisions")]
+    assert reasons[0] == "not empty (empty 0.00): 1 of 2 probes"
+    assert reasons[1] == "empty (empty 1.00): 1 of 4 probes"
 
 
 def test_detector_without_an_exposure_is_named(RE, seen, tag, axis):

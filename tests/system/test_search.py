@@ -8,6 +8,7 @@ from models import GradedModel
 from tiled.queries import Key
 
 from bluesky_xtag import NoTagsError, XTagValueError
+from bluesky_xtag.corrections import correct
 from bluesky_xtag.index import index
 from bluesky_xtag.search import HasTag, find_similar, frames_with_tag, runs_with_tag, tags
 
@@ -132,3 +133,17 @@ def test_an_unfinished_replay_is_no_tagging(request):
     (uid,) = record(store.insert, [50])
     replayed(store.insert, uid, [90], exit_status="abort")
     assert list(tags(store.runs[uid])["xtag_p_ring"]) == [0.5]
+
+
+@pytest.mark.parametrize("kind", ["databroker.temp", "tiled sqlite"])
+def test_where_a_person_decided_that_counts_and_not_the_score(request, kind):
+    store = opened(request, kind)
+    (uid,) = record(store.insert, [10, 95, 93], proposal="corrected")
+    index(store.catalog)
+    run = store.runs[uid]
+    correct(run, 2, remove=["ring"], by="ab")
+    correct(run, 1, add=["ring"], by="ab")
+    found = frames_with_tag(store.runs.search(Key("start.proposal") == "corrected"), "ring")
+    assert list(found["row"]) == [1, 3]
+    assert list(found["decided_by"]) == ["ab", "model"]
+    assert list(found["p_ring"]) == pytest.approx([0.1, 0.93])
