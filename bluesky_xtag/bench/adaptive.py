@@ -23,6 +23,7 @@ from ..model import TagModel
 from ..simulate.processes import processes
 from .bars import Row, rows
 from .machine import described
+from .suggestions import THINKING, milliseconds
 from .tasks import TASKS, raster_doses, run, seek_run
 
 __all__ = ["KINDS", "adaptive", "missed"]
@@ -34,6 +35,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "skip_empty": ("adaptive", "faulty"),
 }
 """What is measured of each task: the strategy, the same with faults, and the baselines."""
+SUGGESTION = "suggestion"
+"""The task of thinking about the next point, of which only the time is measured."""
 
 
 def adaptive(
@@ -70,11 +73,15 @@ def adaptive(
     XTagValueError
         A task is not known.
     """
-    tasks = tuple(tasks) or tuple(KINDS)
-    if unknown := [task for task in tasks if task not in KINDS]:
-        raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(KINDS)}")
+    known = (*KINDS, SUGGESTION)
+    tasks = tuple(tasks) or known
+    if unknown := [task for task in tasks if task not in known]:
+        raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(known)}")
     console = Console()
-    found = _measured([(task, kind, seed) for task in tasks for kind in KINDS[task] for seed in range(seeds)], workers)
+    scans = [task for task in tasks if task in KINDS]
+    found = _measured([(task, kind, seed) for task in scans for kind in KINDS[task] for seed in range(seeds)], workers)
+    if SUGGESTION in tasks:
+        found[SUGGESTION] = {name: [milliseconds(name)] for name in THINKING}  # alone, so that nothing else counts
     reached = rows(found)
     figures = {"seeds": seeds, "tasks": found, "rows": [asdict(row) for row in reached]} | described(
         _model(), "scikit-learn", "numpy"
@@ -102,6 +109,8 @@ def _measured(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict
     found: dict[str, dict[str, list[Any]]] = {}
     for task, kind, _ in jobs:
         found.setdefault(task, {}).setdefault(kind, [])
+    if not jobs:
+        return found
     with Progress() as progress, processes(workers, len(jobs)) as pool:
         bar = progress.add_task(f"{len(jobs)} scans", total=len(jobs))
         running = [pool.submit(_outcome, *job) for job in jobs]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .suggestions import POINTS
 from .tasks import RASTER, SEEK_FRAMES, SEEK_WITHIN, TASKS
 
-__all__ = ["DOSE", "MORE", "SEEK_SHARE", "Row", "rows"]
+__all__ = ["DOSE", "MORE", "SEEK_SHARE", "THINKING_MS", "Row", "rows"]
 
 MORE = 1.5
 """By how much more frames, or dose, may be used where 5 % of the tags are wrong and 5 % are missing."""
@@ -18,6 +19,8 @@ SEEK_SHARE = 0.9
 """Share of the samples where the best place must be found."""
 DOSE = 0.4
 """Of the plain raster, that skip_empty may use."""
+THINKING_MS = 100
+"""That a strategy may take for the next point."""
 
 _SCORES = {"boundary": "overlap with the truth", "phases": "adjusted Rand index"}
 _Found = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -48,6 +51,8 @@ def rows(found: _Found) -> list[Row]:
             made += _doses(kinds)
         elif task == "seek":
             made += _seeks(kinds)
+        elif task == "suggestion":
+            made += _suggestions(kinds)
         else:
             made += _maps(task, kinds)
     return made
@@ -103,6 +108,13 @@ def _doses(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
         yield Row("skip_empty", f"dose, of the plain raster{words}", _spread(doses), f"<= {most:g}", holds)
         places = _number(statistics.median(one["places"] for one in kinds[kind]))
         yield Row("skip_empty", f"places lost, of {places}{words}", _spread(lost), "0", max(lost) == 0)
+
+
+def _suggestions(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
+    for name, (one,) in kinds.items():
+        reached = f"{one['median']:.0f} (longest {one['longest']:.0f})"
+        what = f"{name}: ms to the next point after {POINTS}"
+        yield Row("suggestion", what, reached, f"<= {THINKING_MS}", one["median"] <= THINKING_MS)
 
 
 def _median(values: Iterable[float | None]) -> float:

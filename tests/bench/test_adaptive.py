@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bluesky_xtag import TagModel, XTagValueError
+from bluesky_xtag.bench import suggestions
 from bluesky_xtag.bench.adaptive import KINDS, adaptive, missed
 from bluesky_xtag.bench.bars import rows
 from bluesky_xtag.bench.camera import Camera
@@ -54,6 +55,7 @@ def test_bars_that_are_reached_hold():
         ({"seek": {kind: [one(30, -0.011)] * 2 + [one(30, -0.001)] * 8 for kind in KINDS["seek"]}}, "within 1%"),
         ({"skip_empty": doses(dose=0.41)}, "dose"),
         ({"skip_empty": doses(lost=1)}, "lost"),
+        ({"suggestion": {"seek": [{"median": 101, "longest": 200}]}}, "seek: ms to the next point"),
     ],
 )
 def test_a_bar_that_is_not_reached_is_missed(found, what):
@@ -100,6 +102,13 @@ def test_the_bench_writes_figures_and_a_picture(tmp_path, capfd):
     assert "within 1%" in capfd.readouterr().out
 
 
+def test_thinking_is_timed_after_many_points(monkeypatch):
+    monkeypatch.setattr(suggestions, "POINTS", 20)
+    figures = adaptive(tasks=["suggestion"])
+    assert set(figures["tasks"]["suggestion"]) == set(suggestions.THINKING)
+    assert all(0 < one["median"] <= one["longest"] for (one,) in figures["tasks"]["suggestion"].values())
+
+
 def test_an_unknown_task_is_named():
-    with pytest.raises(XTagValueError, match="known tasks: boundary, phases, seek, skip_empty"):
+    with pytest.raises(XTagValueError, match="known tasks: boundary, phases, seek, skip_empty, suggestion"):
         adaptive(tasks=["alignment"])
