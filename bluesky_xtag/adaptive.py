@@ -56,8 +56,9 @@ class TagEvaluation:
     ----------
     tagger : Tagger
         Installed, or subscribed.
-    outcomes : sequence of str, optional
-        The names of tags; all tags of the model if None.
+    outcomes : sequence of str, or mapping of str to str, optional
+        The tags, or the name of each outcome and its tag; all tags of the model if None. Ax takes no outcome named
+        `ring`, which means something to SymPy: ``{"p_ring": "ring"}``.
     missing : float
         The outcome of a frame without tags. Strategies of this package leave out places with NaN; give 0.0 to an
         optimizer that takes numbers only.
@@ -70,10 +71,14 @@ class TagEvaluation:
 
     __name__ = "TagEvaluation"  # by which bluesky-adaptive records it
 
-    def __init__(self, tagger: Tagger, outcomes: Sequence[str] | None = None, *, missing: float = math.nan) -> None:
+    def __init__(
+        self, tagger: Tagger, outcomes: Sequence[str] | Mapping[str, str] | None = None, *, missing: float = math.nan
+    ) -> None:
         known = tagger.model.taxonomy.names
-        self.outcomes = tuple(known if outcomes is None else outcomes)
-        if unknown := [tag for tag in self.outcomes if tag not in known]:
+        named = known if outcomes is None else outcomes
+        self._tags = dict(named) if isinstance(named, Mapping) else {tag: tag for tag in named}
+        self.outcomes = tuple(self._tags)
+        if unknown := [tag for tag in self._tags.values() if tag not in known]:
             raise XTagValueError(f"no tag {', '.join(unknown)}; the model's tags: {', '.join(known)}")
         self._name = tagger.name
         self._missing = float(missing)
@@ -102,7 +107,10 @@ class TagEvaluation:
 
     def _row(self, run: str, data: Mapping[str, Any]) -> None:
         ok = data[f"{self._name}_status"] == "ok"
-        scores = {tag: float(data[score_column(self._name, tag)]) if ok else self._missing for tag in self.outcomes}
+        scores = {
+            outcome: float(data[score_column(self._name, tag)]) if ok else self._missing
+            for outcome, tag in self._tags.items()
+        }
         if run in self._runs:
             self._runs[run].rows[int(data[f"{self._name}_frame_seq_num"])] = scores
 
@@ -120,7 +128,7 @@ class TagEvaluation:
         Returns
         -------
         list of dict
-            For each suggestion its `_id`, and the probability of each tag.
+            For each suggestion its `_id`, and each outcome: the probability of its tag.
 
         Raises
         ------

@@ -152,12 +152,14 @@ def test_our_strategies_leave_out_what_has_no_tags(RE, tag, axis, det):
     assert strategy.get_best_points() == []
 
 
+@pytest.mark.timeout(900)  # Ax thinks for seconds about each point
 def test_its_ax_agent_runs_on_our_tags(RE, tag, axis, det):
     pytest.importorskip("ax", reason="Ax and PyTorch are not installed: pip install 'bluesky-adaptive[ax]'")
     from bluesky_adaptive.ax import Agent, Objective, RangeDOF
 
-    evaluation = TagEvaluation(tag(model=GradedModel(), wait="point"), ["ring"], missing=0.0)
+    evaluation = TagEvaluation(tag(model=GradedModel(), wait="point"), {"p_ring": "ring"}, missing=0.0)
+    objectives = [Objective(name="p_ring", minimize=False)]
     dofs = [RangeDOF(actuator=axis, bounds=(0, 6), parameter_type="float")]
-    agent = Agent(sensors=[det], dofs=dofs, objectives=[Objective(name="ring")], evaluation_function=evaluation)
-    RE(agent.optimize(iterations=12))
-    assert agent.ax_client.summarize()["ring"].max() > 0.5
+    agent = Agent(sensors=[det], dofs=dofs, objectives=objectives, evaluation_function=evaluation)
+    RE(agent.optimize(iterations=8))
+    assert agent.ax_client.summarize()["p_ring"].max() > 0.5
