@@ -7,7 +7,7 @@ The preprocessor adds messages to plans so that the RunEngine itself emits the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,7 @@ from .backup import default_directory
 from .documents import STREAM
 from .errors import XTagValueError
 from .live_summary import LiveSummary
+from .messages import Plan, accompany
 from .tagger import Address, Mask, Policy, Tagger, Wait
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["TagPreprocessor", "install"]
 
 logger = logging.getLogger("bluesky_xtag")
-
-_Plan = Generator[Msg, Any, Any]
 
 
 def install(
@@ -128,7 +127,7 @@ class TagPreprocessor:
         self.tagger = tagger
         self._RE = RE
 
-    def __call__(self, plan: Iterable[Msg]) -> _Plan:
+    def __call__(self, plan: Iterable[Msg]) -> Plan:
         """Return the plan with the rows added."""
         if self._RE.preprocessors[-1:] != [self]:
             logger.warning(
@@ -145,32 +144,18 @@ class _TaggedPlan:
         self._tagger = tagger
         self._runs: dict[Any, _TaggedRun] = {}  # by the run key of the messages
 
-    def follow(self, plan: _Plan) -> _Plan:
+    def follow(self, plan: Plan) -> Plan:
         """Pass every message on, with ours around it; what the RunEngine answers goes to the plan."""
-        response: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                msg = plan.send(response) if error is None else plan.throw(error)
-            except StopIteration as stop:
-                yield from self._finish_runs()
-                return stop.value
-            except Exception:
-                # The plan ends without closing its runs; the RunEngine will, after these last rows.
-                yield from self._finish_runs()
-                raise
-            response = error = None
-            try:
-                yield from self._before(msg)
-                response = yield msg
-                yield from self._after(msg, response)
-            except GeneratorExit:
-                plan.close()
-                raise
-            except Exception as exception:
-                error = exception
+        try:
+            result = yield from accompany(plan, self._before, self._after)
+        except Exception:
+            # The plan ends without closing its runs; the RunEngine will, after these last rows.
+            yield from self._finish_runs()
+            raise
+        yield from self._finish_runs()
+        return result
 
-    def _before(self, msg: Msg) -> _Plan:
+    def _before(self, msg: Msg) -> Plan:
         run = self._runs.get(msg.run)
         if msg.obj is self._tagger:
             if run is not None and msg.command == "trigger":
@@ -190,7 +175,7 @@ class _TaggedPlan:
         if run is not None and msg.command == "close_run":
             yield from run.finish()
 
-    def _after(self, msg: Msg, response: Any) -> _Plan:
+    def _after(self, msg: Msg, response: Any) -> Plan:
         if msg.command == "open_run":
             self._runs[msg.run] = _TaggedRun(self._tagger, msg.run, uid=response)
         elif msg.command == "checkpoint":
@@ -211,7 +196,7 @@ class _TaggedPlan:
         elif msg.command == "collect" and msg.obj is not self._tagger:
             yield from run.collected()
 
-    def _finish_runs(self) -> _Plan:
+    def _finish_runs(self) -> Plan:
         for run in self._runs.values():
             yield from run.finish()
 
@@ -241,7 +226,7 @@ class _TaggedRun:
         """Return those of `unwritten` whose rows need no waiting."""
         return [address for address in self._tagger.ready(self._uid) if address not in self._read_by_plan]
 
-    def let_plan_trigger(self) -> _Plan:
+    def let_plan_trigger(self) -> Plan:
         """Point the tagger, which the plan is about to trigger, at the run's newest frame."""
         self._plan_reads = True
         unwritten = self.unwritten()
@@ -251,7 +236,7 @@ class _TaggedRun:
             self._read_by_plan.add(self._triggered)
             yield Msg("prepare", self._tagger, (self._triggered,))
 
-    def let_plan_read(self) -> _Plan:
+    def let_plan_read(self) -> Plan:
         """Point the tagger, which the plan is about to read, at what the plan triggered, or else at the newest frame.
 
         Between the two the tagger may have given rows of other frames, and of other runs.
@@ -282,13 +267,13 @@ class _TaggedRun:
             self._said.add(message)
             logger.warning(message)
 
-    def collected(self) -> _Plan:
+    def collected(self) -> Plan:
         """Write what is ready of a fly scan, which brings frames by the hundred: its rows come in pages."""
         if self.unwritten():
             self._form = self._form or "page"
         yield from self.write_ahead(self.ready())
 
-    def finish(self) -> _Plan:
+    def finish(self) -> Plan:
         """Write all rows of a run that is about to be closed, waiting for them until their deadlines."""
         unwritten = self._tagger.unwritten(self._uid)
         if unwritten and self.bundling:
@@ -297,18 +282,18 @@ class _TaggedRun:
             self.bundled()
         yield from self.write(unwritten)
 
-    def wait_for(self, addresses: Sequence[Address]) -> _Plan:
+    def wait_for(self, addresses: Sequence[Address]) -> Plan:
         """Hold the plan until these frames have their outcome."""
         if addresses:
             yield Msg("prepare", self._tagger, tuple(addresses))
             yield from bps.trigger(self._tagger, wait=True)
 
-    def write_ahead(self, addresses: Sequence[Address]) -> _Plan:
+    def write_ahead(self, addresses: Sequence[Address]) -> Plan:
         """Write rows, unless the plan reads the tagger itself: then all that it leaves is written at the end."""
         if not self._plan_reads:
             yield from self.write(addresses)
 
-    def write(self, addresses: Sequence[Address]) -> _Plan:
+    def write(self, addresses: Sequence[Address]) -> Plan:
         """Write rows, unless an event bundle is open: then the next chance is taken."""
         if not addresses or self.bundling:
             return
@@ -319,7 +304,7 @@ class _TaggedRun:
             for address in addresses:
                 yield from self._guard(self._event(address))
 
-    def _event(self, address: Address) -> _Plan:
+    def _event(self, address: Address) -> Plan:
         # A replayed `prepare` carries the address too, so after a pause the same frame gets the same row.
         yield Msg("prepare", self._tagger, (address,))
         try:
@@ -330,18 +315,18 @@ class _TaggedRun:
             yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM)
             yield from self._trigger_and_read()
 
-    def _trigger_and_read(self) -> _Plan:
+    def _trigger_and_read(self) -> Plan:
         plan = bps.trigger_and_read([self._tagger], name=STREAM)
         return plan if self._key is None else set_run_key_wrapper(plan, self._key)
 
-    def _page(self, addresses: Sequence[Address]) -> _Plan:
+    def _page(self, addresses: Sequence[Address]) -> Plan:
         if not self._declared:
             self._declared = True
             yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM, collect=True)
         yield from self.wait_for(addresses)
         yield Msg("collect", self._tagger, run=self._key, name=STREAM, return_payload=False)
 
-    def _guard(self, messages: Iterable[Msg]) -> _Plan:
+    def _guard(self, messages: Iterable[Msg]) -> Plan:
         """Send messages of ours so that their failure (a subscriber that raises, say) cannot harm the plan.
 
         What is thrown at them but meant for the plan goes through: abort, stop and failing devices.

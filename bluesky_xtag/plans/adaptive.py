@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..decisions import ByStrategy
 from ..errors import XTagValueError
+from ..messages import Plan
 from ..strategies import Strategy
-from .steps import Plan, queueable, steered
+from .steps import queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger

@@ -10,7 +10,8 @@ from bluesky import plan_stubs as bps
 from ..conditions import Seen, condition
 from ..decisions import ByExposure
 from ..errors import XTagValueError
-from .steps import Plan, exposure_of, queueable, steered
+from ..messages import Plan
+from .steps import exposure_of, queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger

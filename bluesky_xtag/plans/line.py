@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..conditions import Seen, condition
 from ..decisions import LineUntil
-from .steps import Plan, queueable, steered
+from ..messages import Plan
+from .steps import queueable, steered
 
 if TYPE_CHECKING:
     from ..tagger import Tagger

@@ -14,7 +14,8 @@ from ..conditions import Condition, Seen, condition
 from ..decisions import DecisionLog, SkipEmpty, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagValueError
-from .steps import Plan, exposure_of, queueable, read_tags, write
+from ..messages import Plan, accompany
+from .steps import exposure_of, queueable, read_tags, write
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -109,24 +110,8 @@ class _Probing:
         self._runs: dict[Any, _Run] = {}  # by the run key of the messages
 
     def follow(self, plan: Plan) -> Plan:
-        """Pass every message on, with ours around it; what the RunEngine answers goes to the plan."""
-        response: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                msg = plan.send(response) if error is None else plan.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            response = error = None
-            try:
-                yield from self._before(msg)
-                response = yield msg
-                yield from self._after(msg, response)
-            except GeneratorExit:
-                plan.close()
-                raise
-            except Exception as exception:
-                error = exception
+        """Pass every message on, with ours around it."""
+        return (yield from accompany(plan, self._before, self._after))
 
     def restore(self) -> Plan:
         """Set every exposure as it was before."""

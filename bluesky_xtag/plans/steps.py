@@ -14,13 +14,12 @@ from ..conditions import Seen
 from ..decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagError
+from ..messages import Plan
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
 
-__all__ = ["Plan", "exposure_of", "queueable", "read_tags", "steered", "write"]
-
-Plan = Generator[Msg, Any, Any]
+__all__ = ["exposure_of", "queueable", "read_tags", "steered", "write"]
 
 
 def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, Seen]:
