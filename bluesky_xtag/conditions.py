@@ -224,9 +224,13 @@ class _Parser:
             return lambda seen: first.text in seen.tags
         compare = _COMPARISONS[self._token.text]
         self._next += 1
+        second = self._token
         right = self._value()
         if self._token.text in _COMPARISONS:
             raise self._error("expected 'and': write 0.2 < ring and ring < 0.8")
+        for token in (first, second):
+            if token.kind == "number" and float(token.text) > 1:
+                raise self._error(f"a probability is no more than 1: write 0.9 for 90 %, not {token.text}")
         return lambda seen: compare(left(seen), right(seen))
 
     def _value(self) -> Callable[[Seen], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,16 +76,21 @@ def replay(
     with explained():
         engine = {"workers": workers, "scheduler": scheduler}
         _check_choice(catalog, runs, files, out, decisions)
+        if decisions is not None:
+            of_tags = {"model": model, "key": key, "beam-centre": beam_centre, "mask": mask, "again": again or None}
+            _check_unused(of_tags | engine | {"work": work})
         if files:
             assert out is not None  # checked above
-            tag_files(files, out, model=model, key=key, beam_centre=beam_centre, mask=mask, **engine)
+            with _resumable():
+                tag_files(files, out, model=model, key=key, beam_centre=beam_centre, mask=mask, **engine)
             return
         with opened(catalog or "", api_key) as client:
             if decisions is not None:
                 troubles = list(decisions_again(client, decisions))
             else:
                 options = {"key": key, "beam_centre": beam_centre, "mask": mask, "again": again, "work": work}
-                troubles = tag_runs(client, runs, model=model, **options, **engine)
+                with _resumable():
+                    troubles = tag_runs(client, runs, model=model, **options, **engine)
     finish(troubles)
 
 
@@ -105,6 +111,24 @@ def _check_choice(
         raise XTagValueError("--out is for --files: the tags of runs go into the catalogue")
     elif runs and decisions is not None:
         raise XTagValueError("--decisions replays the decisions of one run: leave --runs out")
+
+
+def _check_unused(options: dict[str, Any]) -> None:
+    """Raise if an option is given that decisions have no use for."""
+    from ..errors import XTagValueError
+
+    if given := [f"--{name}" for name, value in options.items() if value is not None]:
+        raise XTagValueError(f"--decisions looks at stored rows only: leave {', '.join(given)} out")
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say that nothing is lost when a person stops the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("xtag: stopped; the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def tag_runs(client: Any, runs: list[str] | None, **options: Any) -> list[str]:

@@ -34,7 +34,7 @@ class SkipEmpty:
     names = ()
 
     def __init__(self, empty: Condition, tags: Sequence[str], probes: int = 1) -> None:
-        if not isinstance(probes, int) or probes < 1:
+        if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
             raise XTagValueError(f"probes={probes!r}: give a whole number of frames from 1 up")
         self.tag = empty.tags[0] if empty.tags else ""
         self._empty = empty

@@ -55,7 +55,8 @@ class ByExposure:
         tags: Sequence[str],
         on_missing: str = "repeat",
     ) -> None:
-        if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
+        numbers = isinstance(limits, Sequence) and all(isinstance(each, int | float) for each in limits)
+        if not numbers or len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
             raise XTagValueError(f"limits={limits!r}: give the shortest and the longest exposure in seconds, above 0")
         self.tag = good.tags[0] if good.tags else ""
         self.names = (signal,)

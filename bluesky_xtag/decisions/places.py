@@ -54,8 +54,8 @@ class ByStrategy:
         initial_points: int | None = None,
         on_missing: str = "repeat",
     ) -> None:
-        if max_points < 1:
-            raise XTagValueError(f"max_points={max_points} must be a whole number from 1 on")
+        if isinstance(max_points, bool) or not isinstance(max_points, int) or max_points < 1:
+            raise XTagValueError(f"max_points={max_points!r} must be a whole number from 1 on")
         self._chooser = self._made(strategy, axes, tags, tag, initial_points)
         recipe = strategies.recipe(self._chooser)
         self.strategy = recipe["name"] if recipe else type(self._chooser).__name__
@@ -89,7 +89,7 @@ class ByStrategy:
             options = {} if initial_points is None else {"initial": initial_points}
             limits = {name: tuple(map(float, pair)) for name, pair in axes.items()}
             return strategies.make(strategy, limits, tags=tags, tag=tag, **options)  # pyright: ignore[reportArgumentType]
-        if not isinstance(strategy, Strategy):
+        if isinstance(strategy, type) or not isinstance(strategy, Strategy):
             raise XTagValueError(f"{strategy!r} is no strategy: name one of {', '.join(strategies.NAMES)}, or give one")
         if initial_points is not None:
             raise XTagValueError("initial_points belongs to a strategy by name: give it to the strategy that you made")
@@ -98,6 +98,12 @@ class ByStrategy:
             raise XTagValueError(
                 f"the strategy moves {', '.join(axis.name for axis in own)}, the plan {', '.join(axes)}: give the same"
             )
+        for axis in own or ():
+            if (axis.low, axis.high) != tuple(axes[axis.name][:2]):
+                raise XTagValueError(
+                    f"the strategy moves {axis.name} from {axis.low:g} to {axis.high:g}, the plan from "
+                    f"{axes[axis.name][0]:g} to {axes[axis.name][1]:g}: give the same limits"
+                )
         looks_for = getattr(strategy, "tag", None)
         if None not in (tag, looks_for) and tag != looks_for:
             raise XTagValueError(f"the strategy looks for {looks_for!r}, the plan for {tag!r}: leave tag out")

@@ -9,6 +9,7 @@ from ..decisions import ByStrategy
 from ..errors import XTagValueError
 from ..messages import Plan
 from ..strategies import Strategy
+from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .steps import queueable, steered
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def tag_adaptive_scan(
     XTagValueError
         An argument does not fit; before the run begins.
     """
+    detectors, tagger = some_detectors(detectors), a_tagger(tagger)
     motors, limits = _motors(args)
     axes = {motor.name: pair for motor, pair in zip(motors, limits, strict=True)}
     decider = ByStrategy(
@@ -104,7 +106,8 @@ def _motors(args: Sequence[Any]) -> tuple[list[Any], list[tuple[float, float]]]:
         raise XTagValueError(f"{len(args)} arguments for the motors: give motor, low, high for each of them")
     motors, limits = list(args[::3]), []
     for motor, low, high in zip(motors, args[1::3], args[2::3], strict=True):
-        if not hasattr(motor, "set"):
-            raise XTagValueError(f"{motor!r} is no motor: give motor, low, high for each of them")
-        limits.append((float(low), float(high)))
+        name = a_motor(motor).name
+        limits.append((a_number(low, f"the lower limit of {name}"), a_number(high, f"the upper limit of {name}")))
+    if twice := {motor.name for motor in motors if [each.name for each in motors].count(motor.name) > 1}:
+        raise XTagValueError(f"{', '.join(sorted(twice))} is given twice: give each motor once")
     return motors, limits

@@ -11,6 +11,7 @@ from ..conditions import Seen, condition
 from ..decisions import ByExposure
 from ..errors import XTagValueError
 from ..messages import Plan
+from .arguments import a_signal, a_tagger, some_detectors
 from .steps import exposure_of, queueable, steered
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def expose_until(
     XTagValueError
         An argument does not fit; before the run begins.
     """
-    signal = exposure
+    detectors, tagger = some_detectors(detectors), a_tagger(tagger)
+    signal = exposure if exposure is None else a_signal(exposure, "exposure")
     if signal is None:
         signal = next((found for found in map(exposure_of, detectors) if found is not None), None)
     if signal is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..conditions import Seen, condition
 from ..decisions import LineUntil
 from ..messages import Plan
+from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .steps import queueable, steered
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def scan_until(
     XTagValueError
         An argument does not fit; before the run begins.
     """
+    detectors, tagger, motor = some_detectors(detectors), a_tagger(tagger), a_motor(motor)
+    start, stop, step = a_number(start, "start"), a_number(stop, "stop"), a_number(step, "step")
     tags = tagger.model.taxonomy.names
     wanted = condition(until, tags)
     decider = LineUntil(motor.name, start, stop, step, wanted, tags, on_missing)
@@ -75,9 +78,9 @@ def scan_until(
             "detectors": [repr(detector) for detector in detectors],
             "tagger": repr(tagger),
             "motor": repr(motor),
-            "start": float(start),
-            "stop": float(stop),
-            "step": float(step),
+            "start": start,
+            "stop": stop,
+            "step": step,
             "until": wanted.text,
             "on_missing": on_missing,
         },

@@ -15,6 +15,7 @@ from ..decisions import DecisionLog, SkipEmpty, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagValueError
 from ..messages import Plan, accompany
+from .arguments import a_number, a_signal, a_tagger
 from .steps import exposure_of, queueable, read_tags, write
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ def skip_empty(
     XTagValueError
         No signal of the exposure is found, or an argument does not fit.
     """
-    if not probe_exposure > 0:
+    if not a_number(probe_exposure, "probe_exposure") > 0:
         raise XTagValueError(f"probe_exposure={probe_exposure} must be a number of seconds above 0")
+    if not isinstance(plan, Iterable) or (isinstance(plan, list) and not all(isinstance(each, Msg) for each in plan)):
+        raise XTagValueError(f"{plan!r} is no plan: give one such as bp.scan([det], motor, 0, 1, 11)")
+    tagger = a_tagger(tagger)
+    exposure = exposure if exposure is None else a_signal(exposure, "exposure")
     judge = condition(empty, tagger.model.taxonomy.names, of_one_frame=True)
     SkipEmpty(judge, tagger.model.taxonomy.names, probes)  # so that what does not fit is told before the scan
     probing = _Probing(tagger, float(probe_exposure), exposure, judge, probes)
@@ -74,6 +79,7 @@ def skip_empty(
     )
 
 
+_DECIDING = frozenset({"tag_adaptive_scan", "scan_until", "expose_until"})
 _REPEATED = frozenset({"trigger", "wait", "create", "read", "save"})
 
 
@@ -119,6 +125,8 @@ class _Probing:
             yield from bps.mv(signal, seconds)
 
     def _before(self, msg: Msg) -> Plan:
+        if msg.command == "open_run" and msg.kwargs.get("plan_name") in _DECIDING:
+            raise XTagValueError(f"{msg.kwargs['plan_name']} decides by tags itself: skip_empty is for other plans")
         run = self._runs.get(msg.run)
         if run is None:
             return
@@ -179,7 +187,13 @@ class _Probing:
 
     def _expose(self, signal: Any, seconds: float) -> Plan:
         if signal not in self._full:
-            self._full[signal] = yield from bps.rd(signal)
+            full = yield from bps.rd(signal)
+            if self._probe >= full:
+                raise XTagValueError(
+                    f"the probe of {self._probe:g} s is not shorter than the exposure of {full:g} s that {signal.name} "
+                    "holds: set the full exposure first, or give a shorter probe"
+                )
+            self._full[signal] = full
         yield from bps.mv(signal, seconds)
 
     def _in_run(self, plan: Plan, key: Any) -> Generator[Msg, Any, Any]:

@@ -52,6 +52,8 @@ class Axis:
 def axes_of(axes: Axes | Sequence[Axis]) -> tuple[Axis, ...]:
     """Return the axes that are meant; XTagValueError if there is none, or one of them is no pair of limits."""
     if not isinstance(axes, Mapping):
+        if not all(isinstance(axis, Axis) for axis in axes):
+            raise XTagValueError(f"{axes!r} are no axes: give them by name, such as {{'x': (0, 10)}}")
         axes = {axis.name: axis for axis in axes}
     if not axes:
         raise XTagValueError("a strategy needs a motor at least: give axes such as {'x': (0, 10)}")
@@ -62,8 +64,11 @@ def _axis(name: str, limits: object) -> Axis:
     if isinstance(limits, Axis):
         return limits
     try:
-        return Axis(name, *(float(number) for number in limits))  # pyright: ignore[reportGeneralTypeIssues]
-    except TypeError as error:
+        numbers = [float(number) for number in limits]  # pyright: ignore[reportGeneralTypeIssues]
+        return Axis(name, *numbers)
+    except XTagValueError:
+        raise
+    except (TypeError, ValueError) as error:
         raise XTagValueError(f"the axis {name} is {limits!r}: give (low, high) or (low, high, cost)") from error
 
 

@@ -72,6 +72,8 @@ class Random(Told):
 
     def __init__(self, axes: Axes | Sequence[Axis], *, points: int | None = None, **common: Any) -> None:
         super().__init__(axes, **common)
+        if points is not None and (not isinstance(points, int) or points < 1):
+            raise XTagValueError(f"points={points!r} must be a whole number from 1 on")
         self._points = points
 
     def _next(self, rng: np.random.Generator) -> np.ndarray | None:

@@ -78,7 +78,10 @@ def make(
     if unknown := sorted(set(options) - set(known)):
         has = f"its options: {', '.join(known)}" if known else "it has none"
         raise XTagValueError(f"{name} has no option {', '.join(unknown)}; {has}")
-    return kind(axes, tags=tags, tag=tag, seed=seed, **options)
+    try:
+        return kind(axes, tags=tags, tag=tag, seed=seed, **options)
+    except TypeError as error:
+        raise XTagValueError(f"{name} cannot be made with {options or axes}: {error}") from error
 
 
 def recipe(strategy: object) -> dict[str, Any] | None:

@@ -87,7 +87,9 @@ class Phases(Planned):
         if not 0 < tolerance < 1 or not differ > 0:
             raise XTagValueError(f"tolerance={tolerance}, differ={differ}: give one in 0..1, and one above 0")
         self._tolerance, self._differ = tolerance, differ
-        left_out = set(ignore)
+        left_out = {ignore} if isinstance(ignore, str) else set(ignore)
+        if unknown := left_out - {*self.tags, *NOT_OF_PHASES}:
+            raise XTagValueError(f"no tag {', '.join(sorted(unknown))} to ignore; known tags: {', '.join(self.tags)}")
         self._used = [i for i, name in enumerate(self.tags) if name not in left_out]
         if not self._used:
             raise XTagValueError("phases ignores every tag: leave some that tell the phases apart")

@@ -62,7 +62,9 @@ class Told(ABC):
     def __init__(
         self, axes: Axes | Sequence[Axis], *, tags: Iterable[str], tag: str | None = None, seed: int = 0
     ) -> None:
-        self.axes, self.tags, self.tag, self._seed = axes_of(axes), tuple(tags), tag, int(seed)
+        if not isinstance(seed, int) or seed < 0:
+            raise XTagValueError(f"seed={seed!r} must be a whole number from 0 on")
+        self.axes, self.tags, self.tag, self._seed = axes_of(axes), tuple(tags), tag, seed
         if not self.tags:
             raise XTagValueError("a strategy needs tags: give the names of the model's, model.taxonomy.names")
         if twice := {axis.name for axis in self.axes} & {*self.tags, ID}:

@@ -1,0 +1,62 @@
+"""What the plans demand of their arguments, told before a run begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import XTagValueError
+from ..tagger import Tagger
+
+__all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors"]
+
+
+def some_detectors(detectors: Any) -> list[Any]:
+    """Return the detectors of a plan as a list."""
+    if hasattr(detectors, "read"):
+        raise XTagValueError(f"{_name(detectors)} stands alone: give a list of detectors, [{_name(detectors)}]")
+    if not isinstance(detectors, Sequence) or isinstance(detectors, str):
+        raise XTagValueError(f"{detectors!r} is no list of detectors: give for example [det]")
+    if not detectors:
+        raise XTagValueError("there is no detector: give at least one with images, [det]")
+    for detector in detectors:
+        if not hasattr(detector, "read"):
+            raise XTagValueError(f"{detector!r} cannot be read: give detectors")
+    return list(detectors)
+
+
+def a_tagger(tagger: Any) -> Tagger:
+    """Return the tagger of a plan."""
+    if not isinstance(tagger, Tagger):
+        raise XTagValueError(f"{tagger!r} is no tagger: give what install(RE) returned, xtag in the profile")
+    return tagger
+
+
+def a_motor(motor: Any) -> Any:
+    """Return a device that can be set."""
+    if not hasattr(motor, "set") or not hasattr(motor, "name"):
+        raise XTagValueError(f"{motor!r} is no motor: give a device that can be set")
+    return motor
+
+
+def a_signal(signal: Any, name: str) -> Any:
+    """Return a signal that can be set and read; `name` is the argument's."""
+    if not hasattr(signal, "set") or not hasattr(signal, "read"):
+        raise XTagValueError(f"{name}={signal!r} is no signal: give the object, for example det.cam.acquire_time")
+    return signal
+
+
+def a_number(value: Any, name: str) -> float:
+    """Return a finite number; `name` says what it is."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, str) or not math.isfinite(number):
+        raise XTagValueError(f"{name} is {value!r}: give a finite number")
+    return number
+
+
+def _name(device: Any) -> str:
+    return str(getattr(device, "name", device))
