@@ -70,6 +70,7 @@ def test_the_stored_documents_tell_all_without_this_package(scan, catalog):
     assert (row["xtag_by"], row["xtag_note"], row["xtag_decided_by"]) == ("ab", "dark", "ab")
 
 
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_frames_are_named_by_row_or_by_point_and_image_one_or_many(scan):
     run = scan(points=2, shape=(2, 16, 16))
     table = tags(run)
@@ -85,6 +86,7 @@ def test_frames_are_named_by_row_or_by_point_and_image_one_or_many(scan):
     assert len(corrections(run)) == 3
 
 
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_confirming_says_that_all_the_rest_is_right(scan):
     run = scan()
     correct(run, 1, by="ab", confirm=True)
@@ -94,6 +96,7 @@ def test_confirming_says_that_all_the_rest_is_right(scan):
     assert list(tags(run)["xtag_decided_by"]) == ["ab", "ab", "model"]
 
 
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_the_same_words_again_are_one_correction(scan):
     run = scan()
     first = correct(run, 1, remove=["ring"], by="ab")

@@ -278,7 +278,7 @@ def test_the_packaged_model_tags_geometries_that_it_never_saw(packaged):
     from bluesky_xtag.simulate.dataset import sample
     from bluesky_xtag.train.metrics import mean_average_precision
 
-    drawn = [sample(271828, index, held_out=True) for index in range(400)]
+    drawn = [sample(271828, index, held_out=True) for index in range(200)]
     scores = packaged.infer([inputs for inputs, _ in drawn])
     found, chance = mean_average_precision(np.stack([labels for _, labels in drawn]), scores)
     assert chance < 0.3

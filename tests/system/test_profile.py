@@ -13,20 +13,12 @@ STARTUP = Path(__file__).parents[2] / "profiles" / "xtag" / "startup"
 
 QUEUE_SERVER = """
 from bluesky_queueserver.manager.profile_ops import (
-    existing_plans_and_devices_from_nspace, load_worker_startup_code
-)
-namespace = load_worker_startup_code(startup_dir=sys.argv[1])
-plans, devices, *_ = existing_plans_and_devices_from_nspace(nspace=namespace)
-print("plans:", *sorted(plans))
-print("devices:", *sorted(devices))
-"""
-
-STEERED = """
-from bluesky_queueserver.manager.profile_ops import (
     existing_plans_and_devices_from_nspace, load_worker_startup_code, prepare_plan, validate_plan
 )
 namespace = load_worker_startup_code(startup_dir=sys.argv[1])
 plans, devices, in_plans, in_devices = existing_plans_and_devices_from_nspace(nspace=namespace)
+print("plans:", *sorted(plans))
+print("devices:", *sorted(devices))
 items = [
     ("tag_adaptive_scan", [["det"], "xtag", "random", "x", 0, 10, "y", 0, 10], {"tag": "ring", "max_points": 3}),
     ("scan_until", [["det"], "xtag", "x", 0, 10, 5], {"until": "ring>0.9 for 2"}),
@@ -78,16 +70,12 @@ def test_ipython_scans_and_reads_tags_back(run, tmp_path):
     assert "3 frames: " in out, "the live table was not shown"
 
 
-def test_the_queue_server_finds_plans_and_devices(run):
+def test_the_queue_server_finds_plans_and_devices_and_runs_plans_steered_by_tags(run):
     out = run(sys.executable, "-c", "import sys\n" + QUEUE_SERVER, str(STARTUP)).splitlines()
     plans, devices = (next(line for line in out if line.startswith(name)).split() for name in ("plans:", "devices:"))
     assert {"count", "scan", "grid_scan", "list_scan"} <= set(plans)
     assert {"tag_adaptive_scan", "scan_until", "expose_until", "skip_empty"} <= set(plans)
     assert {"det", "x", "y", "xtag"} <= set(devices)
-
-
-def test_the_queue_server_runs_plans_steered_by_tags(run):
-    out = run(sys.executable, "-c", "import sys\n" + STEERED, str(STARTUP))
-    steered = [line.split() for line in out.splitlines() if line.startswith("steered:")]
+    steered = [line.split() for line in out if line.startswith("steered:")]
     assert [line[1] for line in steered] == ["tag_adaptive_scan", "scan_until", "expose_until"]
     assert [line[2:] for line in steered] == [["decisions", "primary", "tags"]] * 3

@@ -23,11 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 SMALL: dict[str, Any] = {
     "samples": 80,
-    "validation": 40,
-    "test": 40,
+    "validation": 20,
+    "test": 20,
     "epochs": 2,
     "batch": 16,
-    "chunk": 40,
+    "chunk": 20,
     "width": 0.5,
 }
 
@@ -51,7 +51,7 @@ def test_the_card_holds_what_is_needed_to_repeat_it(trained):
     assert {"keras", "numpy", "tensorflow", "python"} <= set(card["versions"])
     for name in ("validation", "held_out"):
         figures = card["figures"][name]
-        assert figures["frames"] == 40
+        assert figures["frames"] == 20
         assert [row["tag"] for row in figures["tags"]] == list(TAGS.names)
         assert {"average_precision", "prevalence"} <= set(figures["tags"][0])
 
