@@ -155,3 +155,19 @@ def test_tensorflows_notes_stay_off_the_terminal_and_other_words_pass():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stderr.splitlines() == ["E0000 00:00:1795400371.445008   14464 cuda.cc:52] trouble", "bare words after"]
+
+
+def test_options_that_decisions_have_no_use_for_are_refused(xtag, tmp_path):
+    result = xtag("replay", tmp_path, "--decisions", "7", "--model", "nosuch", "--again")
+    assert result.exit_code == 2
+    assert "leave --model, --again out" in result.output
+
+
+def test_a_replay_that_is_stopped_says_how_to_go_on(xtag, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bluesky_xtag.replay.replay_files", stopped)
+    result = xtag("replay", "--files", tmp_path / "*.h5", "--out", tmp_path / "tags.csv")
+    assert result.exit_code == 130
+    assert "stopped; the same command goes on from there" in result.output
