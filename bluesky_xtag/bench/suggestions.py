@@ -30,6 +30,11 @@ def milliseconds(name: str, seed: int = 0) -> dict[str, float]:
         One of `THINKING`.
     seed : int
         Of the strategy, and of the noise of the tags: `ring` within a disc, `halo` on one side of it.
+
+    Returns
+    -------
+    dict
+        `median` and `longest`, milliseconds, of the 20 points after `POINTS`.
     """
     names, noise = DEFAULT_TAXONOMY.names, np.random.default_rng([seed, 8])
     strategy = make(name, _AXES, tags=names, tag="ring" if name in ("boundary", "seek") else None, seed=seed)

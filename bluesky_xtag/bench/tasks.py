@@ -257,14 +257,14 @@ def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[st
     names = model.taxonomy.names
     empty = condition("empty", names, of_one_frame=True)
     deciders = [SkipEmpty(empty, names, PROBES[faulty]) for _ in places]
-    actions, open_ = np.full(len(places), "repeat"), np.arange(len(places))
-    while len(open_):
-        for place, tags in zip(open_, camera.look(places[open_]), strict=True):
+    actions, undecided = np.full(len(places), "repeat"), np.arange(len(places))
+    while len(undecided):
+        for place, tags in zip(undecided, camera.look(places[undecided]), strict=True):
             scores = tags or {}
             accepted = model.taxonomy.accepted(scores.values(), model.thresholds) if tags else ()
             seen = Seen(row=1, status="ok" if tags else "failed", tags=accepted, scores=scores)
             actions[place] = deciders[place].decide(seen).action
-        open_ = np.flatnonzero(actions == "repeat")
+        undecided = np.flatnonzero(actions == "repeat")
     exposed = actions == "expose"
     powder = sample.fractions(places[:, 0], places[:, 1]).argmax(axis=0) == 1
     return {

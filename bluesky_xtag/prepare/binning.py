@@ -122,8 +122,8 @@ def _leave_spikes(counts: np.ndarray, weights: np.ndarray) -> None:
 
 def _block_sum(layer: np.ndarray, factor: int) -> np.ndarray:
     """Return sums over blocks of factor x factor, float32; of a uint8 layer of ones and zeros too."""
-    narrow = layer.dtype == np.uint8 and factor > np.iinfo(np.uint8).max
-    lines = layer.reshape(-1, factor, layer.shape[1]).sum(axis=1, dtype=np.uint32 if narrow else layer.dtype)
+    overflows = layer.dtype == np.uint8 and factor > np.iinfo(np.uint8).max
+    lines = layer.reshape(-1, factor, layer.shape[1]).sum(axis=1, dtype=np.uint32 if overflows else layer.dtype)
     return block_mean(lines.astype(np.float32, copy=False), (len(lines), layer.shape[1] // factor)) * factor
 
 
