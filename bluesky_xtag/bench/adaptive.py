@@ -21,6 +21,7 @@ from rich.table import Table
 from ..errors import XTagValueError
 from ..model import TagModel
 from ..simulate.processes import processes
+from . import ax_agent
 from .bars import Row, rows
 from .machine import described
 from .suggestions import THINKING, milliseconds
@@ -34,7 +35,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "seek": ("adaptive", "faulty", "random", "grid"),
     "skip_empty": ("adaptive", "faulty"),
 }
-"""What is measured of each task: the strategy, the same with faults, and the baselines."""
+"""What is measured of each task: the strategy, the same with faults, and the baselines.
+
+Where it is installed, bluesky-adaptive's Ax agent, `ax`, is measured on `boundary`, too."""
 SUGGESTION = "suggestion"
 """The task of thinking about the next point, of which only the time is measured."""
 
@@ -78,8 +81,7 @@ def adaptive(
     if unknown := [task for task in tasks if task not in known]:
         raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(known)}")
     console = Console()
-    scans = [task for task in tasks if task in KINDS]
-    found = _measured([(task, kind, seed) for task in scans for kind in KINDS[task] for seed in range(seeds)], workers)
+    found = _measured([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers)
     if SUGGESTION in tasks:
         found[SUGGESTION] = {name: [milliseconds(name)] for name in THINKING}  # alone, so that nothing else counts
     reached = rows(found)
@@ -103,6 +105,13 @@ def missed(figures: Mapping[str, Any]) -> list[str]:
         for row in figures["rows"]
         if row["holds"] is False
     ]
+
+
+def _scans(task: str, seeds: int) -> list[tuple[str, str, int]]:
+    scans = [(task, kind, seed) for kind in KINDS[task] for seed in range(seeds)]
+    if task == "boundary" and ax_agent.available():
+        scans += [(task, "ax", seed) for seed in range(min(seeds, ax_agent.SAMPLES))]
+    return scans
 
 
 def _measured(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict[str, dict[str, list[Any]]]:

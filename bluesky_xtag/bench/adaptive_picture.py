@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _SIDE = 121
-_COLOURS = {"adaptive": "#1f6f8b", "faulty": "#c8553d", "random": "#8d99ae"}
+_COLOURS = {"adaptive": "#1f6f8b", "faulty": "#c8553d", "random": "#8d99ae", "ax": "#8a6bbe"}
 _SCORES = {"boundary": "intersection over union", "phases": "adjusted Rand index"}
-_WORDS = {"adaptive": "strategy", "faulty": "5 % wrong, 5 % missing", "random": "random places"}
+_WORDS = {
+    "adaptive": "strategy",
+    "faulty": "5 % wrong, 5 % missing",
+    "random": "random places",
+    "ax": "bluesky-adaptive's Ax agent",
+}
 
 
 def draw(found: Mapping[str, Mapping[str, Sequence[Any]]], model: TagModel, path: Path) -> None:
@@ -73,7 +78,7 @@ def _traces(axes: Axes, task: str, kinds: Mapping[str, Sequence[Any]]) -> None:
     bar, budget = (SEEK_WITHIN, SEEK_FRAMES) if task == "seek" else (TASKS[task].bar, TASKS[task].budget)
     sign = -100 if task == "seek" else 1
     for kind, colour in _COLOURS.items():
-        if len(kinds[kind][0]["trace"]) < 2:
+        if kind not in kinds or len(kinds[kind][0]["trace"]) < 2:
             continue
         by_frames: dict[int, list[float]] = {}
         for one in kinds[kind]:

@@ -75,6 +75,11 @@ def _maps(name: str, kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterat
             yield Row(name, f"{to}: {told}", _spread(frames[kind]), f"> {_number(median['adaptive'])}", fewer)
         else:
             yield Row(name, f"{to}: {told}", _spread(frames[kind]))
+    if "ax" in kinds:
+        told = f"bluesky-adaptive's Ax agent, same map made of its places, {len(kinds['ax'])} samples"
+        scores = [one["score"] for one in kinds["ax"]]
+        yield Row(name, f"{to}: {told}", _spread(frames["ax"]))
+        yield Row(name, f"{_SCORES[name]} at {task.budget} frames: {told}", _spread(scores))
     yield Row(name, f"{_SCORES[name]} at {task.budget} frames", _spread([one["score"] for one in kinds["adaptive"]]))
     for kind, told in (("adaptive", ""), ("faulty", ", 5 % wrong and 5 % missing")):
         stopped = [one["stopped"] for one in kinds[kind]]

@@ -15,6 +15,7 @@ from ..decisions import SkipEmpty
 from ..model import TagModel
 from ..simulate.maps import SIZE, Domains, Islands, Map, Peaks, Region
 from ..strategies import make
+from .ax_agent import AxPlaces
 from .camera import Camera
 
 __all__ = [
@@ -138,12 +139,13 @@ def run(
     seed : int
         Of the sample, its noise, the faults and the strategy.
     kind : str
-        "adaptive", "random" (the same map is made of frames at random places) or "grid" (of coarse grids, with linear
-        interpolation of the probability, or the nearest place's group).
+        "adaptive"; "random" or "ax" (the same map is made of frames at random places, or where bluesky-adaptive's Ax
+        agent wants them); or "grid" (of coarse grids, with linear interpolation of the probability, or the nearest
+        place's group).
     faulty : bool
         See `Camera`.
     limit : int, optional
-        Frames at most; 1.5 times the budget if not given, and four times for random places.
+        Frames at most; 1.5 times the budget if not given, four times for random places, and the budget for Ax.
     """
     sample = task.sample(seed)
     camera = Camera(sample, model, seed, task.seconds, faulty=faulty, tag=task.tag)
@@ -156,15 +158,32 @@ def run(
     def measure() -> float:
         return task.score(truth, task.found(mapper, places))
 
-    if kind == "random":
-        chooser, every, limit = np.random.default_rng([seed, 7]), 20, limit or 4 * task.budget
+    if kind in ("random", "ax"):
+        chooser: Any = _Anywhere(seed) if kind == "random" else AxPlaces(_AXES, str(task.tag), seed)
+        limit = limit or task.budget * (4 if kind == "random" else 1)
         trace = []
         while camera.frames < limit:
-            batch = chooser.uniform(0, SIZE, (every, 2))
-            tell(mapper, batch, camera.look(batch))
+            batch = chooser.suggest()
+            seen = camera.look(batch)
+            chooser.ingest(seen)
+            tell(mapper, batch, seen)
             trace.append((camera.frames, measure()))
         return _judged(trace, task, None), mapper
     return _judged(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task)), mapper
+
+
+class _Anywhere:
+    """Random places, whatever was seen."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = np.random.default_rng([seed, 7])
+
+    def suggest(self) -> np.ndarray:
+        """Return the next places, (n, 2)."""
+        return self._chance.uniform(0, SIZE, (20, 2))
+
+    def ingest(self, seen: Sequence[Any]) -> None:
+        """Leave what was seen alone."""
 
 
 def follow(strategy: Any, camera: Camera, measure: Callable[[], float], limit: int, task: Any) -> tuple[Any, ...]:

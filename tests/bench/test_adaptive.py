@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bluesky_xtag import TagModel, XTagValueError
-from bluesky_xtag.bench import suggestions
+from bluesky_xtag.bench import adaptive as bench
+from bluesky_xtag.bench import ax_agent, suggestions
 from bluesky_xtag.bench.adaptive import KINDS, adaptive, missed
 from bluesky_xtag.bench.bars import rows
 from bluesky_xtag.bench.camera import Camera
@@ -64,6 +65,29 @@ def test_a_bar_that_is_not_reached_is_missed(found, what):
 
 def test_baselines_may_fail_without_a_bar_being_missed():
     assert failed({"boundary": maps(random=None, grid=None)}) == []
+
+
+def test_the_ax_agent_is_reported_beside_without_a_bar():
+    kinds = maps() | {"ax": [one(None, 0.8), one(130, 0.9), one(None, 0.85)]}
+    told = {row.what: row for row in rows({"boundary": kinds}) if "Ax agent" in row.what}
+    assert [row.reached for row in told.values()] == ["not reached (130 to not reached)", "0.85 (0.8 to 0.9)"]
+    assert {row.holds for row in told.values()} == {None}
+    assert all("3 samples" in what for what in told)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_ax_agent_maps_few_samples_and_only_where_it_is_installed(monkeypatch, installed):
+    monkeypatch.setattr(ax_agent, "available", lambda: installed)
+    kinds = [kind for _, kind, _ in bench._scans("boundary", 10)]
+    assert kinds.count("ax") == (3 if installed else 0)
+    assert kinds.count("adaptive") == 10
+    assert "ax" not in [kind for _, kind, _ in bench._scans("phases", 10)]
+
+
+def test_the_ax_agent_chooses_the_places(model):
+    pytest.importorskip("ax", reason="Ax and PyTorch are not installed: pip install 'bluesky-adaptive[ax]'")
+    outcome, strategy = run(TASKS["boundary"], model, 200, "ax", limit=10)
+    assert len(strategy.seen_positions()) == outcome.trace[-1][0] >= 10
 
 
 def test_faults_are_of_the_wanted_share_and_every_frame_counts(model):
