@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from bluesky_xtag.errors import FrameError, XTagValueError
 from bluesky_xtag.prepare import PROFILE_CHANNELS, Preparation, estimate_centre
 from bluesky_xtag.simulate.geometry import Geometry
-from bluesky_xtag.simulate.patterns import Rings, Textured
+from bluesky_xtag.simulate.patterns import PowerLaw, Rings, Textured
 
 prepare = Preparation()
 DTYPES = [np.uint8, np.uint16, np.uint32, np.int16, np.int32, np.int64, np.float32, np.float64, ">i4", ">u2"]
@@ -168,11 +168,46 @@ def test_the_centre_of_a_centrosymmetric_frame_is_found(centre):
     expected = 20 * Rings(0.05, (1, 2, 3), width=0.1).intensity(geometry.q(), geometry.chi()) + 1
     image = np.random.default_rng(0).poisson(expected).astype(np.int32)
     image[:, 135:139] = -1
-    binned = prepare.bin(image)
-    x, y, symmetry = estimate_centre(binned)
-    found = np.array([(c + 0.5) * binned.factor - 0.5 for c in (x, y)])
+    found, symmetry = found_centre(image)
     assert np.abs(found - centre).max() < 4
     assert symmetry > 0.5
+
+
+def found_centre(image):
+    """Return the estimate in pixels, and the symmetry."""
+    binned = prepare.bin(image)
+    x, y, symmetry = estimate_centre(binned)
+    return np.array([(c + 0.5) * binned.factor - 0.5 for c in (x, y)]), symmetry
+
+
+def exposed(geometry, pattern):
+    expected = 20 * pattern.intensity(geometry.q(), geometry.chi()) + 1
+    return np.random.default_rng(0).poisson(expected).astype(np.int32)
+
+
+@pytest.mark.parametrize("centre", [(-60.0, 150.0), (400.0, -40.0), (140.0, 420.0)])
+@pytest.mark.parametrize(
+    "pattern", [Rings(0.12, (1, 2, 3), width=0.1), PowerLaw(2.5, 0.05)], ids=["rings", "power law"]
+)
+def test_the_beam_beside_the_frame_is_found_by_what_it_scatters_into_it(centre, pattern):
+    found, symmetry = found_centre(exposed(Geometry((300, 280), 172e-6, 1.0, 1.0, centre), pattern))
+    assert np.abs(found - centre).max() < 15
+    assert symmetry == 0
+
+
+def test_the_beam_on_a_horizon_is_found_by_the_half_above_it():
+    geometry = Geometry((300, 280), 172e-6, 1.0, 1.0, (140.0, 200.0))
+    image = exposed(geometry, Rings(0.05, (1, 2, 3), width=0.1))
+    image[200:] = np.random.default_rng(1).poisson(0.1, image[200:].shape)
+    found, _ = found_centre(image)
+    assert np.abs(found - geometry.beam_centre).max() < 5
+
+
+def test_a_frame_of_noise_has_some_centre():
+    found, _ = found_centre(np.random.default_rng(0).poisson(0.2, (195, 487)))
+    assert np.isfinite(found).all()
+    found, symmetry = found_centre(np.zeros((195, 487), np.int32))
+    assert found == pytest.approx((243, 97), abs=2) and symmetry == 0
 
 
 def test_settings_survive_json_and_foreign_ones_are_refused():

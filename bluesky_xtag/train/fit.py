@@ -22,7 +22,7 @@ from ..simulate.labels import TAGS
 from . import data
 from .evaluate import figures
 from .metrics import best_threshold, calibrate, mean_average_precision
-from .network import WIDTH, build
+from .network import WIDTH, build, jit_compile
 
 __all__ = ["Settings", "masked_loss", "train"]
 
@@ -96,7 +96,8 @@ class _Fit:
         )
         optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
         optimiser.build(self.network.trainable_variables)
-        self.network.compile(optimiser, loss=masked_loss(samples.labels))
+        compiler = jit_compile(self.total)
+        self.network.compile(optimiser, loss=masked_loss(samples.labels), jit_compile=compiler)
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
 
     def adopt(self, first: TagModel) -> None:

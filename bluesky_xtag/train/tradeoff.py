@@ -28,7 +28,7 @@ from . import data
 from .drops import Judged, compare
 from .fit import masked_loss
 from .metrics import mean_average_precision
-from .network import VIEWS, build
+from .network import VIEWS, build, jit_compile
 from .report import plain
 
 __all__ = ["SPOILED", "VARIANTS", "Settings", "Variant", "chosen", "model_directory", "study"]
@@ -235,7 +235,7 @@ def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple
         0.0, total, warmup_target=settings.learning_rate, warmup_steps=max(1, total // 10)
     )
     optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
-    network.compile(optimiser, loss=masked_loss(samples.labels))
+    network.compile(optimiser, loss=masked_loss(samples.labels), jit_compile=jit_compile(total))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as progress:
         task = progress.add_task(f"Training {variant.name}", total=total)

@@ -1,0 +1,122 @@
+"""Where the slopes of a frame point: most scattering rises and falls along radii, so to the beam, or away from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .binning import Binned
+from .grid import block_mean, padded
+
+__all__ = ["Slopes", "slopes"]
+
+# Chosen by how many centres they find on simulated frames: see the page on preparation.
+_CELLS = 64  # along the longer side
+_SIGMA = 1.0  # of the smoothing, cells
+_CLEAR = 0.3  # least slope, in units of the counting noise a cell
+_MOST = 600  # places that are looked at
+_TOLERANCE = 0.12  # sine of the angle by which a slope may miss the centre
+_REACH = np.linspace(-0.7, 1.7, 13, dtype=np.float32)  # of centres, in units of the longer side
+_STARTS, _ROUNDS = 4, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Directions in which a frame rises, where it clearly does.
+
+    Parameters
+    ----------
+    places : numpy.ndarray
+        (n, 2) float32, x and y in cells.
+    directions : numpy.ndarray
+        (n, 2) float32, unit vectors.
+    weights : numpy.ndarray
+        (n,) float32, sum 1.
+    shape : tuple of int
+        Cells, (rows, columns).
+    step : int
+        Bins of the working grid along a cell.
+    """
+
+    places: np.ndarray
+    directions: np.ndarray
+    weights: np.ndarray
+    shape: tuple[int, int]
+    step: int
+
+    def agreement(self, centres: np.ndarray) -> np.ndarray:
+        """Return the share, by weight, of the slopes that point to or from each of the centres (n, 2), in bins."""
+        return self._agreeing((np.asarray(centres, np.float32) + 0.5) / self.step - 0.5)
+
+    def centres(self) -> np.ndarray:
+        """Return where most slopes meet, (n, 2) as x, y in bins of the working grid; none without slopes.
+
+        The best places of a coarse grid that reaches far beyond the frame are improved by least squares, in which what
+        points past a place counts ever less.
+        """
+        if not len(self.places):
+            return np.empty((0, 2))
+        margins = (max(self.shape) - np.array(self.shape[::-1])) / 2
+        grid = np.stack(np.meshgrid(_REACH, _REACH), axis=-1).astype(np.float32) * max(self.shape) - margins
+        agreement = self._agreeing(grid.reshape(-1, 2).astype(np.float32)).reshape(grid.shape[:2])
+        peaks = np.flatnonzero(agreement >= cv2.dilate(agreement, np.ones((3, 3), np.uint8)))
+        best = peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]
+        found = self._improved(grid.reshape(-1, 2)[best])
+        return (found + 0.5) * self.step - 0.5
+
+    def _agreeing(self, centres: np.ndarray) -> np.ndarray:
+        """Agreement about centres in cells."""
+        return (self.weights / (1 + self._missed(centres)[1] / _TOLERANCE**2)).sum(axis=1)
+
+    def _missed(self, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how many cells, and by which squared sine, the slopes point past each centre; (centres, n)."""
+        (x, y), (along, down) = self.places.T, self.directions.T
+        across, up = x - centres[:, :1], y - centres[:, 1:]
+        past = across * down - up * along
+        return past, past**2 / (across**2 + up**2 + 4)
+
+    def _improved(self, centres: np.ndarray) -> np.ndarray:
+        """Return places near `centres`, in cells, where the lines along the slopes meet best; those within reach."""
+        tangents = np.stack([-self.directions[:, 1], self.directions[:, 0]], axis=1)
+        offsets = (tangents * self.places).sum(axis=1)
+        a, b = tangents.T
+        sums = np.stack([a * a, a * b, b * b, a * offsets, b * offsets], axis=1)
+        for number in range(_ROUNDS):
+            past, sine2 = self._missed(centres)
+            near = max(6 * 0.75**number, 2.5)
+            weights = self.weights / (1 + sine2 / _TOLERANCE**2) ** 2 / (1 + (past / near) ** 2)
+            aa, ab, bb, ao, bo = (weights @ sums).T
+            little = 1e-3 * weights.sum(axis=1)  # holds a centre where all slopes are parallel
+            aa, bb, ao, bo = aa + little, bb + little, ao + little * centres[:, 0], bo + little * centres[:, 1]
+            determinant = np.maximum(aa * bb - ab**2, 1e-9)
+            centres = np.stack([(bb * ao - ab * bo) / determinant, (aa * bo - ab * ao) / determinant], axis=1)
+        lowest, highest = (edge * max(self.shape) for edge in (_REACH[0], _REACH[-1]))
+        return centres[((centres > lowest) & (centres < highest)).all(axis=1)]
+
+
+def slopes(binned: Binned) -> Slopes:
+    """Return the slopes of a frame, of the square root of its counts, whose noise is the same everywhere."""
+    rows, columns = binned.counts.shape
+    step = max(1, -(-max(rows, columns) // _CELLS))
+    shape = (-(-rows // step), -(-columns // step))
+    counts, valid = (block_mean(padded(layer, step), shape) for layer in (binned.counts, binned.valid))
+    smooth, area = (cv2.GaussianBlur(layer, (5, 5), _SIGMA) for layer in (counts, valid))
+    root = 2 * np.sqrt(step**2 * smooth / np.maximum(area, 1e-3) + 0.375)
+    along, down = cv2.Sobel(root, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(root, cv2.CV_32F, 0, 1, scale=1 / 8)
+    steepness = np.hypot(along, down)
+    seen = cv2.erode((valid > 0.3).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    clear = np.flatnonzero(seen & (steepness > _CLEAR))
+    if len(clear) > _MOST:
+        clear = clear[np.linspace(0, len(clear) - 1, _MOST).astype(int)]
+    y, x = np.unravel_index(clear, shape)
+    steep = steepness.ravel()[clear]
+    weights = np.sqrt(np.minimum(steep, 2))
+    return Slopes(
+        np.stack([x, y], axis=1).astype(np.float32),
+        np.stack([along.ravel()[clear], down.ravel()[clear]], axis=1) / steep[:, None],
+        weights / max(float(weights.sum()), 1e-6),
+        shape,
+        step,
+    )
