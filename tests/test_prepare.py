@@ -180,17 +180,15 @@ def found_centre(image):
     return np.array([(c + 0.5) * binned.factor - 0.5 for c in (x, y)]), symmetry
 
 
-def exposed(geometry, pattern):
-    expected = 20 * pattern.intensity(geometry.q(), geometry.chi()) + 1
+def exposed(geometry, pattern, photons=20):
+    expected = photons * pattern.intensity(geometry.q(), geometry.chi()) + 1
     return np.random.default_rng(0).poisson(expected).astype(np.int32)
 
 
 @pytest.mark.parametrize("centre", [(-60.0, 150.0), (400.0, -40.0), (140.0, 420.0)])
-@pytest.mark.parametrize(
-    "pattern", [Rings(0.12, (1, 2, 3), width=0.1), PowerLaw(2.5, 0.05)], ids=["rings", "power law"]
-)
+@pytest.mark.parametrize("pattern", [Rings(0.12, (1, 2, 3), width=0.1), PowerLaw(2, 0.2)], ids=["rings", "power law"])
 def test_the_beam_beside_the_frame_is_found_by_what_it_scatters_into_it(centre, pattern):
-    found, symmetry = found_centre(exposed(Geometry((300, 280), 172e-6, 1.0, 1.0, centre), pattern))
+    found, symmetry = found_centre(exposed(Geometry((300, 280), 172e-6, 1.0, 1.0, centre), pattern, 200))
     assert np.abs(found - centre).max() < 15
     assert symmetry == 0
 
