@@ -189,7 +189,7 @@ def exposed(geometry, pattern, photons=20):
 @pytest.mark.parametrize("pattern", [Rings(0.12, (1, 2, 3), width=0.1), PowerLaw(2, 0.2)], ids=["rings", "power law"])
 def test_the_beam_beside_the_frame_is_found_by_what_it_scatters_into_it(centre, pattern):
     found, symmetry = found_centre(exposed(Geometry((300, 280), 172e-6, 1.0, 1.0, centre), pattern, 200))
-    assert np.abs(found - centre).max() < 15
+    assert np.hypot(*(found - centre)) < 0.12 * np.hypot(*np.subtract(centre, (140, 150)))  # of its distance
     assert symmetry == 0
 
 

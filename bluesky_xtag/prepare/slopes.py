@@ -20,6 +20,7 @@ _MOST = 600  # places that are looked at
 _TOLERANCE = 0.12  # sine of the angle by which a slope may miss the centre
 _REACH = np.linspace(-0.7, 1.7, 13, dtype=np.float32)  # of centres, in units of the longer side
 _STARTS, _ROUNDS = 4, 8
+_NEAR = 10.0  # cells from a centre, from where on the angle counts, and not by how much a line misses it
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +69,15 @@ class Slopes:
 
     def _agreeing(self, centres: np.ndarray) -> np.ndarray:
         """Agreement about centres in cells."""
-        return (self.weights / (1 + self._missed(centres)[1] / _TOLERANCE**2)).sum(axis=1)
+        return (self.weights * self._pointing(centres)[0]).sum(axis=1)
 
-    def _missed(self, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return by how many cells, and by which squared sine, the slopes point past each centre; (centres, n)."""
+    def _pointing(self, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how well each slope points to each centre in cells, 1 to 0, and its squared distance; (centres, n)."""
         (x, y), (along, down) = self.places.T, self.directions.T
         across, up = x - centres[:, :1], y - centres[:, 1:]
-        past = across * down - up * along
-        return past, past**2 / (across**2 + up**2 + 4)
+        distance2 = across**2 + up**2 + 4
+        sine2 = (across * down - up * along) ** 2 / distance2
+        return 1 / (1 + sine2 / _TOLERANCE**2), distance2
 
     def _improved(self, centres: np.ndarray) -> np.ndarray:
         """Return places near `centres`, in cells, where the lines along the slopes meet best; those within reach."""
@@ -83,14 +85,13 @@ class Slopes:
         offsets = (tangents * self.places).sum(axis=1)
         a, b = tangents.T
         sums = np.stack([a * a, a * b, b * b, a * offsets, b * offsets], axis=1)
-        for number in range(_ROUNDS):
-            past, sine2 = self._missed(centres)
-            near = max(6 * 0.75**number, 2.5)
-            weights = self.weights / (1 + sine2 / _TOLERANCE**2) ** 2 / (1 + (past / near) ** 2)
+        for _ in range(_ROUNDS):
+            pointing, distance2 = self._pointing(centres)
+            weights = self.weights * pointing**2 / (distance2 + _NEAR**2)
             aa, ab, bb, ao, bo = (weights @ sums).T
             little = 1e-3 * weights.sum(axis=1)  # holds a centre where all slopes are parallel
             aa, bb, ao, bo = aa + little, bb + little, ao + little * centres[:, 0], bo + little * centres[:, 1]
-            determinant = np.maximum(aa * bb - ab**2, 1e-9)
+            determinant = np.maximum(aa * bb - ab**2, 1e-15)
             centres = np.stack([(bb * ao - ab * bo) / determinant, (aa * bo - ab * ao) / determinant], axis=1)
         lowest, highest = (edge * max(self.shape) for edge in (_REACH[0], _REACH[-1]))
         return centres[((centres > lowest) & (centres < highest)).all(axis=1)]
@@ -106,8 +107,10 @@ def slopes(binned: Binned) -> Slopes:
     root = 2 * np.sqrt(step**2 * smooth / np.maximum(area, 1e-3) + 0.375)
     along, down = cv2.Sobel(root, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(root, cv2.CV_32F, 0, 1, scale=1 / 8)
     steepness = np.hypot(along, down)
-    seen = cv2.erode((valid > 0.3).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    clear = np.flatnonzero(seen & (steepness > _CLEAR))
+    seen = cv2.erode(
+        (valid > 0.3).astype(np.uint8), np.ones((3, 3), np.uint8), None, (-1, -1), 1, cv2.BORDER_CONSTANT, 0
+    )
+    clear = np.flatnonzero((seen > 0) & (steepness > _CLEAR))
     if len(clear) > _MOST:
         clear = clear[np.linspace(0, len(clear) - 1, _MOST).astype(int)]
     y, x = np.unravel_index(clear, shape)
