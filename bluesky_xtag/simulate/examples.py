@@ -89,17 +89,28 @@ def tag_examples(seed: int = 0, draws: int = 400) -> list[Example]:
         How many scenes to choose from, at least 1; more are drawn if there is none for a tag among them.
     """
     found: dict[str, list[tuple[float, int, Scene]]] = {name: [] for name in TAGS.names}
-    for index in range(draws):
-        for nuisances, groups in ((_CALM, ("instrument", *_OF_SAMPLE)), (_ROUGH, ("frame", "intensity"))):
-            drawn = scene(seed, index, nuisances=nuisances)
-            labels = _labels(drawn, seed, index)
-            for tag in TAGS.tags:
-                if labels[tag.name] == 1 and tag.group in groups:
-                    found[tag.name].append((_clutter(tag, labels, drawn), index, drawn))
-    taken: set[int] = set()
-    examples = [_example(tag, sorted(found[tag.name], key=itemgetter(0, 1)), seed, taken) for tag in TAGS.tags]
-    shown = [example for example in examples if example is not None]
-    return shown if len(shown) == len(TAGS) else tag_examples(seed, 2 * draws)
+    first = 0
+    while True:
+        for index in range(first, draws):
+            _collect(found, seed, index)
+        first, draws = draws, 2 * draws
+        if not all(found.values()):
+            continue
+        taken: set[int] = set()
+        examples = [_example(tag, sorted(found[tag.name], key=itemgetter(0, 1)), seed, taken) for tag in TAGS.tags]
+        shown = [example for example in examples if example is not None]
+        if len(shown) == len(TAGS):
+            return shown
+
+
+def _collect(found: dict[str, list[tuple[float, int, Scene]]], seed: int, index: int) -> None:
+    """Note a scene for each tag that it could stand for: how cluttered it is, its number, itself."""
+    for nuisances, groups in ((_CALM, ("instrument", *_OF_SAMPLE)), (_ROUGH, ("frame", "intensity"))):
+        drawn = scene(seed, index, nuisances=nuisances)
+        labels = _labels(drawn, seed, index)
+        for tag in TAGS.tags:
+            if labels[tag.name] == 1 and tag.group in groups:
+                found[tag.name].append((_clutter(tag, labels, drawn), index, drawn))
 
 
 def nuisance_pairs(seed: int = 0, nuisances: Iterable[str] | None = None) -> list[Pair]:

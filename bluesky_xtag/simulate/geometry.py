@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,8 +48,9 @@ class Geometry:
         across, down = self._offsets()
         return np.hypot(across, down).astype(np.float32)
 
+    @lru_cache(maxsize=2)  # noqa: B019  (rendering and shadows ask for the same; two are kept, not all)
     def q(self) -> np.ndarray:
-        """Return q = (4 pi / wavelength) sin(theta), 1/angstrom, (rows, columns) float32.
+        """Return q = (4 pi / wavelength) sin(theta), 1/angstrom, (rows, columns) float32, read-only.
 
         With 2 theta = atan(radius / distance) on a plane across the beam.
         """
@@ -57,12 +59,13 @@ class Geometry:
         else:
             across, down, along = self._positions()
             two_theta = np.arctan2(np.hypot(across, down), along)
-        return np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2)
+        return _kept(np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2))
 
+    @lru_cache(maxsize=2)  # noqa: B019
     def chi(self) -> np.ndarray:
         """Return the azimuth about the beam, radians, (rows, columns) float32: 0 along columns, pi/2 along rows."""
         across, down = self._offsets() if self.tilt == self.swing == 0 else self._positions()[:2]
-        return np.arctan2(down, across).astype(np.float32)
+        return _kept(np.arctan2(down, across).astype(np.float32))
 
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where the pixels are: across and down from the beam, and along it, in distances to the sample."""
@@ -88,3 +91,8 @@ class Geometry:
         x, y = ((centre + 0.5) / factor - 0.5 for centre in self.beam_centre)
         shape = (-(-rows // factor), -(-columns // factor))
         return replace(self, shape=shape, pixel_size=self.pixel_size * factor, beam_centre=(x, y))
+
+
+def _kept(layer: np.ndarray) -> np.ndarray:
+    layer.setflags(write=False)
+    return layer
