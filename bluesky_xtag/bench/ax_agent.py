@@ -38,9 +38,10 @@ class AxPlaces:
     """
 
     def __init__(self, axes: Mapping[str, tuple[float, float]], tag: str, seed: int) -> None:
+        from ax.utils.common.logger import set_ax_logger_levels  # pyright: ignore[reportMissingImports]
         from bluesky_adaptive.ax import Agent, Objective, RangeDOF
 
-        logging.getLogger("ax").setLevel(logging.WARNING)  # else it tells of each trial
+        set_ax_logger_levels(logging.WARNING)  # else it tells of each trial
         self._axes, self._tag = tuple(axes), tag
         self._agent = Agent(
             sensors=[],

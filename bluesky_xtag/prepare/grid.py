@@ -17,8 +17,8 @@ def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def padded(layer: np.ndarray, step: int) -> np.ndarray:
     """Fill up with nothing to whole blocks of step x step."""
-    rows, columns = layer.shape
-    return np.pad(layer, ((0, -rows % step), (0, -columns % step)))
+    below, right = (-side % step for side in layer.shape)
+    return cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0.0) if below or right else layer
 
 
 def ratio(counts: np.ndarray, valid: np.ndarray) -> np.ndarray:

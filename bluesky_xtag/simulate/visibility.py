@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
 from ..prepare import Preparation
+from ..prepare.grid import block_mean, padded
 from .scenes import Rendering
 
 __all__ = ["SAMPLE", "Visibility"]
@@ -32,16 +34,15 @@ class Visibility:
         read = (scene.defects.read_noise / scene.defects.gain * rendering.factor) ** 2
         self.under = self.total + background
         self.noise = (self.total + read) * self.valid + 1e-9
+        self._weights = self.valid / np.sqrt(self.noise)
         self.parts = tuple(zip(scene.parts, rendering.photons, strict=True))
         self.snrs = tuple(self.snr(photons) for _, photons in self.parts)
         sample = [photons for part, photons in self.parts if part.kind in SAMPLE]
         # What a background would explain as well is not seen, however many its photons.
         q = rendering.q / rendering.q.max()
-        self.strongest = max((self.distinct(photons, np.ones_like(q)) for photons in sample), default=0.0)
-        self.surest = max(
-            (min(self.distinct(photons, np.ones_like(q), q, q**2), self.seen(photons)) for photons in sample),
-            default=0.0,
-        )
+        level, bent = (self._weighted(np.ones_like(q), *more) for more in ((), (q, q**2)))
+        self.strongest = max((self._beyond(photons, level) for photons in sample), default=0.0)
+        self.surest = max((min(self._beyond(photons, bent), self.seen(photons)) for photons in sample), default=0.0)
 
     def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
         """SNR of a matched filter, on all valid blocks or on some."""
@@ -50,11 +51,18 @@ class Visibility:
 
     def distinct(self, photons: np.ndarray, *others: np.ndarray) -> float:
         """SNR of what no mixture of the others could explain (their levels are not known to whoever looks)."""
-        layers = np.stack([photons, *others]).reshape(1 + len(others), -1) * self.valid.ravel()
-        overlap = (layers / self.noise.ravel()) @ layers.T
-        own, shared, among = overlap[0, 0], overlap[0, 1:], overlap[1:, 1:]
+        return self._beyond(photons, self._weighted(*others))
+
+    def _weighted(self, *layers: np.ndarray) -> np.ndarray:
+        """Return layers in units of the noise, (layers, blocks)."""
+        return np.stack([(layer * self._weights).ravel() for layer in layers])
+
+    def _beyond(self, photons: np.ndarray, others: np.ndarray) -> float:
+        """SNR of what no mixture of other layers, in units of the noise, could explain."""
+        own = (photons * self._weights).ravel()
+        shared, among = others @ own, others @ others.T
         explained = shared @ np.linalg.lstsq(among, shared, rcond=1e-6)[0]
-        return float(np.sqrt(max(own - explained, 0)))
+        return float(np.sqrt(max(own @ own - explained, 0)))
 
     def others(self, photons: np.ndarray) -> list[np.ndarray]:
         """Return the photons of all parts but this one."""
@@ -62,14 +70,19 @@ class Visibility:
 
     def seen(self, photons: np.ndarray) -> float:
         """SNR at the resolution of the network's views: the better of the plain and the polar one."""
-        signal, noise = photons * self.valid, self.noise * (self.valid > 0)
-        return max(_snr(add(signal), add(noise)) for add in (self._plain, self._polar))
+        signal = photons * self.valid
+        return max(_snr(add(signal), noise) for add, noise in self._views)
+
+    @cached_property
+    def _views(self) -> tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], ...]:
+        """How each view adds up a layer, and its noise."""
+        noise = self.noise * (self.valid > 0)
+        return tuple((add, add(noise)) for add in (self._plain, self._polar))
 
     def _plain(self, layer: np.ndarray) -> np.ndarray:
         step = max(1, -(-max(layer.shape) // VIEW.side))
-        rows, columns = (-(-side // step) * step for side in layer.shape)
-        padded = np.pad(layer, ((0, rows - layer.shape[0]), (0, columns - layer.shape[1])))
-        return padded.reshape(rows // step, step, columns // step, step).sum((1, 3))
+        shape = (-(-layer.shape[0] // step), -(-layer.shape[1] // step))
+        return block_mean(padded(layer, step), shape) * step**2
 
     def _polar(self, layer: np.ndarray) -> np.ndarray:
         return np.bincount(self._cells, layer.ravel(), VIEW.radii * VIEW.azimuths)
