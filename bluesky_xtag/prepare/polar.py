@@ -142,8 +142,9 @@ def _polar_cells(
     radius, azimuth = np.hypot(across, down), np.arctan2(down, across)
     farthest = float(radius.max()) + 0.5
     nearest = max(0.0, float(radius.min()) - 0.5) if not (0 <= x < columns and 0 <= y < rows) else 0.0
-    ring = ((radius - nearest) * (radii / (farthest - nearest))).astype(np.int32).clip(0, radii - 1)
-    sector = np.floor((azimuth / (2 * np.pi) + 0.5) * azimuths).astype(np.int32) % azimuths
+    ring = np.minimum(((radius - nearest) * (radii / (farthest - nearest))).astype(np.intp), radii - 1)
+    sector = ((azimuth / (2 * np.pi) + 0.5) * azimuths).astype(np.intp)
+    sector[sector >= azimuths] = 0  # pi is -pi
     cells = (ring * azimuths + sector).ravel()
     cells.setflags(write=False)
     pixels = np.bincount(cells, minlength=radii * azimuths).astype(np.float32).reshape(radii, azimuths)

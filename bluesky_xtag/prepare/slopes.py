@@ -59,12 +59,12 @@ class Slopes:
         """
         if not len(self.places):
             return np.empty((0, 2))
-        margins = (max(self.shape) - np.array(self.shape[::-1])) / 2
-        grid = np.stack(np.meshgrid(_REACH, _REACH), axis=-1).astype(np.float32) * max(self.shape) - margins
-        agreement = self._agreeing(grid.reshape(-1, 2).astype(np.float32)).reshape(grid.shape[:2])
+        margins = (max(self.shape) - np.array(self.shape[::-1], np.float32)) / 2
+        grid = (np.stack(np.meshgrid(_REACH, _REACH), axis=-1) * max(self.shape) - margins).reshape(-1, 2)
+        agreement = self._agreeing(grid).reshape(len(_REACH), len(_REACH))
         peaks = np.flatnonzero(agreement >= cv2.dilate(agreement, np.ones((3, 3), np.uint8)))
         best = peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]
-        found = self._improved(grid.reshape(-1, 2)[best])
+        found = self._improved(grid[best].astype(float))
         return (found + 0.5) * self.step - 0.5
 
     def _agreeing(self, centres: np.ndarray) -> np.ndarray:
