@@ -44,7 +44,7 @@ def worst_frames(scored: Scored) -> bytes:
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=90)
+    figure.savefig(png, format="png", dpi=90, bbox_inches="tight")
     return png.getvalue()
 
 
