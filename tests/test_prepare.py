@@ -201,6 +201,20 @@ def test_the_beam_on_a_horizon_is_found_by_the_half_above_it():
     assert np.abs(found - geometry.beam_centre).max() < 5
 
 
+@pytest.mark.parametrize("centre", [(300.0, -150.0), (200.0, 300.0)])
+def test_a_long_frame_reaches_as_far_up_as_down(centre):
+    image = exposed(Geometry((60, 400), 172e-6, 1.0, 1.0, centre), PowerLaw(2, 0.2), 2000)
+    (x, y), (turned_x, turned_y) = (found_centre(each)[0] for each in (image, image[::-1]))
+    assert (turned_x, turned_y) == pytest.approx((x, 59 - y), abs=8)
+    assert np.hypot(x - centre[0], y - centre[1]) < 50
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (2, 3)])
+def test_the_centre_of_a_frame_without_room_lies_within(shape):
+    (x, y), _ = found_centre(np.random.default_rng(0).poisson(5, shape))
+    assert -0.5 <= x <= shape[1] and -0.5 <= y <= shape[0]
+
+
 def test_a_frame_of_noise_has_some_centre():
     found, _ = found_centre(np.random.default_rng(0).poisson(0.2, (195, 487)))
     assert np.isfinite(found).all()

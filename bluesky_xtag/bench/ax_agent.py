@@ -52,9 +52,9 @@ class AxPlaces:
         )
         self._asked: Sequence[Mapping[str, Any]] = ()
 
-    def suggest(self) -> np.ndarray:
-        """Return the next places, (n, axes)."""
-        self._asked = self._agent.suggest(_AT_ONCE)
+    def suggest(self, most: int) -> np.ndarray:
+        """Return the next places, (n, axes), `most` at most."""
+        self._asked = self._agent.suggest(min(_AT_ONCE, most))
         return np.array([[point[name] for name in self._axes] for point in self._asked])
 
     def ingest(self, seen: Sequence[Mapping[str, float] | None]) -> None:

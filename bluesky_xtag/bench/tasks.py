@@ -163,7 +163,7 @@ def run(
         limit = limit or task.budget * (4 if kind == "random" else 1)
         trace = []
         while camera.frames < limit:
-            batch = chooser.suggest()
+            batch = chooser.suggest(limit - camera.frames)
             seen = camera.look(batch)
             chooser.ingest(seen)
             tell(mapper, batch, seen)
@@ -178,9 +178,9 @@ class _Anywhere:
     def __init__(self, seed: int) -> None:
         self._chance = np.random.default_rng([seed, 7])
 
-    def suggest(self) -> np.ndarray:
-        """Return the next places, (n, 2)."""
-        return self._chance.uniform(0, SIZE, (20, 2))
+    def suggest(self, most: int) -> np.ndarray:
+        """Return the next places, (n, 2), `most` at most."""
+        return self._chance.uniform(0, SIZE, (min(20, most), 2))
 
     def ingest(self, seen: Sequence[Any]) -> None:
         """Leave what was seen alone."""

@@ -30,9 +30,11 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
     Returns
     -------
     x, y : float
-        Centre in bins of the working grid; it may lie outside the frame, by up to 0.7 of the longer side.
+        Centre in bins of the working grid; it may lie outside the frame, by up to 0.7 of the longer side from a square
+        about it. The middle of a frame that has neither slopes nor symmetry.
     symmetry : float
-        Correlation of the frame with itself turned by 180 degrees about that centre, -1..1; 0 outside.
+        Correlation of the frame with itself turned by 180 degrees about that centre, -1..1; -1 also where too little
+        of the frame overlaps to tell, 0 outside.
     """
     rows, columns = binned.counts.shape
     turned, sloping = symmetry(binned, log_scale), slopes(binned)

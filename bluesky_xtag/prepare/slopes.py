@@ -59,8 +59,7 @@ class Slopes:
         """
         if not len(self.places):
             return np.empty((0, 2))
-        margins = (max(self.shape) - np.array(self.shape[::-1], np.float32)) / 2
-        grid = (np.stack(np.meshgrid(_REACH, _REACH), axis=-1) * max(self.shape) - margins).reshape(-1, 2)
+        grid = self._reach(np.stack(np.meshgrid(_REACH, _REACH), axis=-1).reshape(-1, 2))
         agreement = self._agreeing(grid).reshape(len(_REACH), len(_REACH))
         peaks = np.flatnonzero(agreement >= cv2.dilate(agreement, np.ones((3, 3), np.uint8)))
         best = peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]
@@ -93,8 +92,13 @@ class Slopes:
             aa, bb, ao, bo = aa + little, bb + little, ao + little * centres[:, 0], bo + little * centres[:, 1]
             determinant = np.maximum(aa * bb - ab**2, 1e-15)
             centres = np.stack([(bb * ao - ab * bo) / determinant, (aa * bo - ab * ao) / determinant], axis=1)
-        lowest, highest = (edge * max(self.shape) for edge in (_REACH[0], _REACH[-1]))
+        lowest, highest = (self._reach(edge) for edge in (_REACH[0], _REACH[-1]))
         return centres[((centres > lowest) & (centres < highest)).all(axis=1)]
+
+    def _reach(self, share: np.ndarray | np.float32) -> np.ndarray:
+        """Return places in cells, (..., 2), from 0 to 1 along the sides of a square about the frame."""
+        longer = np.float32(max(self.shape))
+        return share * longer - (longer - np.array(self.shape[::-1], np.float32)) / 2
 
 
 def slopes(binned: Binned) -> Slopes:

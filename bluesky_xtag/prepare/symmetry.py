@@ -41,11 +41,14 @@ class Symmetry:
         return ((lags + _vertices(merit, lags))[:, ::-1] / 2 + 0.5) * self._step - 0.5
 
     def merit(self, centres: np.ndarray) -> np.ndarray:
-        """Return how well the frame is symmetric about centres (n, 2), in units of the best; 0 outside the frame."""
-        return self._at(self._merit, centres) / max(float(self._merit.max()), 1e-6)
+        """Return how well the frame is symmetric about centres (n, 2): 1 at the best, 0 at the least and outside."""
+        return np.maximum(self._at(self._merit, centres), 0) / max(float(self._merit.max()), 1e-6)
 
     def correlation(self, centre: np.ndarray) -> float:
-        """Return the correlation of the frame with itself turned about a centre (x, y), -1..1; 0 outside the frame."""
+        """Return the correlation of the frame with itself turned about a centre (x, y), -1..1.
+
+        It is -1 where too little of the frame overlaps to tell, and 0 outside the frame.
+        """
         return float(np.clip(self._at(self._correlation, centre[None])[0], -1, 1))
 
     def _at(self, layer: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -289,7 +289,7 @@ def _versions() -> dict[str, str]:
     import keras
 
     found = {"python": platform.python_version(), "backend": keras.backend.backend()}
-    for package in ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless", "pyFAI"):
+    for package in ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "opencv-python-headless", "pyFAI"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
