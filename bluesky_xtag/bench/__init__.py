@@ -1,1 +1,1 @@
-"""Measurements on this machine: what tagging costs a scan, how fast models, searches and replays are, what plans save."""
+"""Measurements on this machine: what tagging costs a scan, how fast models, searches and replays are, what is saved."""
