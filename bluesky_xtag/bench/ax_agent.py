@@ -47,7 +47,7 @@ class AxPlaces:
             sensors=[],
             dofs=[RangeDOF(name=name, bounds=bounds, parameter_type="float") for name, bounds in axes.items()],
             objectives=[Objective(name=_OUTCOME, minimize=False)],
-            evaluation_function=_unused,
+            evaluation_function=self._outcomes,
             client_kwargs={"random_seed": seed},
         )
         self._asked: Sequence[Mapping[str, Any]] = ()
@@ -59,10 +59,17 @@ class AxPlaces:
 
     def ingest(self, seen: Sequence[Mapping[str, float] | None]) -> None:
         """Tell the agent what was seen at the places that it suggested last; None where there are no tags."""
-        for point, tags in zip(self._asked, seen, strict=True):
-            if tags is not None:
-                self._agent.ingest([dict(point) | {_OUTCOME: 1 - abs(2 * tags[self._tag] - 1)}])
+        self._agent.ingest(self._outcomes(seen, self._asked))
 
+    def _outcomes(
+        self, uid: Sequence[Mapping[str, float] | None], suggestions: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the suggestions that have tags, each with its outcome: the agent's evaluation function.
 
-def _unused(uid: Any, suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    raise NotImplementedError("the bench itself exposes and tags")
+        Frames need no uid to be found by here: what was seen is given itself.
+        """
+        return [
+            dict(suggestion) | {_OUTCOME: 1 - abs(2 * tags[self._tag] - 1)}
+            for suggestion, tags in zip(suggestions, uid, strict=True)
+            if tags is not None
+        ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .binning import Binned
+from .grid import coarse
 from .slopes import slopes
 from .symmetry import symmetry
 
 __all__ = ["estimate_centre"]
 
+_CELLS = 64  # along the longer side
 # What the slopes say against the symmetry; chosen by how many centres are found on simulated frames.
 _SLOPES_WEIGHT = 8.0
 
@@ -37,7 +39,8 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
         of the frame overlaps to tell, 0 outside.
     """
     rows, columns = binned.counts.shape
-    turned, sloping = symmetry(binned, log_scale), slopes(binned)
+    (counts, step), (valid, _) = (coarse(layer, _CELLS) for layer in (binned.counts, binned.valid))
+    turned, sloping = symmetry(counts, valid, step, log_scale), slopes(counts, valid, step)
     centres = np.concatenate([turned.centres(), sloping.centres()])
     if not len(centres):
         return (columns - 1) / 2, (rows - 1) / 2, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-__all__ = ["block_mean", "padded", "ratio", "residual"]
+__all__ = ["block_mean", "coarse", "ratio", "residual"]
 
 
 def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -15,10 +15,16 @@ def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(layer, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
-def padded(layer: np.ndarray, step: int) -> np.ndarray:
-    """Fill up with nothing to whole blocks of step x step."""
+def coarse(layer: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """Return means over square blocks, of which the longer side has `most` at most, and the side of a block.
+
+    Blocks at the edges are filled up with nothing.
+    """
+    step = max(1, -(-max(layer.shape) // most))
     below, right = (-side % step for side in layer.shape)
-    return cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0.0) if below or right else layer
+    if below or right:
+        layer = cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0.0)
+    return block_mean(layer, (layer.shape[0] // step, layer.shape[1] // step)), step
 
 
 def ratio(counts: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import XTagValueError
 from .binning import Binned, add_up
 from .centre import estimate_centre
-from .grid import block_mean, padded, ratio, residual
+from .grid import coarse, ratio, residual
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS, polar_views
 
 __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
@@ -172,10 +172,8 @@ class Preparation:
         return np.log1p(self.log_scale * photons) / 10
 
     def _plain(self, binned: Binned) -> np.ndarray:
-        rows, columns = binned.counts.shape
-        step = max(1, -(-max(rows, columns) // self.side))
-        shape = (-(-rows // step), -(-columns // step))
-        counts, valid = (block_mean(padded(layer, step), shape) * step**2 for layer in (binned.counts, binned.valid))
+        (counts, step), (valid, _) = (coarse(layer, self.side) for layer in (binned.counts, binned.valid))
+        counts, valid, shape = counts * step**2, valid * step**2, counts.shape
         mean = ratio(counts, valid)
         expected = ratio(cv2.blur(counts, (9, 9)), cv2.blur(valid, (9, 9))) * valid
         view = np.zeros(self.shapes["plain"], np.float32)

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .binning import Binned
-from .grid import block_mean, padded
-
 __all__ = ["Slopes", "slopes"]
 
 # Chosen by how many centres they find on simulated frames: see the page on preparation.
-_CELLS = 64  # along the longer side
 _SIGMA = 1.0  # of the smoothing, cells
 _CLEAR = 0.3  # least slope, in units of the counting noise a cell
 _MOST = 600  # places that are looked at
@@ -101,12 +97,16 @@ class Slopes:
         return share * longer - (longer - np.array(self.shape[::-1], np.float32)) / 2
 
 
-def slopes(binned: Binned) -> Slopes:
-    """Return the slopes of a frame, of the square root of its counts, whose noise is the same everywhere."""
-    rows, columns = binned.counts.shape
-    step = max(1, -(-max(rows, columns) // _CELLS))
-    shape = (-(-rows // step), -(-columns // step))
-    counts, valid = (block_mean(padded(layer, step), shape) for layer in (binned.counts, binned.valid))
+def slopes(counts: np.ndarray, valid: np.ndarray, step: int) -> Slopes:
+    """Return the slopes of a frame, of the square root of its counts, whose noise is the same everywhere.
+
+    Parameters
+    ----------
+    counts, valid : numpy.ndarray
+        (rows, columns) float32, means over cells of `step` x `step` bins: photons, and the valid fraction, 0..1.
+    step : int
+        Bins of the working grid along a cell.
+    """
     smooth, area = (cv2.GaussianBlur(layer, (5, 5), _SIGMA) for layer in (counts, valid))
     root = 2 * np.sqrt(step**2 * smooth / np.maximum(area, 1e-3) + 0.375)
     along, down = cv2.Sobel(root, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(root, cv2.CV_32F, 0, 1, scale=1 / 8)
@@ -117,13 +117,13 @@ def slopes(binned: Binned) -> Slopes:
     clear = np.flatnonzero((seen > 0) & (steepness > _CLEAR))
     if len(clear) > _MOST:
         clear = clear[np.linspace(0, len(clear) - 1, _MOST).astype(int)]
-    y, x = np.unravel_index(clear, shape)
+    y, x = np.unravel_index(clear, counts.shape)
     steep = steepness.ravel()[clear]
     weights = np.sqrt(np.minimum(steep, 2))
     return Slopes(
         np.stack([x, y], axis=1).astype(np.float32),
         np.stack([along.ravel()[clear], down.ravel()[clear]], axis=1) / steep[:, None],
         weights / max(float(weights.sum()), 1e-6),
-        shape,
+        (counts.shape[0], counts.shape[1]),
         step,
     )

@@ -6,12 +6,10 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from .binning import Binned
-from .grid import block_mean, padded, ratio
+from .grid import ratio
 
 __all__ = ["Symmetry", "symmetry"]
 
-_CELLS = 64  # along the longer side
 _LOCAL = 11  # side of the neighbourhood that contrast is told from, cells
 _PEAKS = 5
 
@@ -59,24 +57,21 @@ class Symmetry:
         return found
 
 
-def symmetry(binned: Binned, log_scale: float) -> Symmetry:
+def symmetry(counts: np.ndarray, weights: np.ndarray, step: int, log_scale: float) -> Symmetry:
     """Compare a frame with itself turned about every half cell.
+
+    Parameters as of `slopes`, and `log_scale` as in `Preparation`.
 
     The local contrast of the logarithm is convolved with itself: peaks lie at twice the centres of symmetry. Each lag
     is normalised by the energy of the overlapping valid cells, and lags with little overlap count less. The contrast is
     local and bounded, so that edges of the lit area and single bright spots do not decide.
     """
-    rows, columns = binned.counts.shape
-    step = max(1, -(-max(rows, columns) // _CELLS))
-    shape = (-(-rows // step), -(-columns // step))
-    counts = block_mean(padded(binned.counts, step), shape)
-    weights = block_mean(padded(binned.valid, step), shape)
     valid = (weights > 0.25).astype(np.float32)
     log = np.log1p(log_scale * ratio(counts, weights)) * valid
     correlation, share = _correlated(_contrast(log, valid), valid)
     root = np.sqrt(share)
     merit = correlation * root * np.sqrt(root)  # share ** (3 / 4), in a sixth of the time
-    lags = (slice(2 * shape[0] - 1), slice(2 * shape[1] - 1))
+    lags = tuple(slice(2 * side - 1) for side in counts.shape)
     return Symmetry(correlation[lags], merit[lags], step)
 
 

@@ -48,7 +48,7 @@ class Geometry:
         across, down = self._offsets()
         return np.hypot(across, down).astype(np.float32)
 
-    @lru_cache(maxsize=2)  # noqa: B019  (rendering and shadows ask for the same; two are kept, not all)
+    @lru_cache(maxsize=1)  # noqa: B019  (rendering and shadows ask for the same; only one is kept)
     def q(self) -> np.ndarray:
         """Return q = (4 pi / wavelength) sin(theta), 1/angstrom, (rows, columns) float32, read-only.
 
@@ -61,9 +61,9 @@ class Geometry:
             two_theta = np.arctan2(np.hypot(across, down), along)
         return _kept(np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2))
 
-    @lru_cache(maxsize=2)  # noqa: B019
+    @lru_cache(maxsize=1)  # noqa: B019
     def chi(self) -> np.ndarray:
-        """Return the azimuth about the beam, radians, (rows, columns) float32: 0 along columns, pi/2 along rows."""
+        """Return azimuths about the beam, radians, (rows, columns) float32, read-only; along columns 0, down pi/2."""
         across, down = self._offsets() if self.tilt == self.swing == 0 else self._positions()[:2]
         return _kept(np.arctan2(down, across).astype(np.float32))
 
@@ -94,5 +94,6 @@ class Geometry:
 
 
 def _kept(layer: np.ndarray) -> np.ndarray:
+    """Make a layer read-only, since others will be given the same one."""
     layer.setflags(write=False)
     return layer

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ..prepare import Preparation
-from ..prepare.grid import block_mean, padded
+from ..prepare.grid import coarse
 from .scenes import Rendering
 
 __all__ = ["SAMPLE", "Visibility"]
@@ -80,9 +80,8 @@ class Visibility:
         return tuple((add, add(noise)) for add in (self._plain, self._polar))
 
     def _plain(self, layer: np.ndarray) -> np.ndarray:
-        step = max(1, -(-max(layer.shape) // VIEW.side))
-        shape = (-(-layer.shape[0] // step), -(-layer.shape[1] // step))
-        return block_mean(padded(layer, step), shape) * step**2
+        means, step = coarse(layer, VIEW.side)
+        return means * step**2
 
     def _polar(self, layer: np.ndarray) -> np.ndarray:
         return np.bincount(self._cells, layer.ravel(), VIEW.radii * VIEW.azimuths)
