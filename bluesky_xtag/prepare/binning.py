@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import FrameError
-from .grid import block_mean
+from .compiled import compiled
 
 __all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "Binned", "add_up"]
 
 # Pixels that are binned together: few enough to stay in the processor's cache, and enough to hide what calls cost.
-_STRIP = 250_000
+_STRIP = 60_000
 # A pixel of more than SPIKE_COUNTS above SPIKE_RATIO times its brightest neighbour is hot or was hit by a cosmic ray:
 # no optics focus photons so sharply (a Gaussian spot with a sigma of 0.35 pixels has a ratio of 11).
 SPIKE_RATIO, SPIKE_COUNTS = np.float32(15), np.float32(50)
-_FEW = 0.02  # share of bright pixels up to which each is looked at by itself
-_NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 # Below the limit of an eight-bit counter, many equal highest counts mean nothing.
 _LOWEST_LIMIT = 254
+_TOO_MANY = 1e12  # counts, for a pixel: some write such numbers where there is no detector
+_NO_MASK = np.empty((0, 0), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
                 f"the mask has shape {np.shape(mask)}, but the frame {image.shape}: give a mask of this detector"
             )
         mask = np.asarray(mask, bool)
+    limit = _limit(image.dtype)
     rows, columns = image.shape
     factor = max(1, -(-max(image.shape) // grid))
     shape = (-(-rows // factor), -(-columns // factor))
@@ -65,73 +66,142 @@ def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
     maximum, at_limit = 0.0, 0
     together = max(_STRIP // (factor * columns), 1)
     for first in range(0, shape[0], together):
-        blocks = slice(first, min(first + together, shape[0]))
-        strip, valid = _masked(image, mask, blocks, (factor, shape[1] * factor))
-        counts[blocks], pixels[blocks] = (_block_sum(layer[1:-1, 1:-1], factor) for layer in (strip, valid))
-        highest = float(strip.max())
-        if highest >= max(maximum, _LOWEST_LIMIT):
-            at_limit = (at_limit if highest == maximum else 0) + int(np.count_nonzero(strip == highest))
+        blocks = slice(first, first + together)
+        top = first * factor
+        above = min(top, 1)  # spikes are told by their neighbours, those in the rows beside the strip too
+        around = slice(top - above, top + together * factor + 1)
+        with np.errstate(invalid="ignore", over="ignore"):  # of what is not valid anyway
+            strip = np.array(image[around], np.float32, order="C")
+        masked = _NO_MASK if mask is None else np.array(mask[around], order="C")
+        height = min(together * factor, rows - top)
+        highest, times = _add_strip(strip, masked, above, height, limit, factor, counts[blocks], pixels[blocks])
+        if highest >= maximum:
+            at_limit = (at_limit if highest == maximum else 0) + times
         maximum = max(maximum, highest)
     if not pixels.any():
         raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
     return Binned(counts, pixels / factor**2, factor, maximum, at_limit)
 
 
-def _masked(
-    image: np.ndarray, mask: np.ndarray | None, blocks: slice, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return counts (float32) and validity (1 or 0, uint8) of rows of blocks, filled up with nothing to whole ones.
+def _limit(dtype: np.dtype) -> np.float32:
+    """Return the value from which on a pixel is not valid: the maximum of an integer type, or more than any counts."""
+    if dtype.kind not in "fui":
+        raise FrameError(f"a frame holds counts, but this one has dtype {dtype}: give integers or floats")
+    return np.float32(_TOO_MANY if dtype.kind == "f" else min(np.iinfo(dtype).max, _TOO_MANY))
 
-    `size` is the height of a block and the width of all. Round what is returned runs a margin of one pixel without
-    counts: while spikes are looked for, every pixel has its neighbours there.
+
+@compiled()
+def _add_strip(
+    image: np.ndarray,
+    mask: np.ndarray,
+    above: int,
+    height: int,
+    limit: np.float32,
+    factor: int,
+    counts: np.ndarray,
+    pixels: np.ndarray,
+) -> tuple[float, int]:
+    """Fill rows of blocks with the sums of `height` rows of pixels, and with how many of them are valid.
+
+    The rows come with those beside them, `above` of them before. Return the highest count, and how many pixels hold it
+    if it may be a counter's limit.
     """
-    height, width = size
-    top, bottom = blocks.start * height, blocks.stop * height
-    above = min(top, 1)
-    pixels = slice(top - above, bottom + 1)
-    image = image[pixels]
-    valid = _valid_pixels(image)
-    if mask is not None:
-        valid &= ~mask[pixels]
     rows, columns = image.shape
-    counts = np.zeros((bottom - top + 2, width + 2), np.float32)
-    weights = np.zeros(counts.shape, np.uint8)
-    here = (slice(1 - above, 1 - above + rows), slice(1, 1 + columns))
-    with np.errstate(invalid="ignore"):  # of NaN, which is not valid
-        counts[here] = image
-    counts[here][~valid] = 0
-    weights[here] = valid
-    _leave_spikes(counts, weights)
-    counts[[0, -1]] = 0
-    return counts, weights
+    # A row and those beside it, with a margin, so that all pixels have neighbours; few enough for the first cache.
+    clean, valid = np.zeros((3, columns + 2), np.float32), np.zeros((3, columns), np.float32)
+    sums, areas = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for row in range(above + 1):
+        _clean(image, mask, row, limit, clean[row - above], valid[row - above])
+    highest, times = np.float32(0), 0
+    for row in range(height):
+        before, here, after = (row - 1) % 3, row % 3, (row + 1) % 3
+        _clean(image, mask, above + row + 1, limit, clean[after], valid[after])
+        top = _leave_spikes(clean[before], clean[here], clean[after], valid[here])
+        block, inside = row // factor, row % factor
+        if inside == 0:
+            sums[:] = areas[:] = 0
+        for column in range(columns):
+            sums[column] += clean[here, column + 1] * valid[here, column]
+            areas[column] += valid[here, column]
+        if top >= highest and top >= _LOWEST_LIMIT:
+            times = _count(clean[here], valid[here], top) + (times if top == highest else 0)
+        highest = _larger(highest, top)
+        if inside == factor - 1 or row == height - 1:
+            _add_across(sums, areas, factor, counts[block], pixels[block])
+    return float(highest), times
 
 
-def _leave_spikes(counts: np.ndarray, weights: np.ndarray) -> None:
-    """Make single pixels that stand far above all their neighbours invalid, in place; the margin stays as it is."""
-    width, flat = counts.shape[1], counts.reshape(-1)
-    inner = flat[width:-width]
-    bright = inner > SPIKE_COUNTS
-    if np.count_nonzero(bright) > _FEW * bright.size:  # most need no look at all their neighbours
-        beside = np.maximum(flat[width - 1 : -width - 1], flat[width + 1 : -width + 1])
-        bright = inner > SPIKE_RATIO * beside + SPIKE_COUNTS
-    place = np.flatnonzero(bright) + width
-    around = np.max([flat[place + down * width + right] for down, right in _NEIGHBOURS], axis=0)
-    spikes = place[flat[place] > SPIKE_RATIO * around + SPIKE_COUNTS]
-    flat[spikes] = weights.reshape(-1)[spikes] = 0
+@compiled()
+def _clean(
+    image: np.ndarray, mask: np.ndarray, row: int, limit: np.float32, clean: np.ndarray, valid: np.ndarray
+) -> None:
+    """Copy a row of pixels, those that are not valid as 0; all are 0 below the last."""
+    if row >= len(image):
+        clean[:] = 0
+        return
+    for column in range(image.shape[1]):
+        count = image[row, column]
+        good = (count >= 0) & (count < limit)
+        clean[column + 1] = count if good else np.float32(0)
+        valid[column] = np.float32(1) if good else np.float32(0)
+    if len(mask):
+        for column in range(image.shape[1]):
+            if mask[row, column]:
+                clean[column + 1] = valid[column] = 0
 
 
-def _block_sum(layer: np.ndarray, factor: int) -> np.ndarray:
-    """Return sums over blocks of factor x factor, float32; of a uint8 layer of ones and zeros too."""
-    overflows = layer.dtype == np.uint8 and factor > np.iinfo(np.uint8).max
-    lines = layer.reshape(-1, factor, layer.shape[1]).sum(axis=1, dtype=np.uint32 if overflows else layer.dtype)
-    return block_mean(lines.astype(np.float32, copy=False), (len(lines), layer.shape[1] // factor)) * factor
+@compiled()
+def _leave_spikes(above: np.ndarray, row: np.ndarray, below: np.ndarray, valid: np.ndarray) -> np.float32:
+    """Make single pixels that stand far above all their neighbours invalid, what they hold stays; return the highest.
+
+    The highest count is that of the pixels that are left.
+    """
+    highest = _highest(row)
+    if highest <= SPIKE_COUNTS:
+        return highest
+    spikes = 0
+    for column in range(1, len(row) - 1):
+        around = _larger(row[column - 1], row[column + 1])
+        for beside in (above, below):
+            for place in (column - 1, column, column + 1):
+                around = _larger(around, beside[place])
+        spike = row[column] > SPIKE_RATIO * around + SPIKE_COUNTS
+        valid[column - 1] = np.float32(0) if spike else valid[column - 1]
+        spikes += spike
+    return _highest(row[1:-1] * valid) if spikes else highest
 
 
-def _valid_pixels(image: np.ndarray) -> np.ndarray:
-    if image.dtype.kind == "f":
-        return (image >= 0) & (image < np.inf)
-    if image.dtype.kind == "u":
-        return image < np.iinfo(image.dtype).max
-    if image.dtype.kind == "i":  # read as unsigned, negative numbers lie above the maximum: one comparison will do
-        return image.view(image.dtype.str.replace("i", "u")) < np.iinfo(image.dtype).max
-    raise FrameError(f"a frame holds counts, but this one has dtype {image.dtype}: give integers or floats")
+@compiled()
+def _highest(row: np.ndarray) -> np.float32:
+    """Return the highest count; as floats from 0 on are in the order of their bits, it is found among integers."""
+    bits = row.view(np.int32)
+    highest = np.int32(0)
+    for column in range(len(bits)):
+        highest = max(highest, bits[column])
+    return np.full(1, highest).view(np.float32)[0]  # read as a float again: only arrays can be
+
+
+@compiled()
+def _count(row: np.ndarray, valid: np.ndarray, count: np.float32) -> int:
+    """Return how many valid pixels of a row hold a count."""
+    times = 0
+    for column in range(len(valid)):
+        times += (row[column + 1] == count) & (valid[column] > 0)
+    return times
+
+
+@compiled()
+def _add_across(sums: np.ndarray, areas: np.ndarray, factor: int, counts: np.ndarray, pixels: np.ndarray) -> None:
+    """Add neighbouring columns, `factor` to a block; the last may be less."""
+    for block in range(len(counts)):
+        count = area = np.float32(0)
+        for column in range(block * factor, min((block + 1) * factor, len(sums))):
+            count += sums[column]
+            area += areas[column]
+        counts[block], pixels[block] = count, area
+
+
+@compiled()
+def _larger(one: np.float32, other: np.float32) -> np.float32:
+    """Return the larger number; quicker than `max`, which minds NaN."""
+    return one if one > other else other

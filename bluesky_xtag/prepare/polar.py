@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from .binning import Binned
-from .grid import ratio, residual
+from .compiled import compiled
+from .grid import LEAST, log1p, ratio, residual, stretch
 
 __all__ = ["POLAR_CHANNELS", "PROFILE_CHANNELS", "polar_views"]
 
@@ -49,14 +50,9 @@ def polar_views(
     radii, azimuths = shape
     half_bins = (round(2 * centre[0]), round(2 * centre[1]))
     cells, pixels, nearest = _polar_cells(binned.counts.shape, half_bins, 2 * radii, azimuths)
-    size, fine = 2 * radii * azimuths, (2 * radii, azimuths)
-
-    def add(layer: np.ndarray) -> np.ndarray:
-        return np.bincount(cells, layer.ravel(), size).astype(np.float32).reshape(fine)
-
-    fine_counts, fine_valid = add(binned.counts), add(binned.valid)
-    squares = _pairs(add(ratio(binned.counts**2, binned.valid)))
-    counts, valid, pixels = _pairs(fine_counts), _pairs(fine_valid), _pairs(pixels)
+    sums = _sums(cells, binned.counts.ravel(), binned.valid.ravel(), 2 * radii * azimuths, LEAST)
+    fine_counts, fine_valid, fine_squares = sums.astype(np.float32).reshape(3, 2 * radii, azimuths)
+    counts, valid, squares, pixels = map(_pairs, (fine_counts, fine_valid, fine_squares, pixels))
     mean = ratio(counts, valid)
     variance = np.maximum(ratio(squares, valid) - mean**2, 0)
     ring = ratio(counts.sum(1), valid.sum(1))[:, None]
@@ -65,7 +61,7 @@ def polar_views(
         [
             log(mean),
             valid / np.maximum(pixels, 1),
-            np.log1p(variance / (mean + 0.1)) / 5,
+            log1p(variance / (mean + 0.1)) / 5,
             residual(counts, around * valid),
             residual(counts, ring * valid),
         ],
@@ -74,10 +70,23 @@ def polar_views(
     return view.astype(np.float32), _profile(fine_counts, fine_valid, log), nearest
 
 
+@compiled()
+def _sums(cells: np.ndarray, counts: np.ndarray, valid: np.ndarray, size: int, least: np.float32) -> np.ndarray:
+    """Return sums over the bins of each of `size` cells, (3, size): photons, validity, squares per valid bin."""
+    sums = np.zeros((3, size))
+    for place in range(len(cells)):
+        cell, count, share = cells[place], counts[place], valid[place]
+        sums[0, cell] += count
+        sums[1, cell] += share
+        if share > least:
+            sums[2, cell] += count * count / share
+    return sums
+
+
 def _profile(counts: np.ndarray, valid: np.ndarray, log: Log) -> np.ndarray:
     """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
     total, area = counts.sum(1), valid.sum(1)
-    mean, seen = ratio(total, area), valid > 1e-3
+    mean, seen = ratio(total, area), valid > LEAST
     sectors = np.maximum(seen.sum(1), 1).astype(np.float32)
     expected = mean[:, None] * valid
     sigmas = np.where(seen, (counts - expected) / np.sqrt(expected + 1), 0).astype(np.float32)
@@ -93,10 +102,10 @@ def _profile(counts: np.ndarray, valid: np.ndarray, log: Log) -> np.ndarray:
         sectors / counts.shape[1] * (area > 0),
         residual(total, area * ratio(_blur_line(total, 15), _blur_line(area, 15))),
         residual(total, area * ratio(_blur_line(total, 61), _blur_line(area, 61))),
-        np.log1p((sigmas**2).sum(1) / sectors) / 5,
-        np.arcsinh(sigmas.max(1)) / 4,
-        *np.arcsinh(np.abs(harmonics) / noise) / 4,
-        *np.arcsinh(np.abs(smooth) / smooth_noise) / 4,
+        log1p((sigmas**2).sum(1) / sectors) / 5,
+        stretch(sigmas.max(1)),
+        *stretch(np.abs(harmonics) / noise),
+        *stretch(np.abs(smooth) / smooth_noise),
         *np.clip(contrast, 0, 2),
     ]
     return np.stack(channels, axis=-1).astype(np.float32)
@@ -142,8 +151,8 @@ def _polar_cells(
     radius, azimuth = np.hypot(across, down), np.arctan2(down, across)
     farthest = float(radius.max()) + 0.5
     nearest = max(0.0, float(radius.min()) - 0.5) if not (0 <= x < columns and 0 <= y < rows) else 0.0
-    ring = np.minimum(((radius - nearest) * (radii / (farthest - nearest))).astype(np.intp), radii - 1)
-    sector = ((azimuth / (2 * np.pi) + 0.5) * azimuths).astype(np.intp)
+    ring = np.minimum(((radius - nearest) * (radii / (farthest - nearest))).astype(np.int32), radii - 1)
+    sector = ((azimuth / (2 * np.pi) + 0.5) * azimuths).astype(np.int32)
     sector[sector >= azimuths] = 0  # pi is -pi
     cells = (ring * azimuths + sector).ravel()
     cells.setflags(write=False)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import XTagValueError
 from .binning import Binned, add_up
 from .centre import estimate_centre
-from .grid import coarse, ratio, residual
+from .grid import coarse, log1p, ratio, residual
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS, polar_views
 
 __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
@@ -120,8 +120,8 @@ class Preparation:
         Parameters
         ----------
         image : numpy.ndarray
-            (rows, columns), raw counts of any integer or float type. Negative values, NaN, infinities and the
-            maximum of an integer type mark pixels that are not valid.
+            (rows, columns), raw counts of any integer or float type. Negative values, NaN, the maximum
+            of an integer type and 1e12 or more mark pixels that are not valid (all as float32).
         beam_centre : tuple of float, optional
             (x, y) = (column, row), pixels; estimated from the image if not given.
         mask : numpy.ndarray, optional
@@ -169,7 +169,7 @@ class Preparation:
         return Inputs(self._plain(binned), polar, profile, np.array(scalars, np.float32))
 
     def _log(self, photons: Any) -> Any:
-        return np.log1p(self.log_scale * photons) / 10
+        return log1p(self.log_scale * photons) / 10
 
     def _plain(self, binned: Binned) -> np.ndarray:
         (counts, step), (valid, _) = (coarse(layer, self.side) for layer in (binned.counts, binned.valid))

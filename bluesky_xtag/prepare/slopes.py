@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+
+from .compiled import compiled
 
 __all__ = ["Slopes", "slopes"]
 
@@ -13,7 +16,7 @@ __all__ = ["Slopes", "slopes"]
 _SIGMA = 1.0  # of the smoothing, cells
 _CLEAR = 0.3  # least slope, in units of the counting noise a cell
 _MOST = 600  # places that are looked at
-_TOLERANCE = 0.12  # sine of the angle by which a slope may miss the centre
+_TOLERANCE = np.float32(0.12)  # sine of the angle by which a slope may miss the centre
 _REACH = np.linspace(-0.7, 1.7, 13, dtype=np.float32)  # of centres, in units of the longer side
 _STARTS, _ROUNDS = 4, 8
 _NEAR = 10.0  # cells from a centre, from where on the angle counts, and not by how much a line misses it
@@ -26,9 +29,9 @@ class Slopes:
     Parameters
     ----------
     places : numpy.ndarray
-        (n, 2) float32, x and y in cells.
+        (2, n) float32, x and y in cells.
     directions : numpy.ndarray
-        (n, 2) float32, unit vectors.
+        (2, n) float32, unit vectors.
     weights : numpy.ndarray
         (n,) float32, sum 1.
     shape : tuple of int
@@ -53,43 +56,20 @@ class Slopes:
         The best places of a coarse grid that reaches far beyond the frame are improved by least squares, in which what
         points past a place counts ever less.
         """
-        if not len(self.places):
+        if not len(self.weights):
             return np.empty((0, 2))
         grid = self._reach(np.stack(np.meshgrid(_REACH, _REACH), axis=-1).reshape(-1, 2))
         agreement = self._agreeing(grid).reshape(len(_REACH), len(_REACH))
         peaks = np.flatnonzero(agreement >= cv2.dilate(agreement, np.ones((3, 3), np.uint8)))
-        best = peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]
-        found = self._improved(grid[best].astype(float))
-        return (found + 0.5) * self.step - 0.5
+        starts = grid[peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]].tolist()
+        found = np.array([_meeting(self.places, self.directions, self.weights, *start) for start in starts])
+        lowest, highest = (self._reach(edge) for edge in (_REACH[0], _REACH[-1]))
+        within = found[((found > lowest) & (found < highest)).all(axis=1)]
+        return (within + 0.5) * self.step - 0.5
 
     def _agreeing(self, centres: np.ndarray) -> np.ndarray:
         """Agreement about centres in cells."""
-        return (self.weights * self._pointing(centres)[0]).sum(axis=1)
-
-    def _pointing(self, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how well each slope points to each centre in cells, 1 to 0, and its squared distance; (centres, n)."""
-        (x, y), (along, down) = self.places.T, self.directions.T
-        across, up = x - centres[:, :1], y - centres[:, 1:]
-        distance2 = across**2 + up**2 + 4
-        sine2 = (across * down - up * along) ** 2 / distance2
-        return 1 / (1 + sine2 / _TOLERANCE**2), distance2
-
-    def _improved(self, centres: np.ndarray) -> np.ndarray:
-        """Return places near `centres`, in cells, where the lines along the slopes meet best; those within reach."""
-        tangents = np.stack([-self.directions[:, 1], self.directions[:, 0]], axis=1)
-        offsets = (tangents * self.places).sum(axis=1)
-        a, b = tangents.T
-        sums = np.stack([a * a, a * b, b * b, a * offsets, b * offsets], axis=1)
-        for _ in range(_ROUNDS):
-            pointing, distance2 = self._pointing(centres)
-            weights = self.weights * pointing**2 / (distance2 + _NEAR**2)
-            aa, ab, bb, ao, bo = (weights @ sums).T
-            little = 1e-3 * weights.sum(axis=1)  # holds a centre where all slopes are parallel
-            aa, bb, ao, bo = aa + little, bb + little, ao + little * centres[:, 0], bo + little * centres[:, 1]
-            determinant = np.maximum(aa * bb - ab**2, 1e-15)
-            centres = np.stack([(bb * ao - ab * bo) / determinant, (aa * bo - ab * ao) / determinant], axis=1)
-        lowest, highest = (self._reach(edge) for edge in (_REACH[0], _REACH[-1]))
-        return centres[((centres > lowest) & (centres < highest)).all(axis=1)]
+        return _agreement(self.places, self.directions, self.weights, np.ascontiguousarray(centres, np.float32))
 
     def _reach(self, share: np.ndarray | np.float32) -> np.ndarray:
         """Return places in cells, (..., 2), from 0 to 1 along the sides of a square about the frame."""
@@ -121,9 +101,58 @@ def slopes(counts: np.ndarray, valid: np.ndarray, step: int) -> Slopes:
     steep = steepness.ravel()[clear]
     weights = np.sqrt(np.minimum(steep, 2))
     return Slopes(
-        np.stack([x, y], axis=1).astype(np.float32),
-        np.stack([along.ravel()[clear], down.ravel()[clear]], axis=1) / steep[:, None],
+        np.stack([x, y]).astype(np.float32),
+        np.stack([along.ravel()[clear], down.ravel()[clear]]) / steep,
         weights / max(float(weights.sum()), 1e-6),
         (counts.shape[0], counts.shape[1]),
         step,
     )
+
+
+@compiled("reassoc", "nsz", "contract")  # sums in any order are quick
+def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the share, by weight, of the slopes that point to or from each of the centres (n, 2), in cells."""
+    found = np.empty(len(centres), np.float32)
+    for number in range(len(centres)):
+        x, y = centres[number]
+        total = np.float32(0)
+        for slope in range(len(weights)):
+            across, up = places[0, slope] - x, places[1, slope] - y
+            total += weights[slope] * _pointing(across, up, directions[0, slope], directions[1, slope])[0]
+        found[number] = total
+    return found
+
+
+@compiled("reassoc", "nsz", "contract")
+def _meeting(
+    places: np.ndarray, directions: np.ndarray, weights: np.ndarray, x: float, y: float
+) -> tuple[float, float]:
+    """Return the place near (x, y), in cells, where the lines along the slopes meet best."""
+    for _ in range(_ROUNDS):
+        aa = ab = bb = ao = bo = all_weights = 0.0
+        for slope in range(len(weights)):
+            across, up = places[0, slope] - x, places[1, slope] - y
+            along, down = directions[0, slope], directions[1, slope]
+            pointing, distance2 = _pointing(across, up, along, down)
+            weight = weights[slope] * pointing * pointing / (distance2 + _NEAR * _NEAR)
+            miss = across * down - up * along  # of the line along the slope, seen from (x, y)
+            aa += weight * down * down
+            ab -= weight * down * along
+            bb += weight * along * along
+            ao += weight * down * miss
+            bo -= weight * along * miss
+            all_weights += weight
+        little = 1e-3 * all_weights  # holds a centre where all slopes are parallel
+        aa, bb = aa + little, bb + little
+        determinant = max(aa * bb - ab * ab, 1e-15)
+        x, y = x + (bb * ao - ab * bo) / determinant, y + (aa * bo - ab * ao) / determinant
+    return x, y
+
+
+@compiled("reassoc", "nsz", "contract")
+def _pointing(across: Any, up: Any, along: Any, down: Any) -> tuple[Any, Any]:
+    """Return how well a slope points to a centre, 1 to 0, and its squared distance, from where it lies and rises."""
+    distance2 = across * across + up * up + np.float32(4)
+    miss = across * down - up * along
+    allowed = distance2 * (_TOLERANCE * _TOLERANCE)
+    return allowed / (allowed + miss * miss), distance2

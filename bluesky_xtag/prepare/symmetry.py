@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from .grid import ratio
+from .grid import log1p, ratio
 
 __all__ = ["Symmetry", "symmetry"]
 
@@ -67,7 +67,7 @@ def symmetry(counts: np.ndarray, weights: np.ndarray, step: int, log_scale: floa
     local and bounded, so that edges of the lit area and single bright spots do not decide.
     """
     valid = (weights > 0.25).astype(np.float32)
-    log = np.log1p(log_scale * ratio(counts, weights)) * valid
+    log = log1p(log_scale * ratio(counts, weights)) * valid
     correlation, share = _correlated(_contrast(log, valid), valid)
     root = np.sqrt(share)
     merit = correlation * root * np.sqrt(root)  # share ** (3 / 4), in a sixth of the time
