@@ -14,8 +14,9 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from . import errors
 from .errors import ModelError, XTagValueError
 from .prepare import Inputs, Preparation
+from .serving import serve
 from .taxonomy import Tag, Taxonomy
 
 __all__ = ["BATCH", "TagModel", "fingerprint"]
@@ -33,7 +35,6 @@ __all__ = ["BATCH", "TagModel", "fingerprint"]
 log = logging.getLogger(__name__)
 
 BATCH = 16  # frames a call: enough to hide what a call costs, and few enough to hold
-_AT_ONCE = 4  # frames of a call that the network may work on side by side
 DEFAULT = Path(__file__).parent / "models" / "default"
 NETWORK, CARD = "network.keras", "card.json"
 FORMAT = 1
@@ -108,12 +109,12 @@ class TagModel:
         return TagModel, (self.card, self._file)
 
     @cached_property
-    def _traced(self) -> Any:
-        return _trace(self.network)
+    def _scores(self) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
+        return serve(self.network)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        """For preparing frames side by side: NumPy and OpenCV let each other run."""
+        """For preparing frames side by side: NumPy, OpenCV and compiled loops let each other run."""
         return ThreadPoolExecutor(os.cpu_count(), "xtag-prepare")
 
     @classmethod
@@ -192,8 +193,10 @@ class TagModel:
 
     def warm(self) -> None:
         """Prepare and run the network once, so that the first frame is as quick as the next."""
-        blank = self.preparation(np.zeros((64, 64), np.int32))
-        self.infer([blank] * 2)
+        distance = np.hypot(*np.indices((64, 64)) - 32)
+        frame = self.preparation((1000 / (1 + distance)).astype(np.int32))
+        for several in (1, 2):
+            self.infer([frame] * several)
 
     def predict(
         self,
@@ -247,7 +250,7 @@ class TagModel:
         for start in range(0, len(prepared), BATCH):
             batch = prepared[start : start + BATCH]
             scores.append(
-                self._traced(
+                self._scores(
                     {
                         name: np.stack([getattr(inputs, name) for inputs in batch]).astype(np.float32, copy=False)
                         for name in self.preparation.shapes
@@ -298,6 +301,10 @@ def _device() -> str:
         return keras.backend.backend()
     import tensorflow as tf
 
+    if not tf.config.threading.get_intra_op_parallelism_threads():
+        # Frames go side by side, so the work of one is not shared out again; several threads would mostly wait.
+        with suppress(RuntimeError):  # TensorFlow is at work in this process already
+            tf.config.threading.set_intra_op_parallelism_threads(1)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         try:
@@ -364,31 +371,3 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
     if isinstance(config, list):
         for item in config:
             yield from _parts(item)
-
-
-def _trace(network: Any) -> Any:
-    """Return a function from arrays, of any number of frames, to their scores, traced once.
-
-    Frames go through the network one by one, a few side by side. A network gives a frame slightly other scores in
-    a batch of another size, because its sums are added up in another order; live batches are of whatever waited, so
-    the same frame would get other scores in a replay.
-    """
-    import keras
-    import tensorflow as tf
-
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            f"Keras runs on {keras.backend.backend()}, but models are served with TensorFlow: "
-            "set KERAS_BACKEND=tensorflow"
-        )
-
-    def one(layers: dict[str, Any]) -> Any:
-        return network({name: layer[None] for name, layer in layers.items()}, training=False)[0]
-
-    def call(layers: dict[str, Any]) -> Any:
-        return tf.map_fn(one, layers, fn_output_signature=tf.float32, parallel_iterations=_AT_ONCE)
-
-    specs = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in network.inputs}
-    traced: Any = tf.function(call)
-    function = traced.get_concrete_function(specs)
-    return lambda layers: function({name: tf.constant(layer) for name, layer in layers.items()}).numpy()
