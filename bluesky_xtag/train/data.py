@@ -44,7 +44,7 @@ class Samples:
     plain, polar, profile, scalars : numpy.ndarray
         Network inputs, float16, one sample a row.
     labels : numpy.ndarray
-        (n, tags) int8.
+        (n, tags) int8; float32 from 0 to 1 where another model teaches (see `narrow.taught`).
     """
 
     plain: np.ndarray

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from ..simulate.labels import TAGS
 from . import data
 from .evaluate import figures
 from .metrics import best_threshold, calibrate, mean_average_precision
-from .network import WIDTH, build, jit_compile
+from .narrow import is_wider, narrow, taught
+from .network import IMAGE_WIDTH, WIDTH, build, jit_compile
 
 __all__ = ["Settings", "masked_loss", "train"]
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 120.0
+_LOOKED_AT = 500  # samples that tell which channels of a wider network count most
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Settings:
         Of everything.
     chunk : int
         Samples that are simulated and kept on disk together.
-    width : float
-        Channels of every layer, as in `network.build`.
+    width, image_width : float
+        Channels of the layers, as in `network.build`.
     start : str
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     version : str
@@ -66,6 +69,7 @@ class Settings:
     seed: int = 1
     chunk: int = data.CHUNK
     width: float = WIDTH
+    image_width: float = IMAGE_WIDTH
     start: str = ""
     version: str = ""
 
@@ -88,7 +92,8 @@ class _Fit:
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, self.samples, self.path = settings, samples, work / "checkpoint.npz"
-        self.network = build(Preparation().shapes, len(TAGS), width=settings.width)
+        self.lessons = samples
+        self.network = build(Preparation().shapes, len(TAGS), width=settings.width, image_width=settings.image_width)
         self.per_epoch = len(samples) // settings.batch
         self.total = self.per_epoch * settings.epochs
         rate: Any = keras.optimizers.schedules.CosineDecay(
@@ -101,7 +106,7 @@ class _Fit:
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
 
     def adopt(self, first: TagModel) -> None:
-        """Start from the weights of a model, as far as it has the same layers and tags."""
+        """Start from the weights of a model, as far as it has the same layers and tags; learn from a wider one."""
         from keras import ops
 
         known = {layer.name: layer.get_weights() for layer in first.network.layers}
@@ -116,6 +121,11 @@ class _Fit:
         given_kernel, given_bias = first.network.get_layer("logits").get_weights()
         kernel[:, to], bias[to] = given_kernel[:, of], given_bias[of]
         logits.set_weights([kernel, bias])
+        if is_wider(first.network, self.network):
+            narrow(first.network, self.network, self.samples.inputs(slice(0, _LOOKED_AT)))
+            log.info("learning from the wider %s %s, with its strongest channels", first.name, first.version)
+            labels = taught(self.samples, first, to, of, self.path.with_name("taught.npy"))
+            self.lessons = replace(self.samples, labels=labels)
 
     def _variables(self) -> list[Any]:
         return [*self.network.variables, *self.optimiser.variables]
@@ -152,7 +162,7 @@ class _Fit:
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
             rng = np.random.default_rng([self.settings.seed, epoch])
-            for inputs, labels in self.samples.batches(rng, self.settings.batch, skip=done):
+            for inputs, labels in self.lessons.batches(rng, self.settings.batch, skip=done):
                 losses.append(float(self.network.train_on_batch(inputs, labels.astype(np.float32))))
                 self.step += 1
                 progress.update(task, completed=self.step, note=f"loss {np.mean(losses[-100:]):.4f}")
@@ -173,9 +183,10 @@ class _Fit:
 
 
 def masked_loss(labels: np.ndarray) -> Any:
-    """Return the loss for training labels (n, tags).
+    """Return the loss for training labels (n, tags) of 1, 0 and -1.
 
     Cross entropy over the labels that are not -1; hits of rare tags weigh more, by the root of the odds (1 to 4).
+    The truth that it is given may lie between 0 and 1, too.
     """
     from keras import ops
 
@@ -185,9 +196,9 @@ def masked_loss(labels: np.ndarray) -> Any:
 
     def loss(truth: Any, logits: Any) -> Any:
         counted = ops.cast(truth >= 0, logits.dtype)
-        hit = ops.cast(truth > 0, logits.dtype)
-        entropy = ops.softplus(logits) - hit * logits
-        total: Any = ops.sum(entropy * counted * (1 + (weight - 1) * hit))
+        hit: Any = ops.cast(ops.maximum(truth, 0), logits.dtype)
+        entropy = weight * hit * ops.softplus(-logits) + (1 - hit) * ops.softplus(logits)
+        total: Any = ops.sum(entropy * counted)
         return total / ops.maximum(ops.sum(counted), 1)
 
     return loss
@@ -207,6 +218,8 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
         Processes that simulate; all cores if not given.
     start : path, optional
         Directory of a model with the same inputs to start from, instead of from chance; tags that it lacks start anew.
+        Of a model whose image layers are wider, but which is alike otherwise, the strongest channels are kept, and what
+        is learned lies halfway between the labels and its scores (see `narrow`).
     **settings
         As in `Settings`: samples, epochs, seed, ...
 
@@ -223,6 +236,7 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     ModelError
         The model to start from cannot be loaded.
     """
+    _use_all_cores()
     first = None if start is None else _first(start)
     identity = "" if first is None else f"{first.name} {first.version} {first.sha256[:12]}"
     out, chosen = Path(out), Settings(**settings, start=identity)
@@ -245,6 +259,17 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     model.save(out)
     _picture(fit.history, len(samples), out / "training.png")
     return out
+
+
+def _use_all_cores() -> None:
+    """Let TensorFlow share out each step, before a model that is loaded to be served claims one core for a frame."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with suppress(RuntimeError):  # TensorFlow is at work in this process already
+            tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count() or 1)
 
 
 def _first(start: str | Path) -> TagModel:

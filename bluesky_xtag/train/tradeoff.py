@@ -229,7 +229,8 @@ def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    network = build(variant.preparation.shapes, len(TAGS), width=variant.width, views=variant.views)
+    width = variant.width
+    network = build(variant.preparation.shapes, len(TAGS), width=width, image_width=width, views=variant.views)
     total = settings.epochs * (len(samples) // settings.batch)
     rate: Any = keras.optimizers.schedules.CosineDecay(
         0.0, total, warmup_target=settings.learning_rate, warmup_steps=max(1, total // 10)
