@@ -151,8 +151,9 @@ def robustness():
         for curve in figures["curves"].values()
     )
     head = ("nuisance", "drop at the middle", "drop at the end", "unit", "at most", "")
-    clean = f"{figures['frames']} frames a level; mAP of the clean frames {figures['clean']['mAP']:.3f}.\n\n"
-    return clean + _table(head, rows)
+    model, clean = figures["model"].partition(",")[0], figures["clean"]["mAP"]
+    of = f"Model {model}, {figures['frames']} frames a level; mAP of the clean frames {clean:.3f}.\n\n"
+    return of + _table(head, rows)
 
 
 def _middle_and_end(levels):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy.special import expit
 
 from ..errors import XTagValueError
 from ..model import TagModel
@@ -284,7 +285,7 @@ def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str)
     import keras
 
     _calibrate(fit.network, validation.labels, fit.logits(validation))
-    seen, unseen = (1 / (1 + np.exp(-fit.logits(samples))) for samples in (validation, test))
+    seen, unseen = (expit(fit.logits(samples)) for samples in (validation, test))
     thresholds = np.array(
         [best_threshold(truth, score) for truth, score in zip(validation.labels.T, seen.T, strict=True)]
     )
