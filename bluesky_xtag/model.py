@@ -16,7 +16,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,7 @@ import numpy as np
 from . import errors
 from .errors import ModelError, XTagValueError
 from .prepare import Inputs, Preparation
-from .serving import serve
+from .serving import Score, serve
 from .taxonomy import Tag, Taxonomy
 
 __all__ = ["BATCH", "TagModel", "fingerprint"]
@@ -109,13 +108,13 @@ class TagModel:
         return TagModel, (self.card, self._file)
 
     @cached_property
-    def _scores(self) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-        return serve(self.network)
+    def _score(self) -> Score:
+        return serve(self.network, on_gpu=self.device.startswith("GPU"))
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        """For preparing frames side by side: NumPy, OpenCV and compiled loops let each other run."""
-        return ThreadPoolExecutor(os.cpu_count(), "xtag-prepare")
+        """For frames side by side, each in a thread from its pixels to its scores."""
+        return ThreadPoolExecutor(os.cpu_count(), "xtag-frames")
 
     @classmethod
     def load(cls, directory: str | Path | None = None) -> TagModel:
@@ -195,8 +194,7 @@ class TagModel:
         """Prepare and run the network once, so that the first frame is as quick as the next."""
         distance = np.hypot(*np.indices((64, 64)) - 32)
         frame = self.preparation((1000 / (1 + distance)).astype(np.int32))
-        for several in (1, 2):
-            self.infer([frame] * several)
+        self.infer([frame])
 
     def predict(
         self,
@@ -238,26 +236,20 @@ class TagModel:
         for name, given in each.items():
             if len(given) != len(images):
                 raise XTagValueError(f"{len(images)} images, but {len(given)} {name}: give one for each image")
-        prepared = map if len(images) == 1 else self._threads.map
-        return self.infer(list(prepared(self.preparation, images, *each.values())))
+        score = self._score
+        return self._side_by_side(lambda *frame: score(vars(self.preparation(*frame))), images, *each.values())
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
         """Score prepared frames; (n, len(taxonomy)) float32.
 
         The scores of a frame do not depend on the others that are given with it.
         """
-        scores = [np.empty((0, len(self.taxonomy)), np.float32)]
-        for start in range(0, len(prepared), BATCH):
-            batch = prepared[start : start + BATCH]
-            scores.append(
-                self._scores(
-                    {
-                        name: np.stack([getattr(inputs, name) for inputs in batch]).astype(np.float32, copy=False)
-                        for name in self.preparation.shapes
-                    }
-                )
-            )
-        return np.concatenate(scores)
+        score = self._score
+        return self._side_by_side(lambda inputs: score(vars(inputs)), prepared)
+
+    def _side_by_side(self, score: Callable[..., np.ndarray], *of_frames: Sequence[Any]) -> np.ndarray:
+        each = map if len(of_frames[0]) == 1 else self._threads.map
+        return np.array(list(each(score, *of_frames)), np.float32).reshape(-1, len(self.taxonomy))
 
 
 def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:
@@ -301,10 +293,6 @@ def _device() -> str:
         return keras.backend.backend()
     import tensorflow as tf
 
-    if not tf.config.threading.get_intra_op_parallelism_threads():
-        # Frames go side by side, so the work of one is not shared out again; several threads would mostly wait.
-        with suppress(RuntimeError):  # TensorFlow is at work in this process already
-            tf.config.threading.set_intra_op_parallelism_threads(1)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         try:

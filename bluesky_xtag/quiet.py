@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's notes on its own build off the terminal.
+"""Keeps notes of TensorFlow and LiteRT on their own build off the terminal.
 
 They come from C++ before any setting of TensorFlow is read, so neither `logging` nor an environment variable
 stops them.
@@ -15,7 +15,11 @@ from contextlib import contextmanager
 
 __all__ = ["without_build_notes"]
 
-_NOTE = re.compile(rb"I\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]|WARNING: All log messages before absl::InitializeLog")
+_NOTE = re.compile(
+    rb"I\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]"
+    rb"|WARNING: All log messages before absl::InitializeLog"
+    rb"|INFO: Created TensorFlow Lite \w+ delegate"
+)
 
 
 @contextmanager

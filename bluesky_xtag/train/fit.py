@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 import time
 from contextlib import suppress
@@ -237,7 +236,6 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     ModelError
         The model to start from cannot be loaded.
     """
-    _use_all_cores()
     first = None if start is None else _first(start)
     identity = "" if first is None else f"{first.name} {first.version} {first.sha256[:12]}"
     out, chosen = Path(out), Settings(**settings, start=identity)
@@ -260,17 +258,6 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
     model.save(out)
     _picture(fit.history, len(samples), out / "training.png")
     return out
-
-
-def _use_all_cores() -> None:
-    """Let TensorFlow share out each step, before a model that is loaded to be served claims one core for a frame."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with suppress(RuntimeError):  # TensorFlow is at work in this process already
-            tf.config.threading.set_intra_op_parallelism_threads(os.cpu_count() or 1)
 
 
 def _first(start: str | Path) -> TagModel:
