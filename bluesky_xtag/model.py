@@ -237,7 +237,7 @@ class TagModel:
             if len(given) != len(images):
                 raise XTagValueError(f"{len(images)} images, but {len(given)} {name}: give one for each image")
         score = self._score
-        return self._side_by_side(lambda *frame: score(vars(self.preparation(*frame))), images, *each.values())
+        return self._side_by_side(lambda *frame: score(vars(self.preparation(*frame))), list(images), *each.values())
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
         """Score prepared frames; (n, len(taxonomy)) float32.

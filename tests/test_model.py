@@ -82,15 +82,6 @@ def test_importing_the_module_does_not_import_tensorflow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_frame_has_one_core_unless_somebody_chose_otherwise():
-    ask = "import tensorflow as tf\nprint(tf.config.threading.get_intra_op_parallelism_threads())"
-    load = "from bluesky_xtag.model import TagModel\nTagModel.load()"
-    choose = "import tensorflow as tf\ntf.config.threading.set_intra_op_parallelism_threads(3)"
-    for code, threads in ((f"{load}\n{ask}", "1"), (f"{choose}\n{load}\n{ask}", "3")):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.split()[-1] == threads
-
-
 def test_saved_and_loaded_it_is_the_same_model(model, directory):
     loaded = TagModel.load(directory)
     assert (loaded.name, loaded.version, loaded.sha256, loaded.card) == ("small", "1", model.sha256, model.card)

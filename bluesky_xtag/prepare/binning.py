@@ -159,15 +159,16 @@ def _leave_spikes(above: np.ndarray, row: np.ndarray, below: np.ndarray, valid: 
     highest = _highest(row)
     if highest <= SPIKE_COUNTS:
         return highest
-    spikes = 0
-    for column in range(1, len(row) - 1):
-        around = _larger(row[column - 1], row[column + 1])
-        for beside in (above, below):
-            for place in (column - 1, column, column + 1):
-                around = _larger(around, beside[place])
-        spike = row[column] > SPIKE_RATIO * around + SPIKE_COUNTS
-        valid[column - 1] = np.float32(0) if spike else valid[column - 1]
-        spikes += spike
+    beside = np.empty(len(row), np.float32)
+    for column in range(len(row)):
+        beside[column] = _larger(above[column], below[column])
+    spikes = np.int32(0)
+    for column in range(len(valid)):  # row[column + 1] is its pixel
+        around = _larger(_larger(beside[column], beside[column + 1]), beside[column + 2])
+        around = _larger(around, _larger(row[column], row[column + 2]))
+        spike = row[column + 1] > SPIKE_RATIO * around + SPIKE_COUNTS
+        valid[column] = np.float32(0) if spike else valid[column]
+        spikes += np.int32(spike)
     return _highest(row[1:-1] * valid) if spikes else highest
 
 
@@ -193,12 +194,15 @@ def _count(row: np.ndarray, valid: np.ndarray, count: np.float32) -> int:
 @compiled()
 def _add_across(sums: np.ndarray, areas: np.ndarray, factor: int, counts: np.ndarray, pixels: np.ndarray) -> None:
     """Add neighbouring columns, `factor` to a block; the last may be less."""
-    for block in range(len(counts)):
-        count = area = np.float32(0)
-        for column in range(block * factor, min((block + 1) * factor, len(sums))):
-            count += sums[column]
-            area += areas[column]
-        counts[block], pixels[block] = count, area
+    whole = len(sums) // factor
+    counts[:] = pixels[:] = 0
+    for offset in range(factor):
+        for block in range(whole):
+            counts[block] += sums[block * factor + offset]
+            pixels[block] += areas[block * factor + offset]
+    for column in range(whole * factor, len(sums)):
+        counts[whole] += sums[column]
+        pixels[whole] += areas[column]
 
 
 @compiled()

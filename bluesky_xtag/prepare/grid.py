@@ -1,13 +1,21 @@
-"""Sums, means and residuals on grids of blocks."""
+"""Sums, means, residuals and peaks on grids of blocks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
 
-__all__ = ["LEAST", "block_mean", "coarse", "log1p", "ratio", "residual", "stretch"]
+from .compiled import compiled
+
+__all__ = ["LEAST", "QUICK", "block_mean", "coarse", "log1p", "peaks", "ratio", "residual", "stretch"]
 
 LEAST = np.float32(1e-3)  # valid share of a bin, below which nothing is known of it
+# What quick sums take for granted: terms may be added up in any order, -0 is 0, and products are not rounded first.
+QUICK = ("reassoc", "nsz", "contract")
+
+_ONE, _NONE = np.float32(1), np.float32(0)
 
 
 def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -29,22 +37,73 @@ def coarse(layer: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     return block_mean(layer, (layer.shape[0] // step, layer.shape[1] // step)), step
 
 
-def ratio(counts: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return counts per fully valid bin, 0 where nothing is valid."""
-    return np.where(valid > LEAST, counts / np.maximum(valid, LEAST), 0).astype(np.float32)
+@compiled(*QUICK)
+def ratio(counts: Any, valid: Any) -> Any:
+    """Return counts per fully valid bin, 0 where nothing is valid; of one bin, float32."""
+    return counts / valid if valid > LEAST else _NONE
 
 
-def residual(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return the deviation in units of the counting noise, stretched so that strong ones stay in range."""
-    return stretch((counts - expected) / np.sqrt(np.maximum(expected, 0) + 1))
+@compiled(*QUICK)
+def residual(counts: Any, expected: Any) -> Any:
+    """Return the deviation in units of the counting noise, stretched so that strong ones stay in range; float32."""
+    return stretch((counts - expected) / np.sqrt(max(expected, _NONE) + _ONE))
 
 
-def stretch(sigmas: np.ndarray) -> np.ndarray:
-    """Return asinh / 4, to seven digits after the point, up to 1e19; NumPy's own takes three times as long."""
-    size = np.abs(sigmas)
-    return np.copysign(np.log(size + np.sqrt(size * size + 1)), sigmas) / 4
+@compiled(*QUICK)
+def stretch(sigmas: Any) -> Any:
+    """Return asinh / 4 of a float32, to seven digits after the point, up to 1e19."""
+    size = abs(sigmas)
+    log = np.log(size + np.sqrt(size * size + _ONE)) / np.float32(4)
+    return log if sigmas > _NONE else -log
 
 
-def log1p(numbers: np.ndarray) -> np.ndarray:
-    """Return log(1 + x) of float32, to seven digits after the point; NumPy's own takes four times as long."""
-    return np.log(1 + numbers)
+@compiled(*QUICK)
+def log1p(number: Any) -> Any:
+    """Return log(1 + x) of a float32, to seven digits after the point."""
+    return np.log(_ONE + number)
+
+
+@compiled()
+def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
+    """Return the highest cells that no other within `reach` rows and columns exceeds, highest first.
+
+    Parameters
+    ----------
+    layer : numpy.ndarray
+        (rows, columns) float32.
+    reach, most : int
+        Cells on each side that are looked at, and how many peaks to return at most.
+    least : float
+        Peaks are higher than this.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, 2) int64, row and column; of equal ones the first comes first.
+    """
+    rows, columns = layer.shape
+    found, heights, number = np.empty((most + 1, 2), np.int64), np.empty(most + 1, np.float32), 0
+    for row in range(rows):
+        for column in range(columns):
+            height = layer[row, column]
+            if not height > least or (number == most and height <= heights[most - 1]):
+                continue
+            around = layer[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+            if not _tops(height, around):
+                continue
+            place = number
+            while place > 0 and heights[place - 1] < height:
+                heights[place], found[place] = heights[place - 1], found[place - 1]
+                place -= 1
+            heights[place], found[place, 0], found[place, 1] = height, row, column
+            number = min(number + 1, most)
+    return found[:number].copy()
+
+
+@compiled()
+def _tops(height: Any, around: np.ndarray) -> bool:
+    for row in range(around.shape[0]):
+        for column in range(around.shape[1]):
+            if around[row, column] > height:
+                return False
+    return True

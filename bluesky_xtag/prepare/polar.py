@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 
 from .binning import Binned
 from .compiled import compiled
-from .grid import LEAST, log1p, ratio, residual, stretch
+from .grid import LEAST, QUICK, log1p, ratio, residual, stretch
 
 __all__ = ["POLAR_CHANNELS", "PROFILE_CHANNELS", "polar_views"]
 
-Log = Callable[[Any], Any]
 POLAR_CHANNELS = ("log_mean", "valid", "excess_variance", "residual", "azimuthal_residual")
 # Folds of the azimuthal harmonics: of texture and symmetric lattices, and 1, which a wrong centre or a slope makes.
 FOLDS = (1, 2, 4, 6)
@@ -33,7 +30,7 @@ PROFILE_CHANNELS = (
 
 
 def polar_views(
-    binned: Binned, centre: tuple[float, float], shape: tuple[int, int], log: Log
+    binned: Binned, centre: tuple[float, float], shape: tuple[int, int], log_scale: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the polar view of `shape` (radii, azimuths), the profile, and nearest / farthest radius.
 
@@ -44,96 +41,175 @@ def polar_views(
         (x, y), bins.
     shape : tuple of int
         Radii and azimuths of the polar view; the profile has twice the radii.
-    log : callable
-        Photons per bin to the logarithm that the network sees.
+    log_scale : float
+        As in `Preparation`.
     """
     radii, azimuths = shape
     half_bins = (round(2 * centre[0]), round(2 * centre[1]))
     cells, pixels, nearest = _polar_cells(binned.counts.shape, half_bins, 2 * radii, azimuths)
-    sums = _sums(cells, binned.counts.ravel(), binned.valid.ravel(), 2 * radii * azimuths, LEAST)
-    fine_counts, fine_valid, fine_squares = sums.astype(np.float32).reshape(3, 2 * radii, azimuths)
-    counts, valid, squares, pixels = map(_pairs, (fine_counts, fine_valid, fine_squares, pixels))
-    mean = ratio(counts, valid)
-    variance = np.maximum(ratio(squares, valid) - mean**2, 0)
-    ring = ratio(counts.sum(1), valid.sum(1))[:, None]
-    around = ratio(_blur_polar(counts), _blur_polar(valid))
-    view = np.stack(
-        [
-            log(mean),
-            valid / np.maximum(pixels, 1),
-            log1p(variance / (mean + 0.1)) / 5,
-            residual(counts, around * valid),
-            residual(counts, ring * valid),
-        ],
-        axis=-1,
-    )
-    return view.astype(np.float32), _profile(fine_counts, fine_valid, log), nearest
+    counts, valid, squares = _sums(cells, binned.counts.ravel(), binned.valid.ravel(), (2 * radii, azimuths))
+    view = _view(counts, valid, squares, pixels, np.float32(log_scale))
+    return view, _profile(counts, valid, _waves(azimuths), np.float32(log_scale)), nearest
 
 
 @compiled()
-def _sums(cells: np.ndarray, counts: np.ndarray, valid: np.ndarray, size: int, least: np.float32) -> np.ndarray:
-    """Return sums over the bins of each of `size` cells, (3, size): photons, validity, squares per valid bin."""
-    sums = np.zeros((3, size))
+def _sums(
+    cells: np.ndarray, counts: np.ndarray, valid: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sums over the bins of each of the cells, each of `shape`: photons, validity, squares per valid bin."""
+    size = shape[0] * shape[1]
+    photons, share, squares = np.zeros(size), np.zeros(size), np.zeros(size)
     for place in range(len(cells)):
-        cell, count, share = cells[place], counts[place], valid[place]
-        sums[0, cell] += count
-        sums[1, cell] += share
-        if share > least:
-            sums[2, cell] += count * count / share
+        cell, count, known = cells[place], counts[place], valid[place]
+        photons[cell] += count
+        share[cell] += known
+        if known > LEAST:
+            squares[cell] += count * count / known
+    return (
+        photons.astype(np.float32).reshape(shape),
+        share.astype(np.float32).reshape(shape),
+        squares.astype(np.float32).reshape(shape),
+    )
+
+
+@compiled(*QUICK)
+def _view(
+    fine_counts: np.ndarray, fine_valid: np.ndarray, fine_squares: np.ndarray, pixels: np.ndarray, log_scale: np.float32
+) -> np.ndarray:
+    """Return the polar view, (radii, azimuths, channels of `POLAR_CHANNELS`), of sums over half its radii."""
+    counts, valid, squares = _pairs(fine_counts), _pairs(fine_valid), _pairs(fine_squares)
+    around_counts, around_valid, bins = _around(counts), _around(valid), _pairs(pixels)
+    radii, azimuths = counts.shape
+    view = np.empty((radii, azimuths, len(POLAR_CHANNELS)), np.float32)
+    for radius in range(radii):
+        ring = ratio(counts[radius].sum(), valid[radius].sum())
+        for azimuth in range(azimuths):
+            count, area, cell = counts[radius, azimuth], valid[radius, azimuth], view[radius, azimuth]
+            mean = ratio(count, area)
+            variance = max(ratio(squares[radius, azimuth], area) - mean * mean, np.float32(0))
+            around = ratio(around_counts[radius, azimuth], around_valid[radius, azimuth])
+            cell[0] = log1p(log_scale * mean) / np.float32(10)
+            cell[1] = area / max(bins[radius, azimuth], np.float32(1))
+            cell[2] = log1p(variance / (mean + np.float32(0.1))) / np.float32(5)
+            cell[3] = residual(count, around * area)
+            cell[4] = residual(count, ring * area)
+    return view
+
+
+@compiled(*QUICK)
+def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale: np.float32) -> np.ndarray:
+    """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
+    radii, azimuths = counts.shape
+    folds = len(FOLDS)
+    profile = np.empty((radii, len(PROFILE_CHANNELS)), np.float32)
+    total, area, sectors = (np.empty(radii, np.float32), np.empty(radii, np.float32), np.empty(radii, np.float32))
+    harmonics = np.empty((2 * folds, radii), np.float32)  # of unit variance per sector by chance
+    sigmas, excess = np.empty(azimuths, np.float32), np.empty(azimuths, np.float32)
+    for radius in range(radii):
+        total[radius], area[radius] = counts[radius].sum(), valid[radius].sum()
+        mean, seen, squares, highest = ratio(total[radius], area[radius]), 0, np.float32(0), np.float32(-np.inf)
+        for azimuth in range(azimuths):
+            count, share = counts[radius, azimuth], valid[radius, azimuth]
+            known = share > LEAST
+            expected = mean * share
+            sigma = (count - expected) / np.sqrt(expected + np.float32(1)) if known else np.float32(0)
+            sigmas[azimuth] = sigma
+            excess[azimuth] = ratio(count, share) - mean if known else np.float32(0)
+            seen += known
+            squares += sigma * sigma
+            highest = max(highest, sigma)
+        sectors[radius] = max(seen, 1)
+        row = profile[radius]
+        row[0] = log1p(log_scale * mean) / np.float32(10)
+        row[1] = sectors[radius] / np.float32(azimuths) if area[radius] > 0 else np.float32(0)
+        row[4] = log1p(squares / sectors[radius]) / np.float32(5)
+        row[5] = stretch(highest)
+        scale = np.float32(2) / (sectors[radius] * (mean + np.float32(1e-3)))
+        for fold in range(folds):
+            cosine, sine = _product(sigmas, waves[fold]), _product(sigmas, waves[folds + fold])
+            harmonics[fold, radius], harmonics[folds + fold, radius] = cosine, sine
+            row[6 + fold] = stretch(_length(cosine, sine) / np.sqrt(sectors[radius]))
+            contrast = scale * _length(_product(excess, waves[fold]), _product(excess, waves[folds + fold]))
+            row[6 + 2 * folds + fold] = min(contrast, np.float32(2))
+    near, far = _expected(total, area, 15), _expected(total, area, 61)
+    for radius in range(radii):
+        profile[radius, 2] = residual(total[radius], near[radius])
+        profile[radius, 3] = residual(total[radius], far[radius])
+        first, last = max(radius - 4, 0), radius + 5
+        noise = np.sqrt(sectors[first:last].sum())
+        for fold in range(folds):
+            smooth = _length(harmonics[fold, first:last].sum(), harmonics[folds + fold, first:last].sum())
+            profile[radius, 6 + folds + fold] = stretch(smooth / noise)
+    return profile
+
+
+@compiled(*QUICK)
+def _product(values: np.ndarray, wave: np.ndarray) -> np.float32:
+    total = np.float32(0)
+    for place in range(len(values)):
+        total += values[place] * wave[place]
+    return total
+
+
+@compiled(*QUICK)
+def _length(x: Any, y: Any) -> Any:
+    return np.sqrt(x * x + y * y)
+
+
+@compiled(*QUICK)
+def _expected(total: np.ndarray, area: np.ndarray, width: int) -> np.ndarray:
+    """Return what each radius would hold if it were as bright as the `width` about it; the first and last go on."""
+    radii, half = len(total), width // 2
+    expected = np.empty(radii, np.float32)
+    for radius in range(radii):
+        counts = bins = np.float32(0)
+        for beside in range(radius - half, radius + half + 1):
+            place = min(max(beside, 0), radii - 1)
+            counts += total[place]
+            bins += area[place]
+        expected[radius] = area[radius] * ratio(counts / np.float32(width), bins / np.float32(width))
+    return expected
+
+
+@compiled(*QUICK)
+def _pairs(layer: np.ndarray) -> np.ndarray:
+    """Add neighbouring radii."""
+    sums = np.empty((layer.shape[0] // 2, layer.shape[1]), np.float32)
+    for radius in range(len(sums)):
+        for azimuth in range(layer.shape[1]):
+            sums[radius, azimuth] = layer[2 * radius, azimuth] + layer[2 * radius + 1, azimuth]
     return sums
 
 
-def _profile(counts: np.ndarray, valid: np.ndarray, log: Log) -> np.ndarray:
-    """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
-    total, area = counts.sum(1), valid.sum(1)
-    mean, seen = ratio(total, area), valid > LEAST
-    sectors = np.maximum(seen.sum(1), 1).astype(np.float32)
-    expected = mean[:, None] * valid
-    sigmas = np.where(seen, (counts - expected) / np.sqrt(expected + 1), 0).astype(np.float32)
-    wave, smoothing = _waves(counts.shape[1]), np.ones(9, np.float32)
-    harmonics = (sigmas @ wave).T  # (folds, radii) complex, each of unit variance per sector by chance
-    smooth = np.stack([np.convolve(row, smoothing, "same") for row in harmonics])
-    noise = np.sqrt(sectors)
-    smooth_noise = np.sqrt(np.convolve(sectors, smoothing, "same"))
-    excess = np.where(seen, ratio(counts, valid) - mean[:, None], 0)
-    contrast = 2 * np.abs((excess @ wave).T) / (sectors * (mean + 1e-3))
-    channels = [
-        log(mean),
-        sectors / counts.shape[1] * (area > 0),
-        residual(total, area * ratio(_blur_line(total, 15), _blur_line(area, 15))),
-        residual(total, area * ratio(_blur_line(total, 61), _blur_line(area, 61))),
-        log1p((sigmas**2).sum(1) / sectors) / 5,
-        stretch(sigmas.max(1)),
-        *stretch(np.abs(harmonics) / noise),
-        *stretch(np.abs(smooth) / smooth_noise),
-        *np.clip(contrast, 0, 2),
-    ]
-    return np.stack(channels, axis=-1).astype(np.float32)
-
-
-def _pairs(layer: np.ndarray) -> np.ndarray:
-    """Add neighbouring radii."""
-    return layer[::2] + layer[1::2]
-
-
-def _blur_line(line: np.ndarray, width: int) -> np.ndarray:
-    """Return running means."""
-    return cv2.blur(line[None].astype(np.float32), (width, 1), borderType=cv2.BORDER_REPLICATE)[0]
+@compiled(*QUICK)
+def _around(layer: np.ndarray) -> np.ndarray:
+    """Return means over 13 radii, of which the first and the last go on, and 9 azimuths, round the circle."""
+    radii, azimuths = layer.shape
+    along, means = np.empty((radii, azimuths), np.float32), np.zeros((radii, azimuths), np.float32)
+    wrapped = np.empty(azimuths + 8, np.float32)
+    for radius in range(radii):
+        for place in range(azimuths + 8):
+            wrapped[place] = layer[radius, (place - 4) % azimuths]
+        for azimuth in range(azimuths):
+            total = np.float32(0)
+            for beside in range(9):
+                total += wrapped[azimuth + beside]
+            along[radius, azimuth] = total / np.float32(9 * 13)
+    for radius in range(radii):
+        for beside in range(radius - 6, radius + 7):
+            place = min(max(beside, 0), radii - 1)
+            for azimuth in range(azimuths):
+                means[radius, azimuth] += along[place, azimuth]
+    return means
 
 
 @lru_cache(maxsize=4)
 def _waves(azimuths: int) -> np.ndarray:
-    """Return exp(i n chi) at the middle of each sector, (azimuths, folds) complex64."""
-    chi = (np.arange(azimuths) + 0.5) * (2 * np.pi / azimuths)
-    waves = np.exp(1j * chi[:, None] * np.array(FOLDS)).astype(np.complex64)
+    """Return cos(n chi), then sin(n chi), at the middle of each sector, (2 folds, azimuths) float32."""
+    chi = np.outer(FOLDS, (np.arange(azimuths) + 0.5) * (2 * np.pi / azimuths))
+    waves = np.concatenate([np.cos(chi), np.sin(chi)]).astype(np.float32)
     waves.setflags(write=False)
     return waves
-
-
-def _blur_polar(layer: np.ndarray) -> np.ndarray:
-    """Return means over 13 radii and 9 azimuths, round the circle."""
-    wrapped = cv2.copyMakeBorder(layer, 0, 0, 4, 4, cv2.BORDER_WRAP)
-    return cv2.blur(wrapped, (9, 13), borderType=cv2.BORDER_REPLICATE)[:, 4:-4]
 
 
 @lru_cache(maxsize=16)
@@ -154,7 +230,7 @@ def _polar_cells(
     ring = np.minimum(((radius - nearest) * (radii / (farthest - nearest))).astype(np.int32), radii - 1)
     sector = ((azimuth / (2 * np.pi) + 0.5) * azimuths).astype(np.int32)
     sector[sector >= azimuths] = 0  # pi is -pi
-    cells = (ring * azimuths + sector).ravel()
+    cells = (ring * azimuths + sector).ravel().astype(np.uint32)  # without a sign they need no check when indexing
     cells.setflags(write=False)
     pixels = np.bincount(cells, minlength=radii * azimuths).astype(np.float32).reshape(radii, azimuths)
     return cells, pixels, nearest / farthest

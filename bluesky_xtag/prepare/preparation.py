@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import XTagValueError
 from .binning import Binned, add_up
 from .centre import estimate_centre
-from .grid import coarse, log1p, ratio, residual
+from .compiled import compiled
+from .grid import QUICK, coarse, log1p, ratio, residual
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS, polar_views
 
 __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
@@ -150,11 +151,11 @@ class Preparation:
         else:
             known, (x, y) = 1.0, ((float(c) + 0.5) / binned.factor - 0.5 for c in beam_centre)
         rows, columns = binned.counts.shape
-        polar, profile, nearest = polar_views(binned, (x, y), (self.radii, self.azimuths), self._log)
+        polar, profile, nearest = polar_views(binned, (x, y), (self.radii, self.azimuths), self.log_scale)
         total, area = float(binned.counts.sum()), float(binned.valid.sum())
         scalars = (
             np.log1p(total) / 20,
-            self._log(total / area),
+            np.log1p(self.log_scale * total / area) / 10,
             1 - area / binned.valid.size,
             np.log10(1 + binned.at_limit) / 4,
             np.log1p(binned.maximum) / 15,
@@ -168,17 +169,32 @@ class Preparation:
         )
         return Inputs(self._plain(binned), polar, profile, np.array(scalars, np.float32))
 
-    def _log(self, photons: Any) -> Any:
-        return log1p(self.log_scale * photons) / 10
-
     def _plain(self, binned: Binned) -> np.ndarray:
         (counts, step), (valid, _) = (coarse(layer, self.side) for layer in (binned.counts, binned.valid))
-        counts, valid, shape = counts * step**2, valid * step**2, counts.shape
-        mean = ratio(counts, valid)
-        expected = ratio(cv2.blur(counts, (9, 9)), cv2.blur(valid, (9, 9))) * valid
-        view = np.zeros(self.shapes["plain"], np.float32)
-        top, left = (self.side - shape[0]) // 2, (self.side - shape[1]) // 2
-        view[top : top + shape[0], left : left + shape[1]] = np.stack(
-            [self._log(mean), valid / step**2, residual(counts, expected)], axis=-1
-        )
-        return view
+        around = [cv2.blur(layer, (9, 9)) for layer in (counts, valid)]
+        return _plain(counts, valid, *around, np.float32(step**2), self.side, np.float32(self.log_scale))
+
+
+@compiled(*QUICK)
+def _plain(
+    counts: np.ndarray,
+    valid: np.ndarray,
+    around_counts: np.ndarray,
+    around_valid: np.ndarray,
+    bins: np.float32,
+    side: int,
+    log_scale: np.float32,
+) -> np.ndarray:
+    """Return the plain view, (side, side, channels of `PLAIN_CHANNELS`), of means over so many bins."""
+    rows, columns = counts.shape
+    view = np.zeros((side, side, len(PLAIN_CHANNELS)), np.float32)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    for row in range(rows):
+        for column in range(columns):
+            mean = ratio(counts[row, column], valid[row, column])
+            expected = ratio(around_counts[row, column], around_valid[row, column]) * valid[row, column]
+            cell = view[top + row, left + column]
+            cell[0] = log1p(log_scale * mean) / np.float32(10)
+            cell[1] = valid[row, column]
+            cell[2] = residual(bins * counts[row, column], bins * expected)
+    return view

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from .compiled import compiled
+from .grid import LEAST, QUICK, peaks
 
 __all__ = ["Slopes", "slopes"]
 
 # Chosen by how many centres they find on simulated frames: see the page on preparation.
 _SIGMA = 1.0  # of the smoothing, cells
-_CLEAR = 0.3  # least slope, in units of the counting noise a cell
+_CLEAR = np.float32(0.3)  # least slope, in units of the counting noise a cell
 _MOST = 600  # places that are looked at
 _TOLERANCE = np.float32(0.12)  # sine of the angle by which a slope may miss the centre
 _REACH = np.linspace(-0.7, 1.7, 13, dtype=np.float32)  # of centres, in units of the longer side
@@ -48,33 +49,14 @@ class Slopes:
 
     def agreement(self, centres: np.ndarray) -> np.ndarray:
         """Return the share, by weight, of the slopes that point to or from each of the centres (n, 2), in bins."""
-        return self._agreeing((np.asarray(centres, np.float32) + 0.5) / self.step - 0.5)
+        cells = (centres + 0.5) / self.step - 0.5
+        return _agreement(self.places, self.directions, self.weights, cells.astype(np.float32))
 
     def centres(self) -> np.ndarray:
-        """Return where most slopes meet, (n, 2) as x, y in bins of the working grid; none without slopes.
-
-        The best places of a coarse grid that reaches far beyond the frame are improved by least squares, in which what
-        points past a place counts ever less.
-        """
+        """Return where most slopes meet, (n, 2) as x, y in bins of the working grid; none without slopes."""
         if not len(self.weights):
             return np.empty((0, 2))
-        grid = self._reach(np.stack(np.meshgrid(_REACH, _REACH), axis=-1).reshape(-1, 2))
-        agreement = self._agreeing(grid).reshape(len(_REACH), len(_REACH))
-        peaks = np.flatnonzero(agreement >= cv2.dilate(agreement, np.ones((3, 3), np.uint8)))
-        starts = grid[peaks[np.argsort(-agreement.ravel()[peaks], kind="stable")[:_STARTS]]].tolist()
-        found = np.array([_meeting(self.places, self.directions, self.weights, *start) for start in starts])
-        lowest, highest = (self._reach(edge) for edge in (_REACH[0], _REACH[-1]))
-        within = found[((found > lowest) & (found < highest)).all(axis=1)]
-        return (within + 0.5) * self.step - 0.5
-
-    def _agreeing(self, centres: np.ndarray) -> np.ndarray:
-        """Agreement about centres in cells."""
-        return _agreement(self.places, self.directions, self.weights, np.ascontiguousarray(centres, np.float32))
-
-    def _reach(self, share: np.ndarray | np.float32) -> np.ndarray:
-        """Return places in cells, (..., 2), from 0 to 1 along the sides of a square about the frame."""
-        longer = np.float32(max(self.shape))
-        return share * longer - (longer - np.array(self.shape[::-1], np.float32)) / 2
+        return (_centres(self.places, self.directions, self.weights, self.shape) + 0.5) * self.step - 0.5
 
 
 def slopes(counts: np.ndarray, valid: np.ndarray, step: int) -> Slopes:
@@ -88,28 +70,76 @@ def slopes(counts: np.ndarray, valid: np.ndarray, step: int) -> Slopes:
         Bins of the working grid along a cell.
     """
     smooth, area = (cv2.GaussianBlur(layer, (5, 5), _SIGMA) for layer in (counts, valid))
-    root = 2 * np.sqrt(step**2 * smooth / np.maximum(area, 1e-3) + 0.375)
-    along, down = cv2.Sobel(root, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(root, cv2.CV_32F, 0, 1, scale=1 / 8)
-    steepness = np.hypot(along, down)
-    seen = cv2.erode(
-        (valid > 0.3).astype(np.uint8), np.ones((3, 3), np.uint8), None, (-1, -1), 1, cv2.BORDER_CONSTANT, 0
-    )
-    clear = np.flatnonzero((seen > 0) & (steepness > _CLEAR))
-    if len(clear) > _MOST:
-        clear = clear[np.linspace(0, len(clear) - 1, _MOST).astype(int)]
-    y, x = np.unravel_index(clear, counts.shape)
-    steep = steepness.ravel()[clear]
-    weights = np.sqrt(np.minimum(steep, 2))
-    return Slopes(
-        np.stack([x, y]).astype(np.float32),
-        np.stack([along.ravel()[clear], down.ravel()[clear]]) / steep,
-        weights / max(float(weights.sum()), 1e-6),
-        (counts.shape[0], counts.shape[1]),
-        step,
-    )
+    places, directions, weights = _steepest(smooth, area, valid, np.float32(step**2))
+    rows, columns = counts.shape
+    return Slopes(places, directions, weights, (rows, columns), step)
 
 
-@compiled("reassoc", "nsz", "contract")  # sums in any order are quick
+@compiled(*QUICK)
+def _steepest(
+    smooth: np.ndarray, area: np.ndarray, valid: np.ndarray, bins: np.float32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return places, directions and weights of where the root of the counts clearly rises; cells have so many bins."""
+    rows, columns = smooth.shape
+    root, seen = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.bool_)
+    for row in range(rows):
+        for column in range(columns):
+            mean = bins * smooth[row, column] / max(area[row, column], LEAST)
+            root[row, column] = np.float32(2) * np.sqrt(mean + np.float32(0.375))
+            seen[row, column] = valid[row, column] > np.float32(0.3)
+    clear, number = np.empty((rows * columns, 2), np.int32), 0
+    for row in range(1, rows - 1):
+        for column in range(1, columns - 1):
+            if seen[row - 1 : row + 2, column - 1 : column + 2].all() and _slope(root, row, column)[2] > _CLEAR:
+                clear[number, 0], clear[number, 1] = row, column
+                number += 1
+    kept = min(number, _MOST)
+    places, directions = np.empty((2, kept), np.float32), np.empty((2, kept), np.float32)
+    weights = np.empty(kept, np.float32)
+    for place in range(kept):
+        row, column = clear[place * (number - 1) // max(kept - 1, 1)]  # evenly spread
+        along, down, steep = _slope(root, row, column)
+        places[0, place], places[1, place] = column, row
+        directions[0, place], directions[1, place] = along / steep, down / steep
+        weights[place] = np.sqrt(min(steep, np.float32(2)))
+    return places, directions, weights / max(weights.sum(), np.float32(1e-6))
+
+
+@compiled(*QUICK)
+def _slope(layer: np.ndarray, row: int, column: int) -> tuple[Any, Any, Any]:
+    """Return how a layer rises a cell along x, along y, and at most, from the eight neighbours (Sobel)."""
+    along = down = np.float32(0)
+    for beside, weight in ((-1, np.float32(1 / 8)), (0, np.float32(2 / 8)), (1, np.float32(1 / 8))):
+        along += weight * (layer[row + beside, column + 1] - layer[row + beside, column - 1])
+        down += weight * (layer[row + 1, column + beside] - layer[row - 1, column + beside])
+    return along, down, np.sqrt(along * along + down * down)
+
+
+@compiled()
+def _centres(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return where slopes meet, (n, 2) in cells.
+
+    The best places of a coarse grid that reaches far beyond the frame are improved by least squares, in which what
+    points past a place counts ever less.
+    """
+    longer, (rows, columns) = np.float32(max(shape)), shape
+    x = _REACH * longer - np.float32((longer - columns) / 2)  # 0 to 1 are the sides of a square about the frame
+    y = _REACH * longer - np.float32((longer - rows) / 2)
+    grid = np.empty((len(y), len(x), 2), np.float32)
+    grid[:, :, 0], grid[:, :, 1] = x, y.reshape(-1, 1)
+    agreement = _agreement(places, directions, weights, grid.reshape(-1, 2)).reshape(len(y), len(x))
+    starts = peaks(agreement, 1, _STARTS, -1.0)
+    found, number = np.empty((len(starts), 2)), 0
+    for start in range(len(starts)):
+        row, column = starts[start]
+        meeting = _meeting(places, directions, weights, float(x[column]), float(y[row]))
+        if x[0] < meeting[0] < x[-1] and y[0] < meeting[1] < y[-1]:
+            found[number, 0], found[number, 1] = meeting
+            number += 1
+    return found[:number]
+
+
+@compiled(*QUICK)
 def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return the share, by weight, of the slopes that point to or from each of the centres (n, 2), in cells."""
     found = np.empty(len(centres), np.float32)
@@ -123,7 +153,7 @@ def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, 
     return found
 
 
-@compiled("reassoc", "nsz", "contract")
+@compiled(*QUICK)
 def _meeting(
     places: np.ndarray, directions: np.ndarray, weights: np.ndarray, x: float, y: float
 ) -> tuple[float, float]:
@@ -149,7 +179,7 @@ def _meeting(
     return x, y
 
 
-@compiled("reassoc", "nsz", "contract")
+@compiled(*QUICK)
 def _pointing(across: Any, up: Any, along: Any, down: Any) -> tuple[Any, Any]:
     """Return how well a slope points to a centre, 1 to 0, and its squared distance, from where it lies and rises."""
     distance2 = across * across + up * up + np.float32(4)
