@@ -60,7 +60,7 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
         with without_build_notes():
             return _as_good(_lite(traced), score, network)
     except Exception as error:  # what LiteRT lacks is told in many ways
-        reason, *_ = str(error).splitlines()
+        reason, _, _ = str(error).partition("\n")
         log.warning("LiteRT cannot run this network, so TensorFlow does, which takes longer: %s", reason)
         return score
 
