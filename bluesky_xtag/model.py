@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,10 @@ from .prepare import Inputs, Preparation
 from .serving import Score, serve
 from .taxonomy import Tag, Taxonomy
 
-__all__ = ["BATCH", "TagModel", "fingerprint"]
+__all__ = ["TagModel", "fingerprint"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 16  # frames a call: enough to hide what a call costs, and few enough to hold
 DEFAULT = Path(__file__).parent / "models" / "default"
 NETWORK, CARD = "network.keras", "card.json"
 FORMAT = 1
@@ -102,14 +102,18 @@ class TagModel:
         self._file = network
         self.device = _device()
         self.network = _network(network, self.preparation, len(self.taxonomy))
+        self._serving, self._served = threading.Lock(), None
 
     def __reduce__(self) -> tuple[type[TagModel], tuple[dict[str, Any], bytes]]:
         """Let a model travel to another process, where it is loaded anew."""
         return TagModel, (self.card, self._file)
 
-    @cached_property
+    @property
     def _score(self) -> Score:
-        return serve(self.network, on_gpu=self.device.startswith("GPU"))
+        with self._serving:  # threads that come first at once wait for one
+            if self._served is None:
+                self._served = serve(self.network, on_gpu=self.device.startswith("GPU"))
+        return self._served
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -191,7 +195,7 @@ class TagModel:
         return directory
 
     def warm(self) -> None:
-        """Prepare and run the network once, so that the first frame is as quick as the next."""
+        """Prepare and run the network once, so that no frame waits for what is made at the first use."""
         distance = np.hypot(*np.indices((64, 64)) - 32)
         frame = self.preparation((1000 / (1 + distance)).astype(np.int32))
         self.infer([frame])

@@ -22,27 +22,34 @@ _NOTE = re.compile(
 )
 
 
+_sifting = threading.Lock()
+
+
 @contextmanager
 def without_build_notes() -> Iterator[None]:
-    """Pass on what is written to the process's stderr, line by line, but for absl's informational notes."""
+    """Pass on what is written to the process's stderr, line by line, but for the notes; one thread at a time does."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not _sifting.acquire(blocking=False):
+        yield
+        return
     sys.stderr.flush()
     terminal, (readable, writable) = os.dup(2), os.pipe()
     os.dup2(writable, 2)
     os.close(writable)
-
-    def forward() -> None:
-        with os.fdopen(readable, "rb") as lines:
-            for line in lines:
-                if not _NOTE.match(line):
-                    os.write(terminal, line)
-
-    thread = threading.Thread(target=forward, daemon=True)
+    thread = threading.Thread(target=_forward, args=(readable, terminal), daemon=True)
     thread.start()
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(terminal, 2)  # closes the last writable end, which ends the thread
-        thread.join(timeout=5)
-        os.close(terminal)
+        os.dup2(terminal, 2)  # closes this process's last writable end, which ends the thread
+        _sifting.release()
+        thread.join(timeout=1)  # longer if a child still writes there
+
+
+def _forward(readable: int, terminal: int) -> None:
+    with os.fdopen(readable, "rb") as lines:
+        for line in lines:
+            if not _NOTE.match(line):
+                os.write(terminal, line)
+    os.close(terminal)

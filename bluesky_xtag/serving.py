@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ModelError
+from .errors import ModelError, XTagValueError
 from .quiet import without_build_notes
 
 __all__ = ["Score", "serve"]
 
 log = logging.getLogger(__name__)
 
-_TOLERANCE = 1e-3  # of scores, 0 to 1; rounding makes a hundredth of it
+_TOLERANCE = 1e-4  # of scores, 0 to 1; rounding makes a tenth of it
 
 Score = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -33,12 +33,13 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
     network : keras.Model
         Its inputs have names.
     on_gpu : bool
-        Whether TensorFlow itself is to run it, where it puts it on the GPU.
+        There is a GPU: TensorFlow runs the network, since LiteRT would stay on the CPU.
 
     Returns
     -------
     callable
-        Takes float32 arrays by name, shaped as the inputs without the batch; returns (tags,) float32.
+        Takes numbers by name, shaped as the inputs without the batch, as float32; returns (tags,) float32. It raises
+        `XTagValueError` if an input is missing or has another shape.
 
     Raises
     ------
@@ -61,12 +62,16 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
             return _as_good(_lite(traced), score, network)
     except Exception as error:  # what LiteRT lacks is told in many ways
         reason, _, _ = str(error).partition("\n")
-        log.warning("LiteRT cannot run this network, so TensorFlow does, which takes longer: %s", reason)
+        log.warning(
+            "LiteRT cannot run this network, so TensorFlow does, which takes longer (%s: %s)",
+            type(error).__name__,
+            reason,
+        )
         return score
 
 
 def _traced(network: Any) -> Any:
-    """Return the TensorFlow function of a network for one frame, its weights constants in it."""
+    """Return the TensorFlow function of a network for one frame, of which the weights are constants."""
     import tensorflow as tf
 
     weights = [
@@ -96,10 +101,10 @@ def _lite(traced: Any) -> Score:
         def __init__(self) -> None:
             self.run = Interpreter(model_content=program, num_threads=1).get_signature_runner()
 
-    own, names = Own(), _inputs(traced)
+    own = Own()
 
     def score(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        (scores,) = own.run(**{name: np.asarray(inputs[name], np.float32)[None] for name in names}).values()
+        (scores,) = own.run(**_alone(inputs, traced)).values()
         return scores[0]
 
     return score
@@ -109,24 +114,30 @@ def _whole(traced: Any) -> Score:
     import tensorflow as tf
 
     # With oneDNN, which is on by default on many processors, TensorFlow crashes where one function runs twice at once.
-    one_at_a_time, names = threading.Lock(), _inputs(traced)
+    one_at_a_time = threading.Lock()
 
     def score(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         with one_at_a_time:
-            return traced({name: tf.constant(inputs[name][None], tf.float32) for name in names}).numpy()[0]
+            return traced({name: tf.constant(values) for name, values in _alone(inputs, traced).items()}).numpy()[0]
 
     return score
 
 
-def _inputs(traced: Any) -> list[str]:
+def _alone(inputs: Mapping[str, np.ndarray], traced: Any) -> dict[str, np.ndarray]:
+    """Return the inputs of a frame as a batch of one, if they fit: LiteRT would take other shapes for granted."""
     (specs,), _ = traced.structured_input_signature
-    return list(specs)
+    batch = {name: np.asarray(inputs[name], np.float32)[None] for name in specs if name in inputs}
+    if wrong := sorted(name for name, spec in specs.items() if name not in batch or batch[name].shape != spec.shape):
+        shapes = {name: tuple(specs[name].shape[1:]) for name in wrong}
+        raise XTagValueError(f"the network needs inputs of the shapes {shapes}: prepare frames as its model does")
+    return batch
 
 
 def _as_good(quick: Score, right: Score, network: Any) -> Score:
-    """Return the quick way to score if it gives what the right one does."""
+    """Return the quick way to score if it gives what the right one does, for faint inputs and for strong ones."""
     random = np.random.default_rng(0)
-    probe = {tensor.name: random.normal(size=tensor.shape[1:]).astype(np.float32) for tensor in network.inputs}
-    if not np.allclose(quick(probe), right(probe), rtol=0, atol=_TOLERANCE, equal_nan=True):
-        raise ArithmeticError("it gives other scores")
+    for strength in (0.1, 0.3, 1):
+        probe = {tensor.name: random.normal(0, strength, tensor.shape[1:]) for tensor in network.inputs}
+        if not np.allclose(quick(probe), right(probe), rtol=0, atol=_TOLERANCE, equal_nan=True):
+            raise ArithmeticError("it gives other scores")
     return quick

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import FrameError, ModelError, XTagValueError
-from bluesky_xtag.model import BATCH, CARD, NETWORK, TagModel, fingerprint
+from bluesky_xtag.model import CARD, NETWORK, TagModel, fingerprint
 from bluesky_xtag.prepare import Preparation
 from bluesky_xtag.taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
 
@@ -223,7 +223,7 @@ def test_a_score_for_each_tag_of_each_frame(model, number):
 
 
 def test_company_in_a_call_does_not_change_a_frames_scores_by_a_single_bit(model):
-    stack = frames(BATCH + 3)
+    stack = frames(19)
     together = model.predict(stack)
     alone = np.concatenate([model.predict(image[None]) for image in stack])
     np.testing.assert_array_equal(together, alone)

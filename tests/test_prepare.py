@@ -1,11 +1,28 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import plain_views
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bluesky_xtag.errors import FrameError, XTagValueError
-from bluesky_xtag.prepare import PROFILE_CHANNELS, SPIKE_COUNTS, SPIKE_RATIO, Preparation, binning, estimate_centre
+from bluesky_xtag.prepare import (
+    PROFILE_CHANNELS,
+    SPIKE_COUNTS,
+    SPIKE_RATIO,
+    Preparation,
+    binning,
+    estimate_centre,
+    polar,
+    preparation,
+    slopes,
+    symmetry,
+)
 from bluesky_xtag.simulate.geometry import Geometry
 from bluesky_xtag.simulate.patterns import PowerLaw, Rings, Textured
 
@@ -83,11 +100,41 @@ def test_binning_a_row_at_a_time_is_binning_the_whole_frame(shape, seed, mean, f
     assert binned.at_limit == (times if highest >= 254 else 0)
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    shape=st.sampled_from([(300, 280), (64, 64), (37, 2100), (5, 3), (1, 9), (195, 487), (1043, 981)]),
+    seed=st.integers(0, 2**32 - 1),
+    mean=st.sampled_from([0.05, 3, 400]),
+    few=st.sampled_from([0, 0.3, 0.999]),
+    centre=st.tuples(st.floats(-1, 2), st.floats(-1, 2)),
+)
+def test_compiled_views_are_those_of_whole_arrays(shape, seed, mean, few, centre):
+    rng = np.random.default_rng(seed)
+    image = rng.poisson(mean, shape).astype(np.int32)
+    mask = rng.random(shape) < few
+    mask[: shape[0] // 4, : shape[1] // 3] = True
+    mask[-2:, -2:] = False
+    binned = prepare.bin(image, mask)
+    x, y = (round(2 * share * side) / 2 for share, side in zip(centre, binned.counts.shape[::-1], strict=True))
+    found = prepare.views(binned, ((x + 0.5) * binned.factor - 0.5, (y + 0.5) * binned.factor - 0.5))
+    view, profile = plain_views.polar(binned, (x, y), prepare)
+    np.testing.assert_allclose(found.plain, plain_views.plain(binned, prepare), atol=2e-4)
+    single = np.array([2e-4, 2e-4, 5e-3, 2e-4, 2e-4])  # a variance is the small difference of large squares
+    assert (np.abs(found.polar - view) <= single).all()
+    np.testing.assert_allclose(found.profile, profile, atol=2e-3)
+
+
 def test_nothing_is_compiled_anew_whatever_a_detector_sends(rings):
     image, geometry = rings
     prepare(image, None, image > 10**6)
-    compiled = [(loop, len(loop.signatures)) for loop in vars(binning).values() if hasattr(loop, "signatures")]
-    assert len(compiled) > 4
+    loops = {
+        loop
+        for module in (binning, polar, preparation, slopes, symmetry)
+        for loop in vars(module).values()
+        if hasattr(loop, "signatures")
+    }
+    compiled = {loop: len(loop.signatures) for loop in loops}
+    assert len(compiled) > 20
     locked = image.astype(np.float32)
     locked.setflags(write=False)
     for other in (locked, np.asfortranarray(image), image[::-1, ::2], image.astype(">u2"), image.astype(float)):
@@ -95,7 +142,52 @@ def test_nothing_is_compiled_anew_whatever_a_detector_sends(rings):
             mask.setflags(write=False)
             prepare(other, None, mask)
             prepare(other, geometry.beam_centre)
-    assert [len(loop.signatures) for loop, _ in compiled] == [number for _, number in compiled]
+    for shape in ((1, 9), (2, 2), (600, 20)):
+        prepare(np.zeros(shape, np.uint16))
+    assert {loop: len(loop.signatures) for loop in loops} == compiled
+
+
+def test_a_beam_centre_beyond_all_reason_is_none(rings):
+    image, _ = rings
+    wanted = prepare(image)
+    for centre in ((1e39, 5.0), (5.0, -1e20), (np.nan, 5.0)):
+        found = prepare(image, centre)
+        np.testing.assert_array_equal(found.polar, wanted.polar)
+        np.testing.assert_array_equal(found.scalars, wanted.scalars)
+
+
+def test_the_variance_of_a_lone_bin_is_nothing():
+    view = prepare(np.full((5, 5), 123_457, np.int32), (2.0, 2.0)).polar
+    assert np.count_nonzero(view[..., 0]) == 25  # each in a cell of its own
+    assert view[..., 2].max() == 0
+
+
+LOGS = """
+import numpy as np
+from bluesky_xtag.prepare.symmetry import _logs
+one = np.ones((1, 1), np.float32)
+print(_logs(one, one, np.float32(1))[0, 0, 0])
+"""
+
+
+def test_what_was_compiled_before_another_file_changed_is_compiled_again(tmp_path):
+    copied = tmp_path / "bluesky_xtag"
+    sources = Path(binning.__file__).parent
+    shutil.copytree(sources, copied / "prepare", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(sources.parent / "errors.py", copied)
+    (copied / "__init__.py").touch()
+
+    def printed():
+        run = [sys.executable, "-c", LOGS]
+        return float(subprocess.run(run, cwd=tmp_path, capture_output=True, check=True).stdout)
+
+    assert printed() == pytest.approx(np.log(2))
+    (index,) = (copied / "prepare" / "__pycache__").glob("symmetry._logs-*.nbi")
+    compiled = index.stat().st_mtime_ns
+    assert printed() == pytest.approx(np.log(2)) and index.stat().st_mtime_ns == compiled
+    grid = copied / "prepare" / "grid.py"
+    grid.write_text(grid.read_text().replace("return np.log(_ONE + number)", "return number"))
+    assert printed() == 1
 
 
 @pytest.mark.parametrize("value", [1e12, 3e38, 1e300])

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.serving import serve
 
@@ -56,6 +57,7 @@ def test_double_precision_is_taken_too(network, score):
 CROWD = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
+from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.serving import serve
 network = TagModel.load().network
@@ -90,13 +92,42 @@ def test_what_litert_cannot_run_tensorflow_does_and_says_so(caplog):
 
 
 def test_a_runtime_that_gives_other_scores_is_not_used(network, monkeypatch, caplog):
-    monkeypatch.setattr("bluesky_xtag.serving._lite", lambda traced: lambda given: np.zeros(22, np.float32))
+    monkeypatch.setattr("bluesky_xtag.serving._lite", lambda traced: lambda given: np.zeros(network.output_shape[1:]))
     given = inputs(network, 1)
     scores = serve(network)(frame(given, 0))
     np.testing.assert_allclose(scores, network.predict_on_batch(given)[0], atol=1e-4)
     assert "it gives other scores" in caplog.text
 
 
-def test_a_network_starts_silently(capfd):
-    serve(TagModel.load().network)
-    assert capfd.readouterr().err == ""
+def test_a_reason_without_words_is_named_too(network, monkeypatch, caplog):
+    def fail(traced):
+        raise MemoryError
+
+    monkeypatch.setattr("bluesky_xtag.serving._lite", fail)
+    serve(network)
+    assert "MemoryError" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", ["shape", "missing"])
+def test_inputs_that_do_not_fit_are_refused(network, score, wrong):
+    given = frame(inputs(network, 1), 0)
+    plain = given.pop("plain")
+    if wrong == "shape":
+        given["plain"] = plain[:32, :32]
+    with pytest.raises(XTagValueError, match=r"'plain': \(64, 64, 3\)"):
+        score(given)
+
+
+SILENT = """
+import sys
+from bluesky_xtag.model import TagModel
+from bluesky_xtag.serving import serve
+network = TagModel.load().network
+sys.stderr.write("--\\n")
+serve(network)
+"""
+
+
+def test_a_network_starts_silently():
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, check=True)
+    assert done.stderr.partition("--\n")[2] == ""

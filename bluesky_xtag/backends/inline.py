@@ -14,7 +14,7 @@ __all__ = ["InlineBackend"]
 
 
 class InlineBackend:
-    """Runs the model in this process; TensorFlow and the preparation let other threads run meanwhile.
+    """Runs the model in this process; the preparation and the network let other threads run meanwhile.
 
     Parameters
     ----------

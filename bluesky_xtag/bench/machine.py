@@ -13,7 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["described", "frames", "machine"]
+__all__ = ["BATCH", "described", "frames", "machine"]
+
+BATCH = 16  # frames a call, as many as the tagger takes
 
 
 def described(model: TagModel, *packages: str) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ..model import BATCH, DEFAULT, TagModel
+from ..model import DEFAULT, TagModel
 from ..quiet import without_build_notes
-from .machine import described, frames
+from .machine import BATCH, described, frames
 
 __all__ = ["BARS", "FRAMES", "MEANINGS", "STAGES", "Bar", "missed", "model"]
 
@@ -91,7 +91,7 @@ def model(
     console = Console()
     with without_build_notes():
         loaded = TagModel.load(directory)
-    loaded.warm()
+        loaded.warm()
     figures: dict[str, Any] = described(loaded, "keras", "opencv-python-headless", "numpy") | {"frames": {}}
     with Progress(console=console) as progress:
         task = progress.add_task("Measuring", total=len(FRAMES) + 2)

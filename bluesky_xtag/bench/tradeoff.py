@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..model import BATCH, TagModel
+from ..model import TagModel
 from ..quiet import without_build_notes
 from ..train.tradeoff import SPOILED, VARIANTS, Settings, Variant, model_directory, study
-from .machine import described, frames
+from .machine import BATCH, described, frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

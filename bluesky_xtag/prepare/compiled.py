@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -32,3 +34,19 @@ def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(function, **how)
 
     return decorate
+
+
+def _drop_outdated() -> None:
+    """Drop what was compiled before any of this package's sources changed.
+
+    Numba compares a function with its own file only, but what it compiled holds the functions of other files, too.
+    """
+    here = Path(__file__).parent
+    changed = max(source.stat().st_mtime for source in here.glob("*.py"))
+    with suppress(OSError):  # where nothing can be written, sources do not change either
+        for index in (here / "__pycache__").glob("*.nbi"):
+            if index.stat().st_mtime < changed:
+                index.unlink(missing_ok=True)
+
+
+_drop_outdated()

@@ -82,28 +82,29 @@ def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
         (n, 2) int64, row and column; of equal ones the first comes first.
     """
     rows, columns = layer.shape
-    found, heights, number = np.empty((most + 1, 2), np.int64), np.empty(most + 1, np.float32), 0
+    found, heights, number = np.empty((most, 2), np.int64), np.empty(most, np.float32), 0
     for row in range(rows):
         for column in range(columns):
             height = layer[row, column]
-            if not height > least or (number == most and height <= heights[most - 1]):
+            full = number == most
+            if not height > least or (full and height <= heights[most - 1]) or _exceeded(layer, row, column, reach):
                 continue
-            around = layer[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
-            if not _tops(height, around):
-                continue
-            place = number
+            place = number - full
             while place > 0 and heights[place - 1] < height:
-                heights[place], found[place] = heights[place - 1], found[place - 1]
+                heights[place] = heights[place - 1]
+                found[place, 0], found[place, 1] = found[place - 1, 0], found[place - 1, 1]
                 place -= 1
             heights[place], found[place, 0], found[place, 1] = height, row, column
-            number = min(number + 1, most)
-    return found[:number].copy()
+            number += not full
+    return found[:number]
 
 
 @compiled()
-def _tops(height: Any, around: np.ndarray) -> bool:
-    for row in range(around.shape[0]):
-        for column in range(around.shape[1]):
-            if around[row, column] > height:
-                return False
-    return True
+def _exceeded(layer: np.ndarray, row: int, column: int, reach: int) -> bool:
+    """Return whether a cell within `reach` rows and columns is higher."""
+    height = layer[row, column]
+    for down in range(max(row - reach, 0), min(row + reach + 1, layer.shape[0])):
+        for across in range(max(column - reach, 0), min(column + reach + 1, layer.shape[1])):
+            if layer[down, across] > height:
+                return True
+    return False

@@ -16,6 +16,7 @@ __all__ = ["POLAR_CHANNELS", "PROFILE_CHANNELS", "polar_views"]
 POLAR_CHANNELS = ("log_mean", "valid", "excess_variance", "residual", "azimuthal_residual")
 # Folds of the azimuthal harmonics: of texture and symmetric lattices, and 1, which a wrong centre or a slope makes.
 FOLDS = (1, 2, 4, 6)
+_NEARBY, _WIDER = np.int64(15), np.int64(61)  # radii that a radius is compared with
 PROFILE_CHANNELS = (
     "log_mean",
     "coverage",
@@ -72,7 +73,7 @@ def _sums(
     )
 
 
-@compiled(*QUICK)
+@compiled("reassoc", "nsz")  # with "contract", the variance of a lone bin would be what rounding makes of it, and not 0
 def _view(
     fine_counts: np.ndarray, fine_valid: np.ndarray, fine_squares: np.ndarray, pixels: np.ndarray, log_scale: np.float32
 ) -> np.ndarray:
@@ -102,7 +103,7 @@ def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale
     radii, azimuths = counts.shape
     folds = len(FOLDS)
     profile = np.empty((radii, len(PROFILE_CHANNELS)), np.float32)
-    total, area, sectors = (np.empty(radii, np.float32), np.empty(radii, np.float32), np.empty(radii, np.float32))
+    total, area, sectors = np.empty(radii, np.float32), np.empty(radii, np.float32), np.empty(radii, np.float32)
     harmonics = np.empty((2 * folds, radii), np.float32)  # of unit variance per sector by chance
     sigmas, excess = np.empty(azimuths, np.float32), np.empty(azimuths, np.float32)
     for radius in range(radii):
@@ -126,12 +127,12 @@ def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale
         row[5] = stretch(highest)
         scale = np.float32(2) / (sectors[radius] * (mean + np.float32(1e-3)))
         for fold in range(folds):
-            cosine, sine = _product(sigmas, waves[fold]), _product(sigmas, waves[folds + fold])
+            cosine, sine = _dot(sigmas, waves[fold]), _dot(sigmas, waves[folds + fold])
             harmonics[fold, radius], harmonics[folds + fold, radius] = cosine, sine
             row[6 + fold] = stretch(_length(cosine, sine) / np.sqrt(sectors[radius]))
-            contrast = scale * _length(_product(excess, waves[fold]), _product(excess, waves[folds + fold]))
+            contrast = scale * _length(_dot(excess, waves[fold]), _dot(excess, waves[folds + fold]))
             row[6 + 2 * folds + fold] = min(contrast, np.float32(2))
-    near, far = _expected(total, area, 15), _expected(total, area, 61)
+    near, far = _expected(total, area, _NEARBY), _expected(total, area, _WIDER)
     for radius in range(radii):
         profile[radius, 2] = residual(total[radius], near[radius])
         profile[radius, 3] = residual(total[radius], far[radius])
@@ -144,7 +145,7 @@ def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale
 
 
 @compiled(*QUICK)
-def _product(values: np.ndarray, wave: np.ndarray) -> np.float32:
+def _dot(values: np.ndarray, wave: np.ndarray) -> np.float32:
     total = np.float32(0)
     for place in range(len(values)):
         total += values[place] * wave[place]

@@ -19,6 +19,7 @@ from .polar import POLAR_CHANNELS, PROFILE_CHANNELS, polar_views
 __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
 
 PLAIN_CHANNELS = ("log_mean", "valid", "residual")
+_FARTHEST = 1e6  # pixels; a beam centre beyond is none
 SCALARS = (
     "log_total",
     "log_mean",
@@ -146,7 +147,7 @@ class Preparation:
     def views(self, binned: Binned, beam_centre: tuple[float, float] | None = None) -> Inputs:
         """Make the network's inputs of a binned frame; `beam_centre` in pixels of the frame, or None."""
         symmetry = 0.0
-        if beam_centre is None or not np.all(np.isfinite(beam_centre)):
+        if beam_centre is None or not np.all(np.abs(beam_centre) < _FARTHEST):  # nor if it is NaN
             known, (x, y, symmetry) = 0.0, estimate_centre(binned, self.log_scale)
         else:
             known, (x, y) = 1.0, ((float(c) + 0.5) / binned.factor - 0.5 for c in beam_centre)
@@ -191,10 +192,9 @@ def _plain(
     top, left = (side - rows) // 2, (side - columns) // 2
     for row in range(rows):
         for column in range(columns):
-            mean = ratio(counts[row, column], valid[row, column])
-            expected = ratio(around_counts[row, column], around_valid[row, column]) * valid[row, column]
-            cell = view[top + row, left + column]
-            cell[0] = log1p(log_scale * mean) / np.float32(10)
+            photons, area, cell = bins * counts[row, column], bins * valid[row, column], view[top + row, left + column]
+            around = ratio(bins * around_counts[row, column], bins * around_valid[row, column])
+            cell[0] = log1p(log_scale * ratio(photons, area)) / np.float32(10)
             cell[1] = valid[row, column]
-            cell[2] = residual(bins * counts[row, column], bins * expected)
+            cell[2] = residual(photons, around * area)
     return view

@@ -15,11 +15,13 @@ __all__ = ["Slopes", "slopes"]
 
 # Chosen by how many centres they find on simulated frames: see the page on preparation.
 _SIGMA = 1.0  # of the smoothing, cells
+_SEEN = np.float32(0.3)  # valid share of a cell
 _CLEAR = np.float32(0.3)  # least slope, in units of the counting noise a cell
 _MOST = 600  # places that are looked at
 _TOLERANCE = np.float32(0.12)  # sine of the angle by which a slope may miss the centre
 _REACH = np.linspace(-0.7, 1.7, 13, dtype=np.float32)  # of centres, in units of the longer side
-_STARTS, _ROUNDS = 4, 8
+_STARTS, _BESIDE, _ANY = np.int64(4), np.int64(1), -1.0  # peaks of the agreement that are improved
+_ROUNDS = 8
 _NEAR = 10.0  # cells from a centre, from where on the angle counts, and not by how much a line misses it
 
 
@@ -81,28 +83,38 @@ def _steepest(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return places, directions and weights of where the root of the counts clearly rises; cells have so many bins."""
     rows, columns = smooth.shape
-    root, seen = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.bool_)
+    root = np.empty((rows, columns), np.float32)
     for row in range(rows):
         for column in range(columns):
             mean = bins * smooth[row, column] / max(area[row, column], LEAST)
             root[row, column] = np.float32(2) * np.sqrt(mean + np.float32(0.375))
-            seen[row, column] = valid[row, column] > np.float32(0.3)
-    clear, number = np.empty((rows * columns, 2), np.int32), 0
+    clear, number = np.empty((rows * columns, 2), np.int64), 0
     for row in range(1, rows - 1):
         for column in range(1, columns - 1):
-            if seen[row - 1 : row + 2, column - 1 : column + 2].all() and _slope(root, row, column)[2] > _CLEAR:
+            if _seen(valid, row, column) and _slope(root, row, column)[2] > _CLEAR:
                 clear[number, 0], clear[number, 1] = row, column
                 number += 1
     kept = min(number, _MOST)
     places, directions = np.empty((2, kept), np.float32), np.empty((2, kept), np.float32)
     weights = np.empty(kept, np.float32)
     for place in range(kept):
-        row, column = clear[place * (number - 1) // max(kept - 1, 1)]  # evenly spread
+        chosen = place * (number - 1) // max(kept - 1, 1)  # evenly spread
+        row, column = clear[chosen, 0], clear[chosen, 1]
         along, down, steep = _slope(root, row, column)
         places[0, place], places[1, place] = column, row
         directions[0, place], directions[1, place] = along / steep, down / steep
         weights[place] = np.sqrt(min(steep, np.float32(2)))
     return places, directions, weights / max(weights.sum(), np.float32(1e-6))
+
+
+@compiled()
+def _seen(valid: np.ndarray, row: int, column: int) -> bool:
+    """Return whether enough of a cell and of its eight neighbours is valid."""
+    for down in range(row - 1, row + 2):
+        for across in range(column - 1, column + 2):
+            if not valid[down, across] > _SEEN:
+                return False
+    return True
 
 
 @compiled(*QUICK)
@@ -122,19 +134,19 @@ def _centres(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, sh
     The best places of a coarse grid that reaches far beyond the frame are improved by least squares, in which what
     points past a place counts ever less.
     """
-    longer, (rows, columns) = np.float32(max(shape)), shape
-    x = _REACH * longer - np.float32((longer - columns) / 2)  # 0 to 1 are the sides of a square about the frame
-    y = _REACH * longer - np.float32((longer - rows) / 2)
-    grid = np.empty((len(y), len(x), 2), np.float32)
-    grid[:, :, 0], grid[:, :, 1] = x, y.reshape(-1, 1)
-    agreement = _agreement(places, directions, weights, grid.reshape(-1, 2)).reshape(len(y), len(x))
-    starts = peaks(agreement, 1, _STARTS, -1.0)
+    longer = np.float32(max(shape))
+    x = _REACH * longer - np.float32((longer - shape[1]) / 2)  # 0 to 1 are the sides of a square about the frame
+    y = _REACH * longer - np.float32((longer - shape[0]) / 2)
+    grid = np.empty((len(y) * len(x), 2), np.float32)
+    for place in range(len(grid)):
+        grid[place, 0], grid[place, 1] = x[place % len(x)], y[place // len(x)]
+    agreement = _agreement(places, directions, weights, grid).reshape((len(y), len(x)))
+    starts = peaks(agreement, _BESIDE, _STARTS, _ANY)
     found, number = np.empty((len(starts), 2)), 0
     for start in range(len(starts)):
-        row, column = starts[start]
-        meeting = _meeting(places, directions, weights, float(x[column]), float(y[row]))
-        if x[0] < meeting[0] < x[-1] and y[0] < meeting[1] < y[-1]:
-            found[number, 0], found[number, 1] = meeting
+        column, row = _meeting(places, directions, weights, x[starts[start, 1]], y[starts[start, 0]])
+        if x[0] < column < x[-1] and y[0] < row < y[-1]:
+            found[number, 0], found[number, 1] = column, row
             number += 1
     return found[:number]
 

@@ -12,7 +12,7 @@ from .grid import LEAST, QUICK, log1p, peaks, ratio
 __all__ = ["Symmetry", "symmetry"]
 
 _LOCAL = 11  # side of the neighbourhood that contrast is told from, cells
-_PEAKS, _REACH = 5, 3
+_PEAKS, _REACH = np.int64(5), np.int64(3)
 
 
 class Symmetry:
@@ -34,7 +34,7 @@ class Symmetry:
 
     def centres(self) -> np.ndarray:
         """Return the best centres, (n, 2) as x, y in bins of the working grid, best first."""
-        return (_tops(self._merit, self._best) / 2 + 0.5) * self._step - 0.5
+        return (_vertices(self._merit, self._best) / 2 + 0.5) * self._step - 0.5
 
     def merit(self, centres: np.ndarray) -> np.ndarray:
         """Return how well the frame is symmetric about centres (n, 2): 1 at the best, 0 at the least and outside."""
@@ -120,7 +120,7 @@ def _correlated(products: np.ndarray, shape: tuple[int, int], area: np.float32) 
 
 
 @compiled()
-def _tops(layer: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _vertices(layer: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return where parabolas through each place and its neighbours are highest, (n, 2) as column, row."""
     rows, columns = layer.shape
     found = np.empty((len(places), 2))
@@ -129,13 +129,13 @@ def _tops(layer: np.ndarray, places: np.ndarray) -> np.ndarray:
         height = layer[row, column]
         left, right = layer[row, max(column - 1, 0)], layer[row, min(column + 1, columns - 1)]
         above, below = layer[max(row - 1, 0), column], layer[min(row + 1, rows - 1), column]
-        found[number, 0] = column + _top(left, height, right)
-        found[number, 1] = row + _top(above, height, below)
+        found[number, 0] = column + _vertex(left, height, right)
+        found[number, 1] = row + _vertex(above, height, below)
     return found
 
 
 @compiled()
-def _top(before: float, height: float, after: float) -> float:
+def _vertex(before: float, height: float, after: float) -> float:
     return min(max((after - before) / max(2 * (2 * height - before - after), 1e-9), -0.5), 0.5)
 
 

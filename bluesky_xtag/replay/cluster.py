@@ -176,4 +176,6 @@ class _ModelPlugin(WorkerPlugin):
     @cached_property
     def _loaded(self) -> TagModel:
         with without_build_notes():
-            return pickle.loads(self._parts)  # noqa: S301 - from the process that sends the frames
+            model: TagModel = pickle.loads(self._parts)  # noqa: S301 - from the process that sends the frames
+            model.warm()
+        return model

@@ -23,7 +23,6 @@ __all__ = ["BATCH", "Done", "Engine", "Threads", "batches", "peak_memory", "tag_
 logger = logging.getLogger("bluesky_xtag")
 
 BATCH = 16  # frames between two entries in the journal: what a kill costs at most, for each worker
-_MOST_THREADS = 4  # beyond it the model, which uses all cores itself, is no faster
 
 Done = tuple[Frame, Tagging]
 _T = TypeVar("_T")
@@ -61,7 +60,7 @@ class Threads:
 
     def __init__(self, model: TagModel) -> None:
         self._model = model
-        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), "xtag-replay")
+        self._pool = ThreadPoolExecutor(os.cpu_count(), "xtag-replay")
 
     def tag(self, frames: Iterable[Frame]) -> Iterator[list[Done]]:
         """Yield the frames with their taggings in their order."""

@@ -24,7 +24,7 @@ __all__ = ["FrameQueue", "Policy", "Worker"]
 logger = logging.getLogger("bluesky_xtag")
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
-_BATCH = 16  # what a TagModel takes in one call
+_BATCH = 16  # frames that are read and scored together
 _RETRY = 0.02  # seconds between two attempts to read a frame whose file is not there yet
 
 
