@@ -17,6 +17,7 @@ __all__ = ["without_build_notes"]
 
 _NOTE = re.compile(
     rb"I\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]"
+    rb"|W\d{4} [\d:.]+ +\d+ tf_tfl_flatbuffer_helpers\.cc:\d+\] Ignored"
     rb"|WARNING: All log messages before absl::InitializeLog"
     rb"|INFO: Created TensorFlow Lite \w+ delegate"
 )

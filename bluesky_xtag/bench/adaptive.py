@@ -20,6 +20,7 @@ from rich.table import Table
 
 from ..errors import XTagValueError
 from ..model import TagModel
+from ..quiet import without_build_notes
 from ..simulate.processes import processes
 from . import ax_agent
 from .bars import Row, rows
@@ -146,7 +147,8 @@ def _outcome(task: str, kind: str, seed: int) -> dict[str, Any]:
 
 @cache
 def _model() -> TagModel:
-    model = TagModel.load()
+    with without_build_notes():
+        model = TagModel.load()
     model.warm()
     return model
 

@@ -21,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..model import TagModel
+from ..quiet import without_build_notes
 from ..session import install
 from ..tagger import Tagger
 from ..tagger.statistics import percentile
@@ -55,7 +56,8 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
     """
     console = Console()
     with console.status("Loading the packaged model ..."):
-        model = TagModel.load()
+        with without_build_notes():
+            model = TagModel.load()
     seconds: dict[str, list[float]] = {kind: [] for kind in _KINDS}
     callback: list[float] = []
     latency: dict[str, list[float]] = {kind: [] for kind in _KINDS}
