@@ -6,11 +6,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 __all__ = ["processes"]
 
@@ -18,8 +19,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
-def processes(workers: int | None, jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes, spawned because TensorFlow must not be forked.
+def processes(workers: int | None, jobs: int) -> Iterator[Executor]:
+    """Give a pool of processes, spawned because TensorFlow must not be forked; one alone is this process itself.
 
     Where the block is left by an exception, jobs that have not begun are cancelled.
 
@@ -31,11 +32,23 @@ def processes(workers: int | None, jobs: int) -> Iterator[ProcessPoolExecutor]:
         No more processes than these are started.
     """
     count = max(1, min(workers or os.cpu_count() or 1, jobs))
-    with _single_threads(), ProcessPoolExecutor(count, get_context("spawn"), _start) as pool:
+    with _here() if count == 1 else _spawned(count) as pool:
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _here() -> Iterator[Executor]:
+    with threadpool_limits(1), ThreadPoolExecutor(1, "xtag-simulate") as pool:
+        yield pool
+
+
+@contextmanager
+def _spawned(count: int) -> Iterator[Executor]:
+    with _single_threads(), ProcessPoolExecutor(count, get_context("spawn"), _start) as pool:
+        yield pool
 
 
 def _start() -> None:

@@ -129,7 +129,7 @@ def test_what_is_there_or_cannot_be_written_is_refused(whole, tmp_path):
 
 def test_the_end_of_a_worker_is_told_and_what_is_done_is_kept(tmp_path):
     settings = archive._Settings(50, SEED, True, "all", "1")
-    frames = archive._simulated(tmp_path, list(range(50)), settings, workers=1)
+    frames = archive._simulated(tmp_path, list(range(50)), settings, workers=2)
     next(frames)
     for child in active_children():
         child.kill()
