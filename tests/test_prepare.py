@@ -170,7 +170,8 @@ print(_logs(one, one, np.float32(1))[0, 0, 0])
 """
 
 
-def test_what_was_compiled_before_another_file_changed_is_compiled_again(tmp_path):
+def test_what_was_compiled_before_another_file_changed_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     copied = tmp_path / "bluesky_xtag"
     sources = Path(binning.__file__).parent
     shutil.copytree(sources, copied / "prepare", ignore=shutil.ignore_patterns("__pycache__"))

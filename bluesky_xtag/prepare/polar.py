@@ -28,6 +28,8 @@ PROFILE_CHANNELS = (
     *(f"smooth_harmonic_{fold}" for fold in FOLDS),
     *(f"contrast_{fold}" for fold in FOLDS),
 )
+_LOG_MEAN, _COVERAGE, _RESIDUAL, _BROAD_RESIDUAL, _SCATTER, _PEAK, _HARMONICS = range(7)
+_SMOOTH_HARMONICS, _CONTRASTS = _HARMONICS + len(FOLDS), _HARMONICS + 2 * len(FOLDS)
 
 
 def polar_views(
@@ -89,7 +91,7 @@ def _view(
             mean = ratio(count, area)
             variance = max(ratio(squares[radius, azimuth], area) - mean * mean, np.float32(0))
             around = ratio(around_counts[radius, azimuth], around_valid[radius, azimuth])
-            cell[0] = log1p(log_scale * mean) / np.float32(10)
+            cell[0] = log1p(log_scale * mean) / np.float32(10)  # in the order of POLAR_CHANNELS
             cell[1] = area / max(bins[radius, azimuth], np.float32(1))
             cell[2] = log1p(variance / (mean + np.float32(0.1))) / np.float32(5)
             cell[3] = residual(count, around * area)
@@ -100,48 +102,61 @@ def _view(
 @compiled(*QUICK)
 def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale: np.float32) -> np.ndarray:
     """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
-    radii, azimuths = counts.shape
-    folds = len(FOLDS)
-    profile = np.empty((radii, len(PROFILE_CHANNELS)), np.float32)
+    (radii, azimuths), folds = counts.shape, len(FOLDS)
+    profile, harmonics = np.empty((radii, len(PROFILE_CHANNELS)), np.float32), np.empty((radii, 2 * folds), np.float32)
     total, area, sectors = np.empty(radii, np.float32), np.empty(radii, np.float32), np.empty(radii, np.float32)
-    harmonics = np.empty((2 * folds, radii), np.float32)  # of unit variance per sector by chance
-    sigmas, excess = np.empty(azimuths, np.float32), np.empty(azimuths, np.float32)
     for radius in range(radii):
         total[radius], area[radius] = counts[radius].sum(), valid[radius].sum()
-        mean, seen, squares, highest = ratio(total[radius], area[radius]), 0, np.float32(0), np.float32(-np.inf)
-        for azimuth in range(azimuths):
-            count, share = counts[radius, azimuth], valid[radius, azimuth]
-            known = share > LEAST
-            expected = mean * share
-            sigma = (count - expected) / np.sqrt(expected + np.float32(1)) if known else np.float32(0)
-            sigmas[azimuth] = sigma
-            excess[azimuth] = ratio(count, share) - mean if known else np.float32(0)
-            seen += known
-            squares += sigma * sigma
-            highest = max(highest, sigma)
-        sectors[radius] = max(seen, 1)
-        row = profile[radius]
-        row[0] = log1p(log_scale * mean) / np.float32(10)
-        row[1] = sectors[radius] / np.float32(azimuths) if area[radius] > 0 else np.float32(0)
-        row[4] = log1p(squares / sectors[radius]) / np.float32(5)
-        row[5] = stretch(highest)
-        scale = np.float32(2) / (sectors[radius] * (mean + np.float32(1e-3)))
-        for fold in range(folds):
-            cosine, sine = _dot(sigmas, waves[fold]), _dot(sigmas, waves[folds + fold])
-            harmonics[fold, radius], harmonics[folds + fold, radius] = cosine, sine
-            row[6 + fold] = stretch(_length(cosine, sine) / np.sqrt(sectors[radius]))
-            contrast = scale * _length(_dot(excess, waves[fold]), _dot(excess, waves[folds + fold]))
-            row[6 + 2 * folds + fold] = min(contrast, np.float32(2))
+        mean = ratio(total[radius], area[radius])
+        profile[radius, _LOG_MEAN] = log1p(log_scale * mean) / np.float32(10)
+        sectors[radius] = _of_radius(counts[radius], valid[radius], mean, waves, profile[radius], harmonics[radius])
+        profile[radius, _COVERAGE] = sectors[radius] / np.float32(azimuths) if area[radius] > 0 else np.float32(0)
     near, far = _expected(total, area, _NEARBY), _expected(total, area, _WIDER)
     for radius in range(radii):
-        profile[radius, 2] = residual(total[radius], near[radius])
-        profile[radius, 3] = residual(total[radius], far[radius])
+        profile[radius, _RESIDUAL] = residual(total[radius], near[radius])
+        profile[radius, _BROAD_RESIDUAL] = residual(total[radius], far[radius])
         first, last = max(radius - 4, 0), radius + 5
         noise = np.sqrt(sectors[first:last].sum())
         for fold in range(folds):
-            smooth = _length(harmonics[fold, first:last].sum(), harmonics[folds + fold, first:last].sum())
-            profile[radius, 6 + folds + fold] = stretch(smooth / noise)
+            smooth = _length(harmonics[first:last, fold].sum(), harmonics[first:last, folds + fold].sum())
+            profile[radius, _SMOOTH_HARMONICS + fold] = stretch(smooth / noise)
     return profile
+
+
+@compiled(*QUICK)
+def _of_radius(
+    counts: np.ndarray,
+    valid: np.ndarray,
+    mean: np.float32,
+    waves: np.ndarray,
+    channels: np.ndarray,
+    harmonics: np.ndarray,
+) -> np.float32:
+    """Fill the channels that one radius tells by itself, and its harmonics; return how many sectors are seen, or 1."""
+    azimuths, folds = len(counts), len(FOLDS)
+    sigmas, excess = np.empty(azimuths, np.float32), np.empty(azimuths, np.float32)
+    seen, squares, highest = np.float32(0), np.float32(0), np.float32(-np.inf)
+    for azimuth in range(azimuths):
+        count, share = counts[azimuth], valid[azimuth]
+        known = share > LEAST
+        expected = mean * share
+        sigma = (count - expected) / np.sqrt(expected + np.float32(1)) if known else np.float32(0)
+        sigmas[azimuth] = sigma
+        excess[azimuth] = ratio(count, share) - mean if known else np.float32(0)
+        seen += np.float32(known)
+        squares += sigma * sigma
+        highest = max(highest, sigma)
+    sectors = max(seen, np.float32(1))
+    channels[_SCATTER] = log1p(squares / sectors) / np.float32(5)
+    channels[_PEAK] = stretch(highest)
+    scale = np.float32(2) / (sectors * (mean + np.float32(1e-3)))
+    for fold in range(folds):  # the root of the sectors is what chance makes of them
+        cosine, sine = _dot(sigmas, waves[fold]), _dot(sigmas, waves[folds + fold])
+        harmonics[fold], harmonics[folds + fold] = cosine, sine
+        channels[_HARMONICS + fold] = stretch(_length(cosine, sine) / np.sqrt(sectors))
+        contrast = scale * _length(_dot(excess, waves[fold]), _dot(excess, waves[folds + fold]))
+        channels[_CONTRASTS + fold] = min(contrast, np.float32(2))
+    return sectors
 
 
 @compiled(*QUICK)

@@ -194,7 +194,7 @@ def _plain(
         for column in range(columns):
             photons, area, cell = bins * counts[row, column], bins * valid[row, column], view[top + row, left + column]
             around = ratio(bins * around_counts[row, column], bins * around_valid[row, column])
-            cell[0] = log1p(log_scale * ratio(photons, area)) / np.float32(10)
+            cell[0] = log1p(log_scale * ratio(photons, area)) / np.float32(10)  # in the order of PLAIN_CHANNELS
             cell[1] = valid[row, column]
             cell[2] = residual(photons, around * area)
     return view

@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "batch": 16,
     "chunk": 20,
     "width": 0.5,
+    "image_width": 0.25,
 }
 
 
