@@ -9,20 +9,13 @@ import numpy as np
 
 from .compiled import compiled
 
-__all__ = ["LEAST", "QUICK", "block_mean", "coarse", "log1p", "peaks", "ratio", "residual", "stretch"]
+__all__ = ["LEAST", "QUICK", "coarse", "log1p", "peaks", "ratio", "residual", "stretch"]
 
 LEAST = np.float32(1e-3)  # valid share of a bin, below which nothing is known of it
 # What quick sums take for granted: terms may be added up in any order, -0 is 0, and products are not rounded first.
 QUICK = ("reassoc", "nsz", "contract")
 
 _ONE, _NONE = np.float32(1), np.float32(0)
-
-
-def block_mean(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return means over equal blocks; the shape of `layer` is a multiple of `shape`."""
-    if layer.shape == shape:
-        return layer
-    return cv2.resize(layer, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def coarse(layer: np.ndarray, most: int) -> tuple[np.ndarray, int]:
@@ -34,7 +27,9 @@ def coarse(layer: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     below, right = (-side % step for side in layer.shape)
     if below or right:
         layer = cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0.0)
-    return block_mean(layer, (layer.shape[0] // step, layer.shape[1] // step)), step
+    if step > 1:
+        layer = cv2.resize(layer, (layer.shape[1] // step, layer.shape[0] // step), interpolation=cv2.INTER_AREA)
+    return layer, step
 
 
 @compiled(*QUICK)
