@@ -7,13 +7,12 @@
 from typing import TYPE_CHECKING, Any
 
 from .errors import CatalogError, FrameError, FrameNotReady, ModelError, NoTagsError, XTagError, XTagValueError
-from .taxonomy import DEFAULT_TAXONOMY, Tag, Taxonomy
+from .model import DEFAULT_TAXONOMY, Tag, Taxonomy
 
 if TYPE_CHECKING:
     from .documents import Tagging
     from .model import TagModel
-    from .session import install
-    from .tagger import Tagger
+    from .tagger import Tagger, install
 
 __all__ = [
     "DEFAULT_TAXONOMY",
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 # Resolved at first use (PEP 562), since bluesky itself takes most of a second to import.
-_LAZY = {"TagModel": "model", "Tagger": "tagger", "Tagging": "documents", "install": "session"}
+_LAZY = {"TagModel": "model", "Tagger": "tagger", "Tagging": "documents", "install": "tagger"}
 
 
 def __getattr__(name: str) -> Any:

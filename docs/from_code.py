@@ -112,7 +112,7 @@ def measures():
 
 def model_measures():
     """Return the figures of `xtag bench model` that are kept with these pages."""
-    from bluesky_xtag.bench.model import BARS, MEANINGS
+    from bluesky_xtag.cli.bench.model_bench import BARS, MEANINGS
 
     if not BENCH_MODEL.exists():
         return "There are no figures for this version yet.\n"
@@ -176,7 +176,7 @@ def measured():
 
 def tradeoff():
     """Return the figures of `xtag bench tradeoff` that are kept with these pages, and their picture."""
-    from bluesky_xtag.bench.tradeoff import TITLES
+    from bluesky_xtag.cli.bench.tradeoff_bench import TITLES
 
     if not TRADEOFF.exists():
         return "There are no figures for this version yet.\n"

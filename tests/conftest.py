@@ -8,11 +8,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
-from archives import opened
 from bluesky import RunEngine
-from catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
-from documents_seen import DocumentsSeen
-from models import CountsModel
+from support.archives import opened
+from support.catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
+from support.documents_seen import DocumentsSeen
+from support.models import CountsModel
 
 from bluesky_xtag import install
 

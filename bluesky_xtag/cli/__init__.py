@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import typer
 
-from .bench import bench
-from .catalog import index
-from .corrections import compare, correct, export_labels, review
-from .demo import demo
-from .model import evaluate, info, simulate, train
-from .replay import replay
+from .bench_panel import bench
+from .catalog_commands import index
+from .models_panel import evaluate, info, simulate, train
+from .people_panel import compare, correct, export_labels, review
+from .runs_panel import replay
+from .tag_panel import demo
 
 __all__ = ["app"]
 

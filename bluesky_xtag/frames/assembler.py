@@ -12,11 +12,11 @@ import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
 from ..documents import STREAM
-from ..hdf5 import Hdf5Frames
 from .beam_centre import BeamCentre, BeamCentreRule, check_beam_centre, find_beam_centre
 from .data_keys import images_and_size, is_image
+from .files.hdf5 import Hdf5Frames
 from .frame import Frame, Images
-from .images import (
+from .sources import (
     ConsolidatedImages,
     HandlerImages,
     Hdf5DatumImages,

@@ -1,8 +1,23 @@
 """Plans steered by tags; each makes one run, with the streams primary, tags and decisions."""
 
 from .adaptive import tag_adaptive_scan
+from .conditions import Seen, condition
+from .decisions import STREAM, DecisionsAgain, SkipEmpty, replay_decisions
 from .exposure import expose_until
 from .line import scan_until
 from .skip import skip_empty
+from .strategies import make
 
-__all__ = ["expose_until", "scan_until", "skip_empty", "tag_adaptive_scan"]
+__all__ = [
+    "STREAM",
+    "SkipEmpty",
+    "DecisionsAgain",
+    "Seen",
+    "condition",
+    "expose_until",
+    "make",
+    "replay_decisions",
+    "scan_until",
+    "skip_empty",
+    "tag_adaptive_scan",
+]

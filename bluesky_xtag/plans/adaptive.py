@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..decisions import ByStrategy
 from ..errors import XTagValueError
-from ..messages import Plan
-from ..strategies import Strategy
+from ..tagger import Plan
 from .arguments import a_motor, a_number, a_tagger, some_detectors
+from .decisions import ByStrategy
 from .steps import queueable, steered
+from .strategies import Strategy
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -41,8 +41,8 @@ def tag_adaptive_scan(
     tagger : Tagger
         Installed, or just subscribed.
     strategy : str or Strategy
-        A name such as "boundary" (`bluesky_xtag.strategies.NAMES`), or an object that was made with
-        `bluesky_xtag.strategies.make`.
+        A name such as "boundary" (`bluesky_xtag.plans.strategies.NAMES`), or an object that was made with
+        `bluesky_xtag.plans.make`.
     *args
         motor, low, high, motor, low, high, ...: the motors and their limits, as in bluesky's own plans.
     tag : str, optional

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from bluesky import plan_stubs as bps
 
-from ..conditions import Seen, condition
-from ..decisions import ByExposure
 from ..errors import XTagValueError
-from ..messages import Plan
+from ..tagger import Plan
 from .arguments import a_signal, a_tagger, some_detectors
+from .conditions import Seen, condition
+from .decisions import ByExposure
 from .steps import exposure_of, queueable, steered
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def expose_until(
     tagger : Tagger
         Installed, or just subscribed.
     good : str or callable
-        What a good frame is: a condition on tags, see `bluesky_xtag.conditions`.
+        What a good frame is: a condition on tags, see `bluesky_xtag.plans.conditions`.
     exposure : signal, optional
         Where the exposure in seconds is set; if None ``cam.acquire_time`` of the first detector that has it.
     limits : (float, float)

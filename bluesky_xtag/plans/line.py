@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..conditions import Seen, condition
-from ..decisions import LineUntil
-from ..messages import Plan
+from ..tagger import Plan
 from .arguments import a_motor, a_number, a_tagger, some_detectors
+from .conditions import Seen, condition
+from .decisions import LineUntil
 from .steps import queueable, steered
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def scan_until(
     step : float
         The distance of places; its sign does not matter.
     until : str or callable
-        When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row; see `bluesky_xtag.conditions`), or
+        When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row; see
+        `bluesky_xtag.plans.conditions`), or
         a function that is given a `Seen` and returns whether to end.
     on_missing : {"repeat", "skip", "pause", "stop"}
         What is done about a frame without tags, as in `tag_adaptive_scan`. A frame left out neither counts nor breaks

@@ -10,12 +10,12 @@ from bluesky import preprocessors as bpp
 from bluesky.preprocessors import set_run_key_wrapper
 from bluesky.utils import Msg, ensure_generator
 
-from ..conditions import Condition, Seen, condition
-from ..decisions import DecisionLog, SkipEmpty, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagValueError
-from ..messages import Plan, accompany
+from ..tagger import Plan, accompany
 from .arguments import a_number, a_signal, a_tagger
+from .conditions import Condition, Seen, condition
+from .decisions import DecisionLog, SkipEmpty, TagsWatch
 from .steps import exposure_of, queueable, read_tags, write
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def skip_empty(
         Where the exposure in seconds is set. If None it is ``cam.acquire_time`` of each detector that has it, as
         ophyd's area detectors do. The full exposure is what the signal holds at the first point.
     empty : str or callable
-        What an empty place is: a condition on tags, see `bluesky_xtag.conditions`.
+        What an empty place is: a condition on tags, see `bluesky_xtag.plans.conditions`.
     probes : int
         Frames that must be empty before a place is left out. It is exposed when half as many are not empty, or have no
         tags. If one frame in twenty is tagged wrongly, one probe loses one place in twenty, and four one in 33,000.

@@ -10,11 +10,11 @@ from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.utils import Msg
 
-from ..conditions import Seen
-from ..decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
 from ..documents import STREAM as TAGS
 from ..errors import XTagError
-from ..messages import Plan
+from ..tagger import Plan
+from .conditions import Seen
+from .decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
 
 if TYPE_CHECKING:
     from ..tagger import Tagger

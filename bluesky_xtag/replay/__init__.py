@@ -1,6 +1,16 @@
 """Tag stored runs, or files, again: with any model, through the code that tags live."""
 
-from .files import replay_files
-from .replay import replay
+from .engine import BATCH, Engine
+from .files import frames_of, replay_files
+from .runs import replay
+from .settings import loaded, make_engine
 
-__all__ = ["replay", "replay_files"]
+__all__ = [
+    "BATCH",
+    "Engine",
+    "make_engine",
+    "frames_of",
+    "loaded",
+    "replay",
+    "replay_files",
+]

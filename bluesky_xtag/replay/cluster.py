@@ -20,12 +20,12 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 
+from ..catalog import ServedValue
 from ..documents import Tagging
 from ..errors import CatalogError, FrameError, XTagError
 from ..frames import Frame
-from ..quiet import without_build_notes
+from ..model import without_build_notes
 from .engine import Done, batches, peak_memory, tag_frame
-from .values import ServedValue
 
 if TYPE_CHECKING:
     from ..model import TagModel

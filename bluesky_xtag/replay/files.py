@@ -18,12 +18,10 @@ import pandas as pd
 
 from ..documents import STATUSES, Tagging, score_column
 from ..errors import FrameError, XTagError, XTagValueError
-from ..frames import Frame
-from ..masks import load_mask
+from ..frames import Frame, data_sets, load_mask, read
 from .engine import Done
-from .image_files import data_sets, read
 from .journal import Journal, place_of
-from .setup import Watch, engine, fingerprint, loaded
+from .settings import Watch, fingerprint, loaded, make_engine
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -79,11 +77,11 @@ def replay_files(
     beam_centre : (float, float), optional
         Column and row in pixels; estimated from each image if None.
     mask : array, str or Path, optional
-        Pixels that must not be used, see `bluesky_xtag.masks.load_mask`.
+        Pixels that must not be used, see `bluesky_xtag.frames.load_mask`.
     name : str
         First part of the column names.
     workers, scheduler, watch
-        As of `bluesky_xtag.replay.replay`.
+        As of `bluesky_xtag.replay.runs`.
 
     Returns
     -------
@@ -109,7 +107,7 @@ def replay_files(
     about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
         frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
-        with closing(engine(model, scheduler, workers)) as tagging:
+        with closing(make_engine(model, scheduler, workers)) as tagging:
             for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
                 journal.add(done)
         rows = [_row(frame, journal.taggings[place_of(frame)], model, name) for frame in frames]

@@ -1,99 +1,210 @@
-"""Which runs of a catalogue are meant."""
+"""Tag stored runs again: with any model, through the code that tags live, into derived runs."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Any
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
-from ..errors import XTagValueError
-from ..stored import client, start_of
+import pandas as pd
 
-__all__ = ["chosen"]
+from .. import documents
+from ..catalog import asking, chosen, client, documents_of, is_away, start_of, store
+from ..documents import STATUSES, STREAM, Tagging, summarise
+from ..errors import XTagError
+from ..frames import Frame, FrameAssembler, Mask, load_masks
+from .engine import Engine
+from .journal import Journal, Place, place_of
+from .settings import Watch, fingerprint, loaded, make_engine, work_directory
 
-_CONDITION = re.compile(r"(?P<key>[A-Za-z_][\w.]*)\s*(?P<operator>==|>=|<=|!=|=|>|<)\s*(?P<value>.+)")
-_OPERATORS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["replay"]
+
+logger = logging.getLogger("bluesky_xtag")
 
 
-def chosen(catalog: Any, runs: Any = None) -> Iterator[Any]:
-    """Yield the runs of a catalogue that are meant, but for derived ones.
+def replay(
+    catalog: Any,
+    runs: Any = None,
+    *,
+    model: TagModel | str | Path | None = None,
+    key: str | Sequence[str] | None = None,
+    streams: Sequence[str] | None = None,
+    beam_centre: tuple[float, float] | tuple[str, str] | None = None,
+    mask: Mask | Mapping[str, Mask] | None = None,
+    name: str = "xtag",
+    again: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    work: str | Path | None = None,
+    watch: Watch | None = None,
+) -> pd.DataFrame:
+    """Tag the frames of stored runs, and store the tags as derived runs beside them.
+
+    Earlier tags are left as they are. A run that was replayed with this model and these settings is left out, so a call
+    that was ended, by whatever, is finished by the same call: it goes on after the last frames that are in its journal.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, tiled Container or databroker Broker
-        The catalogue, or what a search in it gave.
+        Where the runs are, and where the derived runs go.
     runs : str, int, run, or an iterable of these, optional
-        Each a uid or the first digits of one, a scan_id, a negative number that counts from the newest, a run, or a
-        condition on the start document: ``"plan_name=grid_scan"``, ``"time>=2026-03-01"``, ``"sample.name=gold"``.
-        All conditions must hold. All runs of the catalogue if None.
+        Which runs, see `bluesky_xtag.catalog.chosen`; all if None.
+    model : TagModel, str or Path, optional
+        The model, or its directory; the packaged one if None.
+    key, streams, beam_centre, mask
+        As of `bluesky_xtag.install`.
+    name : str
+        First part of the column names.
+    again : bool
+        Also replay runs that were replayed with this model and these settings, for instance since their files are back.
+    workers : int, optional
+        How many processes to start on this machine with Dask; this process alone does the work if None.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work, such as ``tcp://host:8786``.
+    work : str or Path, optional
+        Directory of the journals; ``~/.local/state/bluesky_xtag`` if None.
+    watch : callable, optional
+        Called with the run's uid, frames done, and frames in all (None where that is unknown) after each batch.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run: ``run`` (uid), ``scan_id``, ``outcome`` ("tagged", "tagged before", "no images", or "failed: "
+        and why), ``frames``, a count for each status, ``seconds``, and ``derived``, the uid of the derived run.
 
     Raises
     ------
+    CatalogError
+        The catalogue does not answer or does not take what it should: the same call goes on from there.
     XTagValueError
-        A run is not there.
+        A run is not there, or an argument does not fit.
     """
-    wanted = [runs] if isinstance(runs, str | int) or hasattr(runs, "metadata") else list(runs or ())
-    conditions = [one for one in wanted if isinstance(one, str) and _CONDITION.fullmatch(one)]
-    named = [one for one in wanted if one not in conditions]
+    model = loaded(model)
+    masks = load_masks(mask)
+    settings = fingerprint(model, name, key, streams, beam_centre, masks)
     catalog = client(catalog)
-    if conditions or not named:
-        yield from _originals(_search(catalog, conditions).values())
-    yield from _originals(_named(catalog, one) for one in named)
+    outcomes = []
+    with closing(make_engine(model, scheduler, workers)) as tagging, asking(str(catalog.uri), "read"):
+        one = _OneRun(catalog, model, tagging, name, settings, again, Path(work or work_directory()), watch)
+        for run in chosen(catalog, runs):
+            begin, start = time.perf_counter(), start_of(run)
+            outcome = one.replay(run, FrameAssembler(key, streams, beam_centre, masks))
+            known = {"run": start["uid"], "scan_id": start.get("scan_id"), "seconds": time.perf_counter() - begin}
+            outcomes.append(known | outcome)
+    empty = {"run": "", "scan_id": None, "outcome": "", "frames": 0} | dict.fromkeys(STATUSES, 0)
+    empty |= {"seconds": 0.0, "derived": ""}
+    return pd.DataFrame([empty | outcome for outcome in outcomes], columns=pd.Index(empty))
 
 
-def _originals(runs: Iterable[Any]) -> Iterator[Any]:
-    return (run for run in runs if "original_run_uid" not in start_of(run))
+@dataclass(frozen=True)
+class _OneRun:
+    """What is the same for all runs of a replay."""
 
+    catalog: Any
+    model: TagModel
+    engine: Engine
+    name: str
+    settings: str
+    again: bool
+    work: Path
+    watch: Watch | None
 
-def _named(catalog: Any, run: Any) -> Any:
-    if not isinstance(run, str | int):
-        return run
-    number = int(run) if isinstance(run, int) or re.fullmatch(r"-\d+|\d{1,7}", run) else None
-    try:
-        if number is None:
-            return catalog[run]
-        return catalog.values()[number] if number < 0 else _newest(catalog, number)
-    except (KeyError, IndexError, ValueError) as error:
-        raise XTagValueError(
-            f"there is no run {run!r} in the catalogue: give a uid, a scan_id, -1 for the newest, or a condition such "
-            "as plan_name=scan"
-        ) from error
-
-
-def _newest(catalog: Any, scan_id: int) -> Any:
-    """Return the newest run of a scan_id; a plain container of Tiled has no way of its own to find it."""
-    from tiled.queries import Key
-
-    return catalog.search(Key("start.scan_id") == scan_id).values().last()
-
-
-def _search(catalog: Any, conditions: Iterable[str]) -> Any:
-    from tiled.queries import Comparison, Key
-
-    for condition in conditions:
-        found = _CONDITION.fullmatch(condition)
-        assert found is not None  # it was matched before
-        key, operator = f"start.{found['key'].removeprefix('start.')}", _OPERATORS[found["operator"]]
-        value = _value(found["key"], found["value"].strip())
-        if operator == "eq":
-            catalog = catalog.search(Key(key) == value)
-        elif operator == "ne":
-            catalog = catalog.search(Key(key) != value)
-        else:
-            catalog = catalog.search(Comparison(operator, key, value))
-    return catalog
-
-
-def _value(key: str, text: str) -> Any:
-    if key.removeprefix("start.") == "time":
+    def replay(self, run: Any, assemble: FrameAssembler) -> dict[str, Any]:
+        """Replay one run; return what came of it, for the table."""
         try:
-            return datetime.fromisoformat(text).timestamp()
-        except ValueError:
-            pass  # seconds since 1970
-    for kind in (int, float):
+            return self._replay(run, assemble)
+        except XTagError:
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.exception("run %s could not be replayed", start_of(run)["uid"])
+            return {"outcome": f"failed: {type(error).__name__}: {error}"}
+
+    def _replay(self, run: Any, assemble: FrameAssembler) -> dict[str, Any]:
+        original = start_of(run)["uid"]
+        number, uid = self._next(original)
+        if number and not self.again:
+            return {"outcome": "tagged before", "derived": self._uid(original, number - 1)}
+        about = {"run": original, "model": self.model.sha256, "settings": self.settings, "number": number}
+        journal = Journal(self.work / f"{uid}.jsonl", about, at=time.time())
+        with closing(journal):
+            places = self._tag(run, assemble, journal)
+            taggings = [journal.taggings[place] for place in places]
+            if taggings:
+                self._store(original, uid, taggings, journal.about["at"])
+            journal.remove()
+        if not taggings:
+            return {"outcome": "no images"}
+        counts = Counter(tagging.status for tagging in taggings)
+        without = [tagging for tagging in taggings if tagging.status != "ok"]
+        if without:
+            logger.warning(
+                "run %s: %d of %d frames have no scores; the first: %s",
+                *(original, len(without), len(taggings), without[0].reason),
+            )
+        return {"outcome": "tagged", "frames": len(taggings), "derived": uid} | counts
+
+    def _tag(self, run: Any, assemble: FrameAssembler, journal: Journal) -> list[Place]:
+        """Tag the frames that are not in the journal yet; return the places of all, in their order."""
+        places: list[Place] = []
+
+        def missing() -> Iterator[Frame]:
+            for name, doc in documents_of(run):
+                for frame in assemble(name, doc):
+                    place = place_of(frame)
+                    places.append(place)
+                    if place not in journal.taggings:
+                        yield frame
+
+        start, stop = start_of(run), run.metadata.get("stop") or {}
+        total = (stop.get("num_events") or {}).get(STREAM)
+        for done in self.engine.tag(missing()):
+            journal.add(done)
+            if self.watch is not None:
+                self.watch(start["uid"], len(journal.taggings), total)
+        return places
+
+    def _store(self, original: str, uid: str, taggings: Sequence[Tagging], at: float) -> None:
+        configuration = documents.configuration(self.name, self.model)
+        rows = [documents.row(self.name, self.model.taxonomy, tagging) for tagging in taggings]
+        store(
+            self.catalog,
+            documents.compose(
+                original,
+                rows,
+                name=self.name,
+                columns=documents.data_keys(self.name, self.model.taxonomy),
+                configuration=configuration,
+                configuration_keys=documents.configuration_keys(self.name, self.model.taxonomy),
+                summary=summarise(pd.DataFrame(rows), configuration, source="replay", derived=True),
+                uid=uid,
+                at=at,
+            ),
+        )
+
+    def _next(self, original: str) -> tuple[int, str]:
+        """Return number and uid of the first derived run of this model and these settings that is not complete."""
+        number = 0
+        while self._is_complete(uid := self._uid(original, number)):
+            number += 1
+        return number, uid
+
+    def _uid(self, original: str, number: int) -> str:
+        # The same on every machine, so that two that replay one run do not store two derived runs.
+        return str(uuid5(NAMESPACE_URL, f"{original}/replay/{self.settings}/{number}"))
+
+    def _is_complete(self, uid: str) -> bool:
         try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text.lower(), text.strip("\"'"))
+            return bool(self.catalog[uid].metadata.get("stop"))
+        except KeyError:
+            return False

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..documents import tagger_name
+from ..catalog import catalog_of, client, start_of
+from ..documents import KEY, identity, tagger_name
 from ..errors import NoTagsError, XTagValueError
-from ..stored import catalog_of, client, start_of
-from ..summary import KEY, identity
-from .query import Moment, of_model, runs_with_tag, within
-from .stored import configuration, positions, summary_of
+from .queries import Moment, of_model, runs_with_tag, within
+from .tagged_runs import configuration, positions, summary_of
 from .taggings import tagging, tags
 
 if TYPE_CHECKING:

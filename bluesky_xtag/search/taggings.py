@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..catalog import start_of
+from ..documents import Said, identity, overlay
 from ..errors import NoTagsError
-from ..overlay import Said, overlay
-from ..stored import start_of
-from ..summary import identity
 from .identity import describes
-from .stored import configuration, derived_runs, has_tags, own_tags, summary_of
+from .tagged_runs import configuration, derived_runs, has_tags, own_tags, summary_of
 
 if TYPE_CHECKING:
     from ..model import TagModel

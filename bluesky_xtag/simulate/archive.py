@@ -25,13 +25,13 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import XTagError, XTagValueError
-from .dataset import raw, scene
-from .labels import TAGS
-from .nuisances import chosen
-from .processes import processes
-from .truth import continuous_truth
+from .dataset import make_scene, raw
+from .processes import worker_pool
+from .scene.nuisances import select_nuisances
+from .truth.continuous import continuous_truth
+from .truth.labels import TAGS
 
-__all__ = ["named", "simulate"]
+__all__ = ["nuisance_names", "simulate"]
 
 _SETTINGS = "settings.json"
 _MASKS = "masks"
@@ -133,10 +133,10 @@ def _written(nuisances: Iterable[str] | None) -> str:
     """Return the nuisances as they stand in the file: their names, or "all", or "none"."""
     if nuisances is None:
         return "all"
-    return ",".join(nuisance.name for nuisance in chosen(nuisances)) or "none"
+    return ",".join(nuisance.name for nuisance in select_nuisances(nuisances)) or "none"
 
 
-def named(written: str) -> tuple[str, ...] | None:
+def nuisance_names(written: str) -> tuple[str, ...] | None:
     """Return the nuisances of their names with commas between, of "all" (None), or of "none"."""
     return {"all": None, "none": ()}.get(written, tuple(name.strip() for name in written.split(",")))
 
@@ -162,7 +162,7 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
 
 def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int | None) -> Generator[None, None, None]:
     """Simulate the wanted frames in processes of their own, and tell of each one done."""
-    with processes(workers, len(wanted)) as pool:
+    with worker_pool(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]
         try:
             for job in as_completed(jobs):
@@ -186,7 +186,7 @@ def _write_part(parts: Path, index: int, settings: _Settings) -> None:
 
 def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
-    shown = scene(settings.seed, index, settings.held_out, named(settings.nuisances))
+    shown = make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
     chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
     image, labels, mask = raw(shown, chance)
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it

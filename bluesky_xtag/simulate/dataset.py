@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..prepare import Inputs, Preparation
-from .labels import label
-from .sampler import draw_scene
-from .scenes import Rendering, Scene, expose_binned, expose_full, render, told_mask
+from ..model import Inputs, Preparation
+from .scene.sampler import draw_scene
+from .scene.scenes import Rendering, Scene, expose_binned, expose_full, render, told_mask
+from .truth.labels import label
 
-__all__ = ["at_grid", "prepared", "raw", "sample", "scene"]
+__all__ = ["at_grid", "make_scene", "prepare_scene", "raw", "sample"]
 
 
-def scene(seed: int, index: int, held_out: bool = False, nuisances: Iterable[str] | None = None) -> Scene:
+def make_scene(seed: int, index: int, held_out: bool = False, nuisances: Iterable[str] | None = None) -> Scene:
     """Return a scene by its number.
 
     Every sixth shows the sample of the one before under other conditions, above all another exposure.
@@ -33,7 +33,7 @@ def scene(seed: int, index: int, held_out: bool = False, nuisances: Iterable[str
     return draw_scene(rng, held_out, nuisances, np.random.default_rng([seed, same, int(held_out), 1]))
 
 
-def prepared(
+def prepare_scene(
     scene: Scene, rng: np.random.Generator, preparation: Preparation | None = None
 ) -> tuple[Inputs, np.ndarray]:
     """Expose a scene straight on the working grid and prepare it.
@@ -85,7 +85,7 @@ def sample(
 ) -> tuple[Inputs, np.ndarray]:
     """Simulate, expose and prepare one frame: `prepared` of `scene`; the same (seed, index) gives the same sample."""
     rng = np.random.default_rng([seed, index, int(held_out), 2])
-    return prepared(scene(seed, index, held_out, nuisances), rng, preparation)
+    return prepare_scene(make_scene(seed, index, held_out, nuisances), rng, preparation)
 
 
 def at_grid(scene: Scene, grid: int | None = None) -> Rendering:

@@ -10,14 +10,13 @@ from operator import itemgetter
 import cv2
 import numpy as np
 
-from ..prepare import Preparation
-from ..taxonomy import Tag
-from .dataset import prepared, raw, scene
-from .labels import TAGS
-from .nuisances import NUISANCES, Nuisance, chosen
-from .patterns import Halo, Rings, Textured
-from .scenes import Scene
-from .shadows import FlightTube
+from ..model import Preparation, Tag
+from .dataset import make_scene, prepare_scene, raw
+from .scene.nuisances import NUISANCES, Nuisance, select_nuisances
+from .scene.patterns import Halo, Rings, Textured
+from .scene.scenes import Scene
+from .scene.shadows import FlightTube
+from .truth.labels import TAGS
 
 __all__ = ["Example", "Pair", "nuisance_pairs", "tag_examples"]
 
@@ -106,7 +105,7 @@ def tag_examples(seed: int = 0, draws: int = 400) -> list[Example]:
 def _collect(found: dict[str, list[tuple[float, int, Scene]]], seed: int, index: int) -> None:
     """Note a scene for each tag that it could stand for: how cluttered it is, its number, itself."""
     for nuisances, groups in ((_CALM, ("instrument", *_OF_SAMPLE)), (_ROUGH, ("frame", "intensity"))):
-        drawn = scene(seed, index, nuisances=nuisances)
+        drawn = make_scene(seed, index, nuisances=nuisances)
         labels = _labels(drawn, seed, index)
         for tag in TAGS.tags:
             if labels[tag.name] == 1 and tag.group in groups:
@@ -128,13 +127,13 @@ def nuisance_pairs(seed: int = 0, nuisances: Iterable[str] | None = None) -> lis
     XTagValueError
         A nuisance is not known.
     """
-    shown = chosen(nuisances)
+    shown = select_nuisances(nuisances)
     scenes = [_clean_scene(seed, sample) for sample in _SHOWN[: len(shown)]]
     return [_pair(nuisance, scenes[number % len(scenes)], seed) for number, nuisance in enumerate(shown)]
 
 
 def _labels(drawn: Scene, seed: int, index: int) -> dict[str, int]:
-    _, labels = prepared(drawn, np.random.default_rng([seed, index]))
+    _, labels = prepare_scene(drawn, np.random.default_rng([seed, index]))
     return dict(zip(TAGS.names, labels.tolist(), strict=True))
 
 
@@ -181,7 +180,7 @@ def _example(tag: Tag, candidates: Iterable[tuple[float, int, Scene]], seed: int
 
 def _clean_scene(seed: int, wanted: set[str]) -> Scene:
     """Return the first clean scene in which these tags hold, its beam near the middle of a detector like a square."""
-    drawn = ((index, scene(seed, index, nuisances=())) for index in count())
+    drawn = ((index, make_scene(seed, index, nuisances=())) for index in count())
     framed = ((index, each) for index, each in drawn if _is_framed(each))
     return next(each for index, each in framed if all(_labels(each, seed, index)[name] == 1 for name in wanted))
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import XTagValueError
-from ..view.colours import colour
+from ..view import colour
 from .examples import Centre, Example, Pair, nuisance_pairs, tag_examples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
+__all__ = ["draw_gallery"]
 
 _GROUND, _INK, _SOFT, _GAP, _CARD, _EDGE = "#ffffff", "#1f2933", "#6b7682", "#c4c9d1", "#eef1f4", "#d5dae1"
 _MARK = "#5ef2ff"
@@ -33,7 +33,7 @@ _KEY = (
 )
 
 
-def draw(path: str | Path, seed: int = 0, nuisances: Iterable[str] | None = None, draws: int = 400) -> Path:
+def draw_gallery(path: str | Path, seed: int = 0, nuisances: Iterable[str] | None = None, draws: int = 400) -> Path:
     """Draw the picture; the same seed gives the same frames.
 
     Parameters

@@ -13,13 +13,13 @@ from multiprocessing import connection, get_context, parent_process
 import cv2
 from threadpoolctl import threadpool_limits
 
-__all__ = ["processes"]
+__all__ = ["worker_pool"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextmanager
-def processes(workers: int | None, jobs: int) -> Iterator[Executor]:
+def worker_pool(workers: int | None, jobs: int) -> Iterator[Executor]:
     """Give a pool of processes, spawned because TensorFlow must not be forked; one alone is this process itself.
 
     Where the block is left by an exception, jobs that have not begun are cancelled.

@@ -1,7 +1,23 @@
 """The Tagger: takes frames from documents, has them scored, gives their rows to the RunEngine."""
 
+from .backends import Backend, InlineBackend
+from .messages import Plan, accompany
+from .session import install
+from .statistics import percentile
 from .tagger import Mask, Tagger, Wait
 from .ticket import Address
 from .worker import Policy
 
-__all__ = ["Address", "Mask", "Policy", "Tagger", "Wait"]
+__all__ = [
+    "Address",
+    "Backend",
+    "InlineBackend",
+    "Mask",
+    "Plan",
+    "Policy",
+    "Tagger",
+    "Wait",
+    "accompany",
+    "install",
+    "percentile",
+]

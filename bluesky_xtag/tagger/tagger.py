@@ -19,13 +19,12 @@ from weakref import WeakSet
 from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
 
-from .. import documents, hdf5
-from ..backends import Backend, InlineBackend
+from .. import documents
 from ..documents import Tagging
 from ..errors import XTagValueError
-from ..frames import FrameAssembler
-from ..masks import Mask, load_masks
-from ..quiet import without_build_notes
+from ..frames import FrameAssembler, Mask, load_masks, warm
+from ..model import without_build_notes
+from .backends import Backend, InlineBackend
 from .ledger import Ledger
 from .statistics import Statistics
 from .status import TaggingStatus
@@ -130,7 +129,7 @@ class Tagger:
         self._assemble = FrameAssembler(key, streams, beam_centre, load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = backend or InlineBackend(_loaded(model))
-        hdf5.warm()
+        warm()
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ..backends import Backend
 from ..errors import FrameError, FrameNotReady, XTagValueError
 from ..frames import Frame
+from .backends import Backend
 from .ticket import Ticket
 
 __all__ = ["FrameQueue", "Policy", "Worker"]

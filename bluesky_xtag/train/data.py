@@ -16,10 +16,8 @@ import numpy as np
 from rich.progress import track
 
 from ..errors import XTagValueError
-from ..prepare import SCALARS, Inputs, Preparation
-from ..simulate.dataset import sample
-from ..simulate.labels import TAGS
-from ..simulate.processes import processes
+from ..model import SCALARS, Inputs, Preparation
+from ..simulate import TAGS, sample, worker_pool
 
 __all__ = ["CHUNK", "INPUTS", "Draw", "Samples", "digest", "fill", "generate", "load"]
 
@@ -178,7 +176,7 @@ def fill(
                 file.truncate(length)
     if not wanted:
         return
-    with processes(workers, len(wanted)) as pool:
+    with worker_pool(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_chunk, directory, number, size, draw) for number in wanted]
         for job in track(as_completed(jobs), total=len(jobs), description=f"Simulating {directory.name}"):
             job.result()

@@ -1,6 +1,5 @@
 """What a person sees: the live table and the picture of a scan."""
 
-from .lines import Labels
-from .live import LiveTags
+import lazy_loader
 
-__all__ = ["Labels", "LiveTags"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

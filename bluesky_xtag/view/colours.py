@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..taxonomy import DEFAULT_TAXONOMY
+from ..model import DEFAULT_TAXONOMY
 
 __all__ = ["colour", "group", "most_specific", "ordered"]
 

@@ -15,7 +15,7 @@ from .picture import GROUND, INK, SOFT, draw_pixels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Disputed", "draw"]
+__all__ = ["Disputed", "draw_comparison"]
 
 COLOURS = ("#2f6f9f", "#e0a100")  # only the first model gave the tag, only the second did
 _COLUMNS = 3
@@ -47,7 +47,7 @@ class Disputed:
     only: tuple[str, str]
 
 
-def draw(
+def draw_comparison(
     path: str | Path,
     models: tuple[str, str],
     counts: Mapping[str, tuple[int, int]],

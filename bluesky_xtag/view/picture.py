@@ -15,7 +15,7 @@ from .colours import colour, group, most_specific, ordered
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GROUND", "INK", "SOFT", "Point", "SampleMap", "draw", "draw_pixels"]
+__all__ = ["GROUND", "INK", "SOFT", "Point", "SampleMap", "draw_points", "draw_pixels"]
 
 GROUND, INK, SOFT = "#ffffff", "#1f2933", "#6b7682"
 _GAP = "#c4c9d1"
@@ -67,7 +67,7 @@ class SampleMap:
     size: tuple[float, float]
 
 
-def draw(path: str | Path, points: Sequence[Point], title: str, sample: SampleMap | None = None) -> None:
+def draw_points(path: str | Path, points: Sequence[Point], title: str, sample: SampleMap | None = None) -> None:
     """Draw the picture of a scan.
 
     Parameters

@@ -5,11 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-STARTUP = Path(__file__).parents[2] / "profiles" / "xtag" / "startup"
+STARTUP = ROOT / "profiles" / "xtag" / "startup"
 
 QUEUE_SERVER = """
 from bluesky_queueserver.manager.profile_ops import (

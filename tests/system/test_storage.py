@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.utils import RunEngineInterrupted
-from detectors import ArrayDetector, numbered
-from models import RaisingModel
 from ophyd.sim import det1 as counter
 from ophyd.sim import motor
-from pausing import pausing
+from support.detectors import ArrayDetector, numbered
+from support.models import RaisingModel
+from support.pausing import pausing
 
 from bluesky_xtag import NoTagsError
 from bluesky_xtag.search import tags

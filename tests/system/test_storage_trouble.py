@@ -7,15 +7,15 @@ import time
 import bluesky.plans as bp
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from exposures import Numbered
-from models import GradedModel
+from support.exposures import Numbered
+from support.models import GradedModel
 from typer.testing import CliRunner
 
-from bluesky_xtag.backup import kept
 from bluesky_xtag.catalog import open_any
 from bluesky_xtag.cli import app
 from bluesky_xtag.search import runs_with_tag, tags
-from bluesky_xtag.simulate.beamline import PhotonCounter, motor
+from bluesky_xtag.search.kept import kept
+from bluesky_xtag.simulate import PhotonCounter, motor
 
 
 class Bright(Numbered):

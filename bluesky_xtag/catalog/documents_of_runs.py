@@ -1,0 +1,170 @@
+"""The documents of a stored run, with what is needed to read its images.
+
+Databroker gives a run's documents as they were. Tiled keeps a run as tables and arrays, and what it exports as
+documents lacks the dtypes of arrays in events and names only one file of each detector. So the documents are made here
+from what Tiled keeps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+
+from ..documents import STREAM
+from ..frames import images_and_size, is_hdf5
+from .values import FileValue, ServedValue
+
+__all__ = ["documents_of"]
+
+Document = tuple[str, Mapping[str, Any]]
+_BY_FABIO = frozenset({".tif", ".tiff", ".cbf", ".edf"})
+
+
+def documents_of(run: Any) -> Iterator[Document]:
+    """Yield the documents of a stored run, but for those of the stream "tags".
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        A run of Tiled or of databroker.
+
+    Yields
+    ------
+    (str, dict)
+        Name and document. Where images are not in the event, its value is something that reads them when asked
+        for one.
+    """
+    if any(spec.name == "BlueskyRun" and str(spec.version).startswith("3.") for spec in getattr(run, "specs", ())):
+        yield from _of_tiled(run)
+    else:
+        yield from _of_databroker(run)
+
+
+def _of_databroker(run: Any) -> Iterator[Document]:
+    dtypes: dict[str, dict[str, str]] = {}
+    for name, doc in run.documents(fill=False):
+        if name == "descriptor":
+            keys = doc["data_keys"].items()
+            dtypes[doc["uid"]] = {key: value["dtype_numpy"] for key, value in keys if _is_inline(value)}
+        if name in ("event", "event_page") and dtypes.get(doc["descriptor"]):
+            data = dict(doc["data"])
+            for key, dtype in dtypes[doc["descriptor"]].items():
+                if key in data:  # Mongo knows lists of numbers, not of which type they were
+                    value = data[key]
+                    arrays = [np.asarray(value, dtype)] if name == "event" else [np.asarray(v, dtype) for v in value]
+                    data[key] = arrays[0] if name == "event" else arrays
+            doc = {**doc, "data": data}
+        yield name, doc
+
+
+def _is_inline(data_key: Mapping[str, Any]) -> bool:
+    return data_key["dtype"] == "array" and "external" not in data_key and "dtype_numpy" in data_key
+
+
+def _of_tiled(run: Any) -> Iterator[Document]:
+    start = run.metadata["start"]
+    yield "start", start
+    base = run.base
+    if "streams" in base and "BlueskyEventStream" not in {spec.name for spec in base["streams"].specs}:
+        base = base["streams"]  # as it was kept before
+    for name in base:
+        if name != STREAM:
+            stream = base[name]
+            yield from _of_stream(start["uid"], name, getattr(stream, "base", stream))
+    yield "stop", run.metadata.get("stop") or {"run_start": start["uid"]}
+
+
+def _of_stream(run: str, name: str, stream: Any) -> Iterator[Document]:
+    from bluesky_tiled_plugins.exporters import build_descriptor_docs
+
+    descriptors = build_descriptor_docs(dict(stream.metadata), stream_name=name, run_start_uid=run)
+    for descriptor in descriptors:
+        yield "descriptor", descriptor
+    data_keys = descriptors[0]["data_keys"]
+    parts = list(stream)
+    rows = _rows(stream, [part for part in parts if part.startswith("internal") and part not in data_keys])
+    clients = {key: stream[key] for key in parts if key in data_keys}
+    arrays = {key: _Array(client, data_keys[key]) for key, client in clients.items() if _may_hold_images(client)}
+    for position, row in rows:
+        descriptor = next((doc for doc in reversed(descriptors) if doc["time"] <= row["time"]), descriptors[0])
+        data = {key: row[key] for key in data_keys if key in row}
+        for key, array in arrays.items():
+            if not array.streamed:
+                data[key] = array.value(position if array.events >= len(rows) else row["seq_num"] - 1)
+        yield "event", _event(descriptor, int(row["seq_num"]), data, f"event-{descriptor['uid']}-{row['seq_num']}")
+    # A detector that streams says nothing in events, so its frames do not know what else the events hold.
+    for key, array in arrays.items():
+        if array.streamed or not rows:
+            for position in range(array.events):
+                uid = f"sd-{descriptors[0]['uid']}-{key}-{position}"
+                yield "event", _event(descriptors[0], position + 1, {key: array.value(position)}, uid)
+
+
+def _rows(stream: Any, tables: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+    """Return the table of a stream, rows with their position; where a point was taken again, the last row counts."""
+    joined: dict[int, dict[str, Any]] = {}
+    for name in sorted(tables):
+        for position, row in enumerate(stream[name].read().to_dict(orient="records")):
+            joined.setdefault(position, {}).update(row)
+    last = {row["seq_num"]: position for position, row in joined.items()}
+    return [(last[number], joined[last[number]]) for number in sorted(last)]
+
+
+def _event(descriptor: Mapping[str, Any], seq_num: int, data: dict[str, Any], uid: str) -> dict[str, Any]:
+    return {"uid": uid, "descriptor": descriptor["uid"], "seq_num": seq_num, "data": data, "timestamps": {}}
+
+
+def _may_hold_images(client: Any) -> bool:
+    return hasattr(client, "ndim") and client.ndim >= 2 and client.dtype.kind in "biuf"
+
+
+class _Array:
+    """The images of a data key of a stream, as Tiled keeps them.
+
+    Parameters
+    ----------
+    client : ArrayClient
+        (events, ..., rows, columns), or the images of all events one after the other.
+    data_key : mapping
+        Of the descriptor.
+    """
+
+    def __init__(self, client: Any, data_key: Mapping[str, Any]) -> None:
+        self.streamed = str(data_key.get("external", "")).startswith("STREAM")
+        declared = list(data_key.get("shape") or [])
+        shape: tuple[int, ...] = tuple(client.shape)
+        stacked = len(shape) > len(declared)
+        self.events = int(shape[0] if stacked else shape[0] // (declared[0] or 1))
+        images = math.prod(shape[:-2]) if len(shape) > 2 else self.events
+        self._per_event = max(images // max(self.events, 1), 1)
+        _, size = images_and_size(declared)
+        self._shape = (self._per_event, *(size or shape[-2:]))
+        self._client = client
+        self._failed: list[str] = []
+        self._files, self._dataset = _files(client) if "external" in data_key else ((), "")
+        self._per_file = {self.events: self._per_event, images: 1}.get(len(self._files))
+
+    def value(self, position: int) -> FileValue | ServedValue:
+        """Return what stands for the images of the event at a position."""
+        if not self._files:
+            return ServedValue(self._client, position, self._failed)
+        return FileValue(self._files, self._dataset, position * self._per_event, self._per_file, self._shape)
+
+
+def _files(client: Any) -> tuple[tuple[str, ...], str]:
+    """Return the files of an array and the data set in them; no files if its server must read them for us."""
+    (source,) = client.data_sources()
+    assets = sorted((asset for asset in source.assets if asset.parameter), key=lambda asset: asset.num or 0)
+    addresses = [urlparse(asset.data_uri) for asset in assets]
+    files = tuple(unquote(address.path) for address in addresses if address.scheme == "file")
+    known = all(is_hdf5(path) or Path(path).suffix.lower() in _BY_FABIO for path in files)
+    # A server in this process sees what we see, so a file that is missing here is gone.
+    near = hasattr(client.context.http_client, "app") or any(Path(path).exists() for path in files)
+    if len(files) < len(assets) or not (known and near) or source.parameters.get("slice"):
+        return (), ""
+    return files, source.parameters.get("dataset") or ""

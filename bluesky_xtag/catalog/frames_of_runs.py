@@ -1,0 +1,102 @@
+"""What several views on stored runs need: the newest of them, their rows under plain names, and their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..documents import tagger_name
+from ..errors import CatalogError
+from ..frames import Frame, FrameAssembler
+from .documents_of_runs import documents_of
+from .stored_runs import client, start_of
+
+__all__ = ["PLACE", "frames_of", "newest_runs", "pixels", "plain", "readable", "score_tags"]
+
+_PAGE = 50
+PLACE = ["key", "seq_num", "index"]  # of a frame within its run
+
+
+def newest_runs(catalog: Any, at_most: int) -> Iterator[Any]:
+    """Yield the newest runs of a catalogue (Tiled's or databroker's), newest first, without derived ones."""
+    return islice((run for run in _backwards(client(catalog)) if "original_run_uid" not in start_of(run)), at_most)
+
+
+def _backwards(catalog: Any) -> Iterator[Any]:
+    for page in count():
+        runs = catalog.values()[-1 - page * _PAGE : -1 - (page + 1) * _PAGE : -1]
+        yield from runs
+        if len(runs) < _PAGE:
+            return
+
+
+def frames_of(run: Any) -> Iterator[Frame]:
+    """Yield the frames of a stored run, by the code that live tagging finds them with."""
+    assembler = FrameAssembler()
+    for name, doc in documents_of(run):
+        yield from assembler(name, doc)
+
+
+def readable(frame: Frame) -> np.ndarray | str:
+    """Return the pixels of a frame, or why they cannot be read; CatalogError if their server is away."""
+    try:
+        return frame.pixels()
+    except CatalogError:
+        raise
+    except Exception as error:  # noqa: BLE001 - handlers are foreign code and raise anything
+        return f"{type(error).__name__}: {error}"
+
+
+def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
+    """Return the pixels of frames, None where they cannot be read.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Has the runs.
+    frames : pandas.DataFrame
+        With columns `run`, `key`, `seq_num` and `index`.
+    """
+    found: dict[tuple[Any, ...], np.ndarray] = {}
+    for uid, wanted in frames.groupby("run", sort=False):
+        places = set(wanted[PLACE].itertuples(index=False, name=None))
+        for frame in frames_of(client(catalog)[uid]):
+            place = (frame.key, frame.seq_num, frame.index)
+            if place in places and (uid, *place) not in found:
+                image = readable(frame)
+                if not isinstance(image, str):
+                    found[uid, *place] = image
+    return [found.get(place) for place in frames[["run", *PLACE]].itertuples(index=False, name=None)]
+
+
+def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
+    """Return rows of tags whatever the tagger was called, with the run that they belong to.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `bluesky_xtag.search.tags`.
+    run : BlueskyRun or Header
+        The run with the frames.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `run` (uid), `scan_id`, `row`, `time`, and the others without the tagger's name: `p_<tag>`, `tags`,
+        `status`, `event`, `key`, `seq_num`, `index`, ...
+    """
+    name, start = tagger_name(table.columns), start_of(run)
+    shown = table.rename(columns=lambda column: column.removeprefix(f"{name}_").removeprefix("frame_"))
+    shown = shown.rename_axis("row").reset_index()
+    shown.insert(0, "run", start["uid"])
+    shown.insert(1, "scan_id", start.get("scan_id", 0))
+    return shown
+
+
+def score_tags(table: pd.DataFrame) -> list[str]:
+    """Return the tags of which a table with plain names has scores."""
+    return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]

@@ -1,0 +1,195 @@
+"""Catalogues: the embedded one (Tiled in this process, kept in one directory), a facility's Tiled server, databroker's.
+
+Nothing else in the package knows the difference.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3  # before TensorFlow, see _check_sqlite
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CatalogError, XTagError, XTagValueError
+
+if TYPE_CHECKING:
+    from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
+
+__all__ = ["FRAMES", "asking", "last_scan_id", "open_any", "open_catalog"]
+
+FRAMES = "frames"  # the subdirectory where detectors write their files
+
+
+def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
+    """Open the embedded catalogue in a directory, or make it there.
+
+    Tiled is built inside this process, without a server: that takes 10 to 30 s.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Holds `catalog.db` (runs), `tables.db` (rows of events), `data/` (arrays that came inside events)
+        and `frames/` (where detectors write). Made if it is not there.
+
+    Returns
+    -------
+    CatalogOfBlueskyRuns
+        A Tiled client: `catalog[-1]`, `catalog[scan_id]`, `catalog[uid]`; give it to a `TiledWriter`.
+        End with `catalog.context.close()`.
+
+    Raises
+    ------
+    XTagValueError
+        If the directory cannot be used.
+    XTagError
+        If TensorFlow was imported before SQLite and took its place.
+    """
+    _check_sqlite()
+    directory = Path(directory).expanduser().resolve()
+    try:
+        for name in ("data", FRAMES):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XTagValueError(
+            f"the catalogue directory {directory} cannot be used ({error.strerror}): name one that you may write to"
+        ) from error
+    from tiled.catalog import from_uri
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # it would print its version
+    database = directory / "catalog.db"
+    tree = from_uri(
+        f"sqlite:///{database}",
+        specs=[{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
+        writable_storage=[str(directory / "data"), f"sqlite:///{directory / 'tables.db'}"],
+        readable_storage=[str(directory / FRAMES)],
+        init_if_not_exists=not database.exists(),
+    )
+    with warnings.catch_warnings():
+        # Starlette's advice to install another HTTP client is meant for Tiled, not for its users.
+        warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
+        return from_context(Context.from_app(build_app(tree)))
+
+
+def open_any(place: str | Path, api_key: str | None = None) -> Any:
+    """Open a catalogue that exists, of any kind.
+
+    Parameters
+    ----------
+    place : str or Path
+        The directory of an embedded catalogue; the address of a Tiled server or of a node on it (``http://...``,
+        ``https://...``); or the name of a Tiled profile, which is how databroker names its catalogues.
+    api_key : str, optional
+        For a server; the environment variable TILED_API_KEY if None.
+
+    Returns
+    -------
+    CatalogOfBlueskyRuns or Container
+        A Tiled client. End with `catalog.context.close()`.
+
+    Raises
+    ------
+    XTagValueError
+        If there is no such catalogue.
+    CatalogError
+        If the server cannot be reached or does not let you in.
+    """
+    name = str(place)
+    if name.startswith(("http://", "https://")):
+        from tiled.client import from_uri
+
+        with asking(name):
+            return from_uri(name, api_key=api_key)
+    directory = Path(place).expanduser()
+    if (directory / "catalog.db").is_file():
+        return open_catalog(directory)
+    if directory.exists():
+        raise XTagValueError(f"{name} holds no catalogue (no file catalog.db in it): name one made by open_catalog")
+    from tiled.profiles import list_profiles
+
+    profiles = list_profiles()
+    if name not in profiles:
+        raise XTagValueError(
+            f"there is no catalogue {name!r}: no such directory, and the Tiled profiles here are "
+            f"{', '.join(sorted(profiles)) or 'none'}; a server's address begins with http:// or https://"
+        )
+    from tiled.client import from_profile
+
+    with asking(name):
+        catalog = from_profile(name, **({"api_key": api_key} if api_key else {}))
+        if "CatalogOfBlueskyRuns" not in {spec.name for spec in catalog.specs} and "raw" in list(catalog):
+            return catalog["raw"]  # where many facilities keep what Broker.named(name) opens
+        return catalog
+
+
+@contextmanager
+def asking(name: str, doing: str = "opened") -> Iterator[None]:
+    """Turn what a catalogue answers when it cannot do something into a `CatalogError`.
+
+    Parameters
+    ----------
+    name : str
+        The catalogue's name, for the message.
+    doing : str
+        What is asked of it, for the message.
+    """
+    import httpx
+    from sqlalchemy.exc import SQLAlchemyError
+    from tiled.client.context import CannotPrompt
+
+    problem = f"the catalogue {name} could not be {doing}"
+    try:
+        yield
+    except XTagError:
+        raise
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise CatalogError(
+                f"{problem}: it does not permit that to you ({status}); give an API key that may, in the environment "
+                "variable TILED_API_KEY or with --api-key"
+            ) from error
+        raise CatalogError(f"{problem}: its server answers {error}") from error
+    except httpx.TransportError as error:
+        raise CatalogError(f"{problem}: its server cannot be reached ({error or type(error).__name__})") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:  # from a catalogue in this process
+        raise CatalogError(f"{problem}: its database answers {getattr(error, 'orig', None) or error}") from error
+    except OSError as error:
+        raise CatalogError(f"{problem}: {error}") from error
+    except (CannotPrompt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "API key" not in str(error):
+            raise
+        raise CatalogError(
+            f"{problem}: it wants an API key; give one in the environment variable TILED_API_KEY or with --api-key"
+        ) from error
+
+
+def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
+    """Return the scan_id of the newest run of a catalogue that has one, else 0, so that counting goes on.
+
+    Derived runs, of tags that came later, have none.
+    """
+    from tiled.queries import Comparison
+
+    scans = catalog.search(Comparison("ge", "start.scan_id", 0))
+    newest = scans.values().last() if len(scans) else None
+    return int(newest.metadata["start"]["scan_id"]) if newest else 0
+
+
+def _check_sqlite() -> None:
+    """Raise unless SQLite has the full-text search that Tiled needs.
+
+    TensorFlow carries a SQLite of its own, without it. Whichever of the two a process loads first serves both.
+    """
+    with closing(sqlite3.connect(":memory:")) as database:
+        try:
+            database.execute("CREATE VIRTUAL TABLE words USING fts5(word)")
+        except sqlite3.OperationalError as error:
+            raise XTagError(
+                f"the SQLite of this process cannot hold a catalogue ({error}): TensorFlow was imported first and "
+                "brought its own; import sqlite3 or bluesky_xtag.catalog before it"
+            ) from error

@@ -1,0 +1,118 @@
+"""What stands for images in the events of a stored run: values that are read only when a frame is."""
+
+from __future__ import annotations
+
+import math
+import sqlite3  # before TensorFlow, see bluesky_xtag.catalog
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import CatalogError, FrameError
+from ..frames import images_in, read
+
+__all__ = ["FileValue", "ServedValue", "is_away"]
+
+# Of a server that is there, but not for us now. Others (404, 500) it gives for files that it cannot read.
+_NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
+_ENOUGH = 2  # images in a row that the server could not read, after which the rest is not asked for: each try lasts
+
+
+@dataclass(frozen=True)
+class FileValue:
+    """The images of an event in files that this machine can reach; it may travel to another process.
+
+    Parameters
+    ----------
+    files : tuple of str
+        The files whose images continue one another.
+    dataset : str
+        Where the images are, in HDF5 files.
+    first : int
+        Number of the event's first image, counted over all files.
+    per_file : int or None
+        Images in each file; None if it has to be counted.
+    shape : tuple of int
+        (images, rows, columns).
+    """
+
+    files: tuple[str, ...]
+    dataset: str
+    first: int
+    per_file: int | None
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return image `index` of the event; FrameError if it cannot be read."""
+        path, number = self._locate(self.first + index)
+        return read(path, self.dataset, number, self.shape[1])
+
+    def _locate(self, number: int) -> tuple[str, int]:
+        if len(self.files) == 1:
+            return self.files[0], number
+        if self.per_file:
+            place, number = divmod(number, self.per_file)
+            if place < len(self.files):
+                return self.files[place], number
+        else:
+            for path in self.files:
+                count = images_in(path, self.dataset)
+                if number < count:
+                    return path, number
+                number -= count
+        raise FrameError(f"the files {self.files[0]} ... {self.files[-1]} hold fewer images than the run says")
+
+
+class ServedValue:
+    """The images of an event that a Tiled server reads.
+
+    Parameters
+    ----------
+    client : ArrayClient
+        The images of all events of a stream, (events, ..., rows, columns).
+    position : int
+        Number of the event in it.
+    failed : list of str
+        Shared by all events of a stream: what the server said to the last images that it could not read.
+    """
+
+    def __init__(self, client: Any, position: int, failed: list[str]) -> None:
+        self._client = client
+        self._position = position
+        self._failed = failed
+        self._lead = tuple(client.shape[1:-2])
+        self.shape = (math.prod(self._lead), *client.shape[-2:])
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return image `index` of the event.
+
+        Raises
+        ------
+        FrameError
+            The server cannot read it.
+        CatalogError
+            The server cannot be reached, or does not let us.
+        """
+        if len(self._failed) >= _ENOUGH:
+            raise FrameError(f"not asked for, since the server could not read the images before: {self._failed[-1]}")
+        place = (self._position, *map(int, np.unravel_index(index, self._lead))) if self._lead else self._position
+        try:
+            image = np.asarray(self._client[place])
+        except Exception as error:  # Tiled's adapters raise anything, those of a server in this process directly
+            if is_away(error):
+                raise CatalogError(f"the server of {self._client.uri} does not answer ({error}): call again") from error
+            self._failed.append(f"{type(error).__name__}: {error}")
+            raise FrameError(f"the server cannot read {self._client.uri}: {self._failed[-1]}") from error
+        self._failed.clear()
+        return image
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether an error says that a catalogue does not answer, so that nothing is known of what was asked for."""
+    import httpx
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _NOT_NOW
+    return isinstance(error, httpx.TransportError | SQLAlchemyError | sqlite3.Error)

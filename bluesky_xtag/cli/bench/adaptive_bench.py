@@ -1,0 +1,162 @@
+"""What strategies save (`xtag bench adaptive`): frames, and dose, on simulated samples whose truth is known.
+
+Strategies are driven directly: suggest, expose with counting noise, tag with the model, ingest. No RunEngine and no
+files take part, so that hundreds of scans take minutes; frames, tags and decisions are those of a scan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ...errors import XTagValueError
+from ...model import TagModel, without_build_notes
+from ...simulate import worker_pool
+from . import ax_agent
+from .bars import Row, rows
+from .machine import described
+from .suggestions import THINKING, milliseconds
+from .tasks import TASKS, raster_doses, run, seek_run
+
+__all__ = ["KINDS", "adaptive", "missed"]
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "boundary": ("adaptive", "faulty", "random", "grid"),
+    "phases": ("adaptive", "faulty", "random", "grid"),
+    "seek": ("adaptive", "faulty", "random", "grid"),
+    "skip_empty": ("adaptive", "faulty"),
+}
+"""What is measured of each task: the strategy, the same with faults, and the baselines.
+
+Where it is installed, bluesky-adaptive's Ax agent, `ax`, is measured on `boundary`, too."""
+SUGGESTION = "suggestion"
+"""The task of thinking about the next point, of which only the time is measured."""
+
+
+def adaptive(
+    json_path: Path | None = None,
+    picture: Path | None = None,
+    *,
+    seeds: int = 10,
+    tasks: Sequence[str] = (),
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Measure the strategies against their bars and baselines, and print it.
+
+    Parameters
+    ----------
+    json_path : Path, optional
+        Where to write the figures as JSON, too.
+    picture : Path, optional
+        Where to draw maps and progress, too.
+    seeds : int
+        Samples of each kind, numbered from 0.
+    tasks : sequence of str
+        Of `KINDS`; all if none is given.
+    workers : int, optional
+        Processes; as many as there are cores if not given.
+
+    Returns
+    -------
+    dict
+        `tasks`: by task and kind, a list with the outcome of each seed; `rows`: the bars with what was reached; what it
+        was measured with.
+
+    Raises
+    ------
+    XTagValueError
+        A task is not known.
+    """
+    known = (*KINDS, SUGGESTION)
+    tasks = tuple(tasks) or known
+    if unknown := [task for task in tasks if task not in known]:
+        raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(known)}")
+    console = Console()
+    found = _measured([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers)
+    if SUGGESTION in tasks:
+        found[SUGGESTION] = {name: [milliseconds(name)] for name in THINKING}  # alone, so that nothing else counts
+    reached = rows(found)
+    figures = {"seeds": seeds, "tasks": found, "rows": [asdict(row) for row in reached]} | described(
+        _model(), "scikit-learn", "numpy"
+    )
+    _print(console, reached, figures)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, allow_nan=False) + "\n")
+    if picture is not None:
+        from .adaptive_picture import draw
+
+        draw(found, _model(), picture)
+    return figures
+
+
+def missed(figures: Mapping[str, Any]) -> list[str]:
+    """Return what to say of each bar that was not reached."""
+    return [
+        f"{row['task']}: {row['what']} is {row['reached']}, but must be {row['bar']}"
+        for row in figures["rows"]
+        if row["holds"] is False
+    ]
+
+
+def _scans(task: str, seeds: int) -> list[tuple[str, str, int]]:
+    scans = [(task, kind, seed) for kind in KINDS[task] for seed in range(seeds)]
+    if task == "boundary" and ax_agent.available():
+        scans += [(task, "ax", seed) for seed in range(min(seeds, ax_agent.SAMPLES))]
+    return scans
+
+
+def _measured(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict[str, dict[str, list[Any]]]:
+    found: dict[str, dict[str, list[Any]]] = {}
+    for task, kind, _ in jobs:
+        found.setdefault(task, {}).setdefault(kind, [])
+    if not jobs:
+        return found
+    with Progress() as progress, worker_pool(workers, len(jobs)) as pool:
+        bar = progress.add_task(f"{len(jobs)} scans", total=len(jobs))
+        running = [pool.submit(_outcome, *job) for job in jobs]
+        for _ in as_completed(running):
+            progress.advance(bar)
+        for (task, kind, _), future in zip(jobs, running, strict=True):
+            found[task][kind].append(future.result())
+    return found
+
+
+def _outcome(task: str, kind: str, seed: int) -> dict[str, Any]:
+    """Return what came out of one scan, as JSON can hold it."""
+    faulty, chooser = kind == "faulty", "adaptive" if kind == "faulty" else kind
+    if task == "skip_empty":
+        return {"seed": seed} | raster_doses(_model(), seed, faulty=faulty)
+    if task == "seek":
+        outcome, _ = seek_run(_model(), seed, chooser, faulty=faulty)
+    else:
+        outcome, _ = run(TASKS[task], _model(), seed, chooser, faulty=faulty)
+    found = asdict(outcome)
+    found["trace"] = [(number, round(score, 4)) for number, score in outcome.trace]
+    return {"seed": seed} | found
+
+
+@cache
+def _model() -> TagModel:
+    with without_build_notes():
+        model = TagModel.load()
+    model.warm()
+    return model
+
+
+def _print(console: Console, reached: Sequence[Row], figures: Mapping[str, Any]) -> None:
+    table = Table(title=f"{figures['seeds']} samples each; median (lowest to highest)")
+    for name, justify in (("task", "left"), ("figure", "left"), ("reached", "right"), ("bar", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
+    for row in reached:
+        table.add_row(row.task, row.what, row.reached, row.bar, {True: "held", False: "MISSED", None: ""}[row.holds])
+    console.print(table)
+    console.print(f"{figures['machine']}; model {figures['model']} on {figures['device']}; {figures['versions']}")

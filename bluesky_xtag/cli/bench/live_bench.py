@@ -1,0 +1,182 @@
+"""Measurements: what tagging costs a scan (`xtag bench live`).
+
+Figures are taken side by side in one process, since machines drift: scans with and without a tagger take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+from bluesky import RunEngine
+from bluesky import plans as bp
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ...model import TagModel, without_build_notes
+from ...tagger import Tagger, install, percentile
+from .machine import described, frames
+
+__all__ = ["live"]
+
+_SHAPE = (1043, 981)  # a Pilatus 1M
+_EXPOSURE = 0.05  # seconds
+_KINDS: tuple[Literal["without", "overlap", "point"], ...] = ("without", "overlap", "point")
+
+
+def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> dict[str, Any]:
+    """Measure what live tagging costs on this machine, and print it.
+
+    Scans with 1-Mpx int32 frames in the events themselves and exposures of 50 ms are run without a tagger, with
+    ``wait="overlap"`` and with ``wait="point"``, in turn.
+
+    Parameters
+    ----------
+    json_path : Path, optional
+        Where to write the figures as JSON, too.
+    points : int
+        Points a scan.
+    rounds : int
+        Scans of each kind; the ratio is the median over rounds.
+
+    Returns
+    -------
+    dict
+        The figures by name, with times in milliseconds, and what they were measured with.
+    """
+    console = Console()
+    with console.status("Loading the packaged model ..."):
+        with without_build_notes():
+            model = TagModel.load()
+    seconds: dict[str, list[float]] = {kind: [] for kind in _KINDS}
+    callback: list[float] = []
+    latency: dict[str, list[float]] = {kind: [] for kind in _KINDS}
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"{rounds} x {len(_KINDS)} scans", total=rounds * len(_KINDS))
+        for _ in range(rounds):
+            for kind in _KINDS:
+                elapsed, tagger = _scan(kind, model, points)
+                seconds[kind].append(elapsed)
+                if tagger is not None:
+                    callback += tagger.statistics.callback_seconds
+                    latency[kind] += tagger.statistics.latencies
+                progress.advance(task)
+    figures = _figures(seconds, callback, latency) | {"points": points, "rounds": rounds} | described(model, "bluesky")
+    _print(console, figures)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _scan(kind: Literal["without", "overlap", "point"], model: TagModel, points: int) -> tuple[float, Tagger | None]:
+    """Return the seconds that a scan takes, and its tagger."""
+    with _run_engine() as RE:  # noqa: N806
+        with redirect_stdout(None):  # the announcement would fill the screen
+            tagger = None if kind == "without" else install(RE, model=model, wait=kind)
+        detector = _Detector()
+        begin = perf_counter()
+        RE(bp.count([detector], points))
+        elapsed = perf_counter() - begin
+        if tagger is not None:
+            tagger.uninstall()
+    return elapsed, tagger
+
+
+@contextmanager
+def _run_engine() -> Iterator[RunEngine]:
+    engine = RunEngine({}, context_managers=[])
+    yield engine
+    engine.loop.call_soon_threadsafe(engine.loop.stop)
+
+
+class _Exposure:
+    """A Status that ends after the exposure, as a detector's does."""
+
+    done = success = False
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._timer = threading.Timer(_EXPOSURE, self._over.set)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def add_callback(self, callback: Any) -> None:
+        def wait() -> None:
+            self._over.wait()
+            self.done = self.success = True
+            callback(self)
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    def exception(self, timeout: float | None = 0.0) -> None:
+        self._over.wait(timeout)
+
+
+class _Detector:
+    """A 1-Mpx photon counter whose frames are in the events."""
+
+    name = "detector"
+    parent = None
+
+    def __init__(self) -> None:
+        self._frames = frames(_SHAPE, 8)
+        self._taken = 0
+
+    def trigger(self) -> _Exposure:
+        self._taken += 1
+        return _Exposure()
+
+    def read(self) -> dict[str, Any]:
+        return {self.name: {"value": self._frames[self._taken % len(self._frames)], "timestamp": 0.0}}
+
+    def describe(self) -> dict[str, Any]:
+        return {self.name: {"source": "simulated", "dtype": "array", "dtype_numpy": "<i4", "shape": list(_SHAPE)}}
+
+
+def _figures(
+    seconds: dict[str, list[float]], callback: list[float], latency: dict[str, list[float]]
+) -> dict[str, float]:
+    def over_without(kind: str) -> float:
+        pairs = zip(seconds[kind], seconds["without"], strict=True)
+        return statistics.median(with_it / without for with_it, without in pairs)
+
+    figures = {f"callback_p{percent}_ms": 1e3 * percentile(callback, percent) for percent in (50, 99)}
+    for kind in ("overlap", "point"):
+        for percent in (50, 95, 99):
+            figures[f"{kind}_document_to_scores_p{percent}_ms"] = 1e3 * percentile(latency[kind], percent)
+        figures[f"{kind}_scan_time_over_without"] = over_without(kind)
+    return figures | {"scan_seconds_without": statistics.median(seconds["without"])}
+
+
+_MEANINGS = {
+    "callback_p50_ms": ("time in the document callback, p50", ""),
+    "callback_p99_ms": ("time in the document callback, p99", "<= 1"),
+    "overlap_document_to_scores_p50_ms": ("document to scores, overlap, p50", "aim <= 50"),
+    "overlap_document_to_scores_p95_ms": ("document to scores, overlap, p95", ""),
+    "overlap_document_to_scores_p99_ms": ("document to scores, overlap, p99", ""),
+    "point_document_to_scores_p50_ms": ("document to scores, point, p50", "aim <= 50"),
+    "point_document_to_scores_p95_ms": ("document to scores, point, p95", ""),
+    "point_document_to_scores_p99_ms": ("document to scores, point, p99", ""),
+    "overlap_scan_time_over_without": ("scan time over that without tagging, overlap", "<= 1.05"),
+    "point_scan_time_over_without": ("scan time over that without tagging, point", ""),
+}
+
+
+def _print(console: Console, figures: dict[str, Any]) -> None:
+    title = f"{figures['points']} points of {1e3 * _EXPOSURE:.0f} ms, {_SHAPE[0]} x {_SHAPE[1]} int32 in the event"
+    table = Table(title=title)
+    table.add_column("figure")
+    table.add_column("measured", justify="right")
+    table.add_column("bar", justify="right")
+    for name, (meaning, bar) in _MEANINGS.items():
+        unit = " ms" if name.endswith("_ms") else ""
+        table.add_row(meaning, f"{figures[name]:.3g}{unit}", bar and f"{bar}{unit}")
+    console.print(table)
+    console.print(f"{figures['machine']}; model {figures['model']} on {figures['device']}; {figures['versions']}")

@@ -1,0 +1,77 @@
+"""The run summary: what the start document tells of a run's tags under the key `xtag`, so that catalogues find it.
+
+Rows cannot be filtered by a catalogue's server, but start documents can: it is the one place that the same query finds
+in databroker's Mongo layout and in Tiled on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+
+from .columns import score_column, tagger_name
+
+__all__ = ["KEY", "Source", "identity", "summarise"]
+
+KEY = "xtag"  # of the start document
+
+Source = Literal["live", "replay", "human"]
+
+
+def summarise(
+    table: pd.DataFrame, configuration: Mapping[str, Any], *, source: Source = "live", derived: bool = False
+) -> dict[str, Any]:
+    """Return the summary of a tagging of a run.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The rows of the stream "tags", one a frame, with the columns of `bluesky_xtag.documents.data_keys`; others do
+        not matter.
+    configuration : mapping
+        The configuration of the stream's descriptor, see `bluesky_xtag.documents.configuration`.
+    source : {"live", "replay", "human"}
+        Where the tags come from: a tagger beside the scan, a replay of the stored run, or a person.
+    derived : bool
+        Whether this stands in a derived run instead of the run that has the frames.
+
+    Returns
+    -------
+    dict
+        Plain JSON:
+
+        - ``max_p``: the largest score of each tag (float), without tags that have none;
+        - ``count``: how many frames have each tag (int);
+        - ``fraction``: ``count`` over all frames of the run, those without scores included (float);
+        - ``frames``, and ``failed``, those of them whose status is not "ok" (int);
+        - ``model``, ``model_version``, ``model_sha256``, and ``name``, the first part of the column names (str);
+        - ``source`` and ``derived``, as given.
+    """
+    name = tagger_name(table.columns)
+    taxonomy = [str(tag) for tag in configuration[f"{name}_taxonomy"]]
+    frames = len(table)
+    largest = table.reindex(columns=[score_column(name, tag) for tag in taxonomy]).astype("float64").max().to_list()
+    accepted = table[f"{name}_tags"].str.split().explode().value_counts()
+    count = {tag: int(accepted.get(tag, 0)) for tag in taxonomy}
+    return {
+        # Numbers must be float, not int: SQLite compares what is stored as the type of what is asked.
+        "max_p": {tag: float(score) for tag, score in zip(taxonomy, largest, strict=True) if score == score},
+        "count": count,
+        "fraction": {tag: number / frames if frames else 0.0 for tag, number in count.items()},
+        "frames": frames,
+        "failed": int((table[f"{name}_status"] != "ok").sum()),
+        **identity(configuration),
+        "name": name,
+        "source": source,
+        "derived": derived,
+    }
+
+
+def identity(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Return the model's part of a summary, from the configuration of the stream's descriptor."""
+    mark = "_model_sha256"
+    (name,) = [key.removesuffix(mark) for key in configuration if key.endswith(mark)]
+    keys = ("model", "model_version", "model_sha256")
+    return {key: str(configuration[f"{name}_{key}"]) for key in keys}

@@ -1,0 +1,28 @@
+"""Detector image -> network inputs: the one implementation, for training and for serving.
+
+Nothing is healed or interpolated. Photons are masked and added up (`Preparation.bin`), and three views are
+made of the sums: the detector image as it is, the polar image about the beam centre, and the radial profile
+with the azimuthal harmonics of each radius (`Preparation.views`). Logarithms are fixed, so that one hot pixel
+cannot flatten a frame; beside them stand residuals in units of the counting noise, because what is visible is
+decided by photons and not by shades of grey.
+"""
+
+from .binning import SPIKE_COUNTS, SPIKE_RATIO, Binned
+from .centre import estimate_centre
+from .grid import coarse
+from .polar import POLAR_CHANNELS, PROFILE_CHANNELS
+from .preparation import PLAIN_CHANNELS, SCALARS, Inputs, Preparation
+
+__all__ = [
+    "PLAIN_CHANNELS",
+    "POLAR_CHANNELS",
+    "PROFILE_CHANNELS",
+    "SCALARS",
+    "SPIKE_COUNTS",
+    "SPIKE_RATIO",
+    "Binned",
+    "Inputs",
+    "Preparation",
+    "coarse",
+    "estimate_centre",
+]

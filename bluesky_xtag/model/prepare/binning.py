@@ -1,0 +1,211 @@
+"""Photons are masked and added up; none of a valid pixel is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import FrameError
+from .compiled import compiled
+
+__all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "Binned", "add_up"]
+
+# Pixels that are binned together: few enough to stay in the processor's cache, and enough to hide what calls cost.
+_STRIP = 60_000
+# A pixel of more than SPIKE_COUNTS above SPIKE_RATIO times its brightest neighbour is hot or was hit by a cosmic ray:
+# no optics focus photons so sharply (a Gaussian spot with a sigma of 0.35 pixels has a ratio of 11).
+SPIKE_RATIO, SPIKE_COUNTS = np.float32(15), np.float32(50)
+# Below the limit of an eight-bit counter, many equal highest counts mean nothing.
+_LOWEST_LIMIT = 254
+_TOO_MANY = 1e12  # counts, for a pixel: some write such numbers where there is no detector
+_NO_MASK = np.empty((0, 0), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """A frame on the working grid; no photon of a valid pixel is lost.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        (rows, columns) float32, sums of counts over the valid pixels of each block.
+    valid : numpy.ndarray
+        (rows, columns) float32, fraction of each block's pixels that are valid, 0..1.
+    factor : int
+        Pixels of the frame along one side of a block.
+    maximum : float
+        Highest count of a valid pixel.
+    at_limit : int
+        Valid pixels that hold the highest count, if it is high enough to be a counter's limit.
+    """
+
+    counts: np.ndarray
+    valid: np.ndarray
+    factor: int
+    maximum: float
+    at_limit: int
+
+
+def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
+    """Add up blocks of pixels, as many along the longer side as the grid has at most; see `Preparation.bin`."""
+    image = np.asarray(image)
+    if image.ndim != 2 or 0 in image.shape:
+        raise FrameError(f"a frame has (rows, columns), but this one has shape {image.shape}")
+    if mask is not None:
+        if np.shape(mask) != image.shape:
+            raise FrameError(
+                f"the mask has shape {np.shape(mask)}, but the frame {image.shape}: give a mask of this detector"
+            )
+        mask = np.asarray(mask, bool)
+    limit = _limit(image.dtype)
+    rows, columns = image.shape
+    factor = max(1, -(-max(image.shape) // grid))
+    shape = (-(-rows // factor), -(-columns // factor))
+    counts, pixels = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    maximum, at_limit = 0.0, 0
+    together = max(_STRIP // (factor * columns), 1)
+    for first in range(0, shape[0], together):
+        blocks = slice(first, first + together)
+        top = first * factor
+        above = min(top, 1)  # spikes are told by their neighbours, those in the rows beside the strip too
+        around = slice(top - above, top + together * factor + 1)
+        with np.errstate(invalid="ignore", over="ignore"):  # of what is not valid anyway
+            strip = np.array(image[around], np.float32, order="C")
+        masked = _NO_MASK if mask is None else np.array(mask[around], order="C")
+        height = min(together * factor, rows - top)
+        highest, times = _add_strip(strip, masked, above, height, limit, factor, counts[blocks], pixels[blocks])
+        if highest >= maximum:
+            at_limit = (at_limit if highest == maximum else 0) + times
+        maximum = max(maximum, highest)
+    if not pixels.any():
+        raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
+    return Binned(counts, pixels / factor**2, factor, maximum, at_limit)
+
+
+def _limit(dtype: np.dtype) -> np.float32:
+    """Return the value from which on a pixel is not valid: the maximum of an integer type, or more than any counts."""
+    if dtype.kind not in "fui":
+        raise FrameError(f"a frame holds counts, but this one has dtype {dtype}: give integers or floats")
+    return np.float32(_TOO_MANY if dtype.kind == "f" else min(np.iinfo(dtype).max, _TOO_MANY))
+
+
+@compiled()
+def _add_strip(
+    image: np.ndarray,
+    mask: np.ndarray,
+    above: int,
+    height: int,
+    limit: np.float32,
+    factor: int,
+    counts: np.ndarray,
+    pixels: np.ndarray,
+) -> tuple[float, int]:
+    """Fill rows of blocks with the sums of `height` rows of pixels, and with how many of them are valid.
+
+    The rows come with those beside them, `above` of them before. Return the highest count, and how many pixels hold it
+    if it may be a counter's limit.
+    """
+    rows, columns = image.shape
+    # A row and those beside it, with a margin, so that all pixels have neighbours; few enough for the first cache.
+    clean, valid = np.zeros((3, columns + 2), np.float32), np.zeros((3, columns), np.float32)
+    sums, areas = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for row in range(above + 1):
+        _clean(image, mask, row, limit, clean[row - above], valid[row - above])
+    highest, times = np.float32(0), 0
+    for row in range(height):
+        before, here, after = (row - 1) % 3, row % 3, (row + 1) % 3
+        _clean(image, mask, above + row + 1, limit, clean[after], valid[after])
+        top = _leave_spikes(clean[before], clean[here], clean[after], valid[here])
+        block, inside = row // factor, row % factor
+        if inside == 0:
+            sums[:] = areas[:] = 0
+        for column in range(columns):
+            sums[column] += clean[here, column + 1] * valid[here, column]
+            areas[column] += valid[here, column]
+        if top >= highest and top >= _LOWEST_LIMIT:
+            times = _count(clean[here], valid[here], top) + (times if top == highest else 0)
+        highest = _larger(highest, top)
+        if inside == factor - 1 or row == height - 1:
+            _add_across(sums, areas, factor, counts[block], pixels[block])
+    return float(highest), times
+
+
+@compiled()
+def _clean(
+    image: np.ndarray, mask: np.ndarray, row: int, limit: np.float32, clean: np.ndarray, valid: np.ndarray
+) -> None:
+    """Copy a row of pixels, those that are not valid as 0; all are 0 below the last."""
+    if row >= len(image):
+        clean[:] = 0
+        return
+    for column in range(image.shape[1]):
+        count = image[row, column]
+        good = (count >= 0) & (count < limit)
+        clean[column + 1] = count if good else np.float32(0)
+        valid[column] = np.float32(1) if good else np.float32(0)
+    if len(mask):
+        for column in range(image.shape[1]):
+            if mask[row, column]:
+                clean[column + 1] = valid[column] = 0
+
+
+@compiled()
+def _leave_spikes(above: np.ndarray, row: np.ndarray, below: np.ndarray, valid: np.ndarray) -> np.float32:
+    """Make single pixels that stand far above all their neighbours invalid, what they hold stays; return the highest.
+
+    The highest count is that of the pixels that are left.
+    """
+    highest = _highest(row)
+    if highest <= SPIKE_COUNTS:
+        return highest
+    beside = np.empty(len(row), np.float32)
+    for column in range(len(row)):
+        beside[column] = _larger(above[column], below[column])
+    spikes = np.int32(0)
+    for column in range(len(valid)):  # row[column + 1] is its pixel
+        around = _larger(_larger(beside[column], beside[column + 1]), beside[column + 2])
+        around = _larger(around, _larger(row[column], row[column + 2]))
+        spike = row[column + 1] > SPIKE_RATIO * around + SPIKE_COUNTS
+        valid[column] = np.float32(0) if spike else valid[column]
+        spikes += np.int32(spike)
+    return _highest(row[1:-1] * valid) if spikes else highest
+
+
+@compiled()
+def _highest(row: np.ndarray) -> np.float32:
+    """Return the highest count; as floats from 0 on are in the order of their bits, it is found among integers."""
+    bits = row.view(np.int32)
+    highest = np.int32(0)
+    for column in range(len(bits)):
+        highest = max(highest, bits[column])
+    return np.full(1, highest).view(np.float32)[0]  # read as a float again: only arrays can be
+
+
+@compiled()
+def _count(row: np.ndarray, valid: np.ndarray, count: np.float32) -> int:
+    """Return how many valid pixels of a row hold a count."""
+    times = 0
+    for column in range(len(valid)):
+        times += (row[column + 1] == count) & (valid[column] > 0)
+    return times
+
+
+@compiled()
+def _add_across(sums: np.ndarray, areas: np.ndarray, factor: int, counts: np.ndarray, pixels: np.ndarray) -> None:
+    """Add neighbouring columns, `factor` to a block; the last may be less."""
+    whole = len(sums) // factor
+    counts[:] = pixels[:] = 0
+    for offset in range(factor):
+        for block in range(whole):
+            counts[block] += sums[block * factor + offset]
+            pixels[block] += areas[block * factor + offset]
+    for column in range(whole * factor, len(sums)):
+        counts[whole] += sums[column]
+        pixels[whole] += areas[column]
+
+
+@compiled()
+def _larger(one: np.float32, other: np.float32) -> np.float32:
+    """Return the larger number; quicker than `max`, which minds NaN."""
+    return one if one > other else other

@@ -1,0 +1,141 @@
+"""Tags and their definitions.
+
+A tag is a named property that a frame may have; many can hold at once. "Visible" means a matched-filter
+signal-to-noise ratio of at least 5 over the valid, unsaturated pixels (`bluesky_xtag.simulate.truth.labels`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import XTagValueError
+
+__all__ = ["DEFAULT_TAXONOMY", "Tag", "Taxonomy"]
+
+# Tag names become parts of column names and of dotted search keys, so no dot, space or capital may occur.
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A named property that a frame may have.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case identifier (letters, digits, underscores).
+    group : str
+        What the tag speaks of: frame, intensity, instrument, geometry, diffuse, peaks, orientation, grazing.
+    definition : str
+        When the tag holds.
+    """
+
+    name: str
+    group: str
+    definition: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise XTagValueError(
+                f"tag name {self.name!r} is not usable: start with a lower-case letter and use only "
+                "lower-case letters, digits and underscores"
+            )
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """An ordered set of tags; scores are arrays in this order.
+
+    Parameters
+    ----------
+    tags : tuple of Tag
+        The tags, each name once.
+    """
+
+    tags: tuple[Tag, ...]
+
+    def __post_init__(self) -> None:
+        names = [tag.name for tag in self.tags]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise XTagValueError(f"a taxonomy holds each tag once, but got twice: {', '.join(twice)}")
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the tags, in order."""
+        return tuple(tag.name for tag in self.tags)
+
+    def index(self, name: str) -> int:
+        """Return the position of a tag; XTagValueError names the known tags if there is none such."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise XTagValueError(f"no tag {name!r}; known tags: {', '.join(self.names)}") from None
+
+    def subset(self, names: Iterable[str]) -> Taxonomy:
+        """Return the taxonomy of the named tags, in the order of this taxonomy."""
+        positions = sorted(self.index(name) for name in names)
+        return Taxonomy(tuple(self.tags[position] for position in positions))
+
+    def accepted(self, scores: Iterable[float], thresholds: Iterable[float]) -> tuple[str, ...]:
+        """Return the names of the tags whose score reaches its threshold (NaN never does)."""
+        return tuple(
+            name for name, score, threshold in zip(self.names, scores, thresholds, strict=True) if score >= threshold
+        )
+
+
+DEFAULT_TAXONOMY = Taxonomy(
+    (
+        Tag("empty", "frame", "no component of the sample is visible: dark, shutter closed, sample missed"),
+        Tag("saturated", "frame", "at least 20 valid pixels at the counter's limit"),
+        Tag(
+            "high_background",
+            "frame",
+            "structureless background of at least the visible sample's photons inside its own support",
+        ),
+        Tag(
+            "parasitic_streak",
+            "frame",
+            "slit or beamstop flare: a visible line through the beam centre, length/width at least 10",
+        ),
+        Tag("weak_scattering", "intensity", "the strongest component has an SNR of 5 to 20"),
+        Tag("strong_scattering", "intensity", "the strongest component has an SNR of at least 500"),
+        Tag("beamstop", "instrument", "an absorber's shadow (round, bar, wedge, arm) is in the frame"),
+        Tag("detector_gaps", "instrument", "module gaps or masked regions cross the frame"),
+        Tag("beam_off_image", "instrument", "the direct beam falls outside the frame"),
+        Tag("grazing_incidence", "geometry", "sample horizon and Yoneda band: GISAXS or GIWAXS"),
+        Tag(
+            "diffuse_low_q",
+            "diffuse",
+            "power law, Guinier, Ornstein-Zernike or Debye-Bueche, falling from the beam",
+        ),
+        Tag("diffuse_high_q", "diffuse", "rises or stays flat to the edge of the frame"),
+        Tag("halo", "peaks", "a broad ring, sigma_q/q0 at least 0.20: amorphous, liquid"),
+        Tag(
+            "ring",
+            "peaks",
+            "a sharp ring, sigma_q/q0 at most 0.10, visible over 30 degrees or more, continuous in azimuth",
+        ),
+        Tag(
+            "spots",
+            "peaks",
+            "at least 3 discrete spots, each visible, azimuthal FWHM at most 5 degrees: crystal, coarse grains",
+        ),
+        Tag("higher_orders", "peaks", "at least 2 peaks of the same structure visible"),
+        Tag("many_rings", "peaks", "at least 5 distinct radii visible"),
+        Tag("form_factor", "peaks", "at least 2 resolved minima of the form factor P(q)"),
+        Tag(
+            "oriented",
+            "orientation",
+            "two-fold azimuthal contrast of at least 0.3 at 5 sigma or more: fibre, texture, flow",
+        ),
+        Tag("symmetry_4", "orientation", "the four-fold azimuthal harmonic dominates at 5 sigma or more"),
+        Tag("symmetry_6", "orientation", "the six-fold azimuthal harmonic dominates at 5 sigma or more"),
+        Tag("bragg_rods", "grazing", "rods extended along qz, aspect at least 5"),
+    )
+)

@@ -1,0 +1,172 @@
+"""A bridge to bluesky-adaptive 1.0: its optimizers on our tags, and our strategies in its plans.
+
+Our strategies need no bridge: they have the shape of its `Optimizer`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from bluesky import plan_stubs as bps
+from event_model import unpack_event_page
+
+from ..documents import STREAM, score_column
+from ..errors import XTagError, XTagValueError
+
+if TYPE_CHECKING:
+    from bluesky.utils import MsgGenerator
+
+    from ..tagger import Tagger
+
+__all__ = ["TagEvaluation", "tagged_step"]
+
+_ID = "_id"
+_ORDER = "blop_acquisition_order"  # where `default_acquire` writes in which order it took the suggestions
+_RUNS_KEPT = 64
+
+
+def tagged_step(tagger: Tagger) -> Any:
+    """Return a `per_step` for bluesky's plans that reads the tagger after each point.
+
+    It waits for the tags of the point, up to the tagger's deadline. bluesky-adaptive passes it on:
+    ``optimize_in_run(problem, per_step=tagged_step(xtag))``.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        Installed, or just subscribed.
+    """
+
+    def per_step(detectors: Sequence[Any], step: Mapping[Any, Any], pos_cache: dict[Any, Any]) -> MsgGenerator[None]:
+        yield from bps.one_nd_step(detectors, step, pos_cache)
+        yield from bps.trigger_and_read([tagger], name=STREAM)
+
+    return per_step
+
+
+class TagEvaluation:
+    """An `EvaluationFunction` of bluesky-adaptive: the outcomes of a suggestion are the probabilities of tags.
+
+    It goes by the rows of the stream "tags" that the RunEngine has emitted; it does not wait, and reads no catalogue.
+    It hears of them through the tagger.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        Installed, or subscribed.
+    outcomes : sequence of str, or mapping of str to str, optional
+        The tags, or the name of each outcome and its tag; all tags of the model if None. Ax takes no outcome named
+        `ring`, which means something to SymPy: ``{"p_ring": "ring"}``.
+    missing : float
+        The outcome of a frame without tags. Strategies of this package leave out places with NaN; give 0.0 to an
+        optimizer that takes numbers only.
+
+    Raises
+    ------
+    XTagValueError
+        The model has no such tag.
+    """
+
+    __name__ = "TagEvaluation"  # by which bluesky-adaptive records it
+
+    def __init__(
+        self, tagger: Tagger, outcomes: Sequence[str] | Mapping[str, str] | None = None, *, missing: float = math.nan
+    ) -> None:
+        known = tagger.model.taxonomy.names
+        named = known if outcomes is None else outcomes
+        self._tags = dict(named) if isinstance(named, Mapping) else {tag: tag for tag in named}
+        self.outcomes = tuple(self._tags)
+        if unknown := [tag for tag in self._tags.values() if tag not in known]:
+            raise XTagValueError(f"no tag {', '.join(unknown)}; the model's tags: {', '.join(known)}")
+        self._name = tagger.name
+        self._missing = float(missing)
+        self._runs: dict[str, _Run] = {}
+        self._streams: dict[str, str] = {}  # descriptor of the stream "tags" to run
+        tagger.listen(self)
+
+    def hear(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document; the tagger calls this."""
+        match name:
+            case "start":
+                self._runs[doc["uid"]] = _Run(doc)
+                if len(self._runs) > _RUNS_KEPT:
+                    del self._runs[next(iter(self._runs))]
+            case "descriptor" if doc.get("name") == STREAM:
+                self._streams[doc["uid"]] = doc["run_start"]
+            case "event" if doc["descriptor"] in self._streams:
+                self._row(self._streams[doc["descriptor"]], doc["data"])
+            case "event_page" if doc["descriptor"] in self._streams:
+                for event in unpack_event_page(cast(Any, doc)):
+                    self.hear("event", event)
+            case "stop":
+                if doc["run_start"] in self._runs:
+                    self._runs[doc["run_start"]].open = False
+                self._streams = {uid: run for uid, run in self._streams.items() if run != doc["run_start"]}
+
+    def _row(self, run: str, data: Mapping[str, Any]) -> None:
+        ok = data[f"{self._name}_status"] == "ok"
+        scores = {
+            outcome: float(data[score_column(self._name, tag)]) if ok else self._missing
+            for outcome, tag in self._tags.items()
+        }
+        if run in self._runs:
+            self._runs[run].rows[int(data[f"{self._name}_frame_seq_num"])] = scores
+
+    def __call__(self, uid: Any, suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the outcomes of suggestions.
+
+        Parameters
+        ----------
+        uid : str or tuple
+            Uid of the run that took them (`optimize`), or their ids in the order in which they were taken in the run
+            that is still open (`optimize_in_run`).
+        suggestions : sequence of mapping
+            What was suggested, with `_id`.
+
+        Returns
+        -------
+        list of dict
+            For each suggestion its `_id`, and each outcome: the probability of its tag.
+
+        Raises
+        ------
+        XTagError
+            There is no row for a suggestion: the tagger was not read.
+        """
+        asked = [suggestion[_ID] for suggestion in suggestions]
+        if isinstance(uid, str):
+            run, order, first = self._runs.get(uid), None, 1
+            if run is not None:
+                order = run.start.get(_ORDER)
+        else:
+            run = next((each for each in reversed(self._runs.values()) if each.open), None)
+            order, first = list(uid), run.evaluated + 1 if run is not None else 1
+        if run is None:
+            raise XTagError(f"no documents of run {uid} came: call install(RE) or RE.subscribe({self._name})")
+        rows = self._by_id(run, order or asked, first)
+        if not isinstance(uid, str):
+            run.evaluated += len(rows)
+        return [{_ID: one} | rows[one] for one in asked]
+
+    def _by_id(self, run: _Run, order: Sequence[Hashable], first: int) -> dict[Hashable, dict[str, float]]:
+        found: dict[Hashable, dict[str, float]] = {}
+        for number, one in enumerate(order, start=first):
+            if number not in run.rows:
+                raise XTagError(
+                    f"frame {number} of run {run.start['uid']} has no row in the stream {STREAM!r} yet: give "
+                    f"per_step=tagged_step({self._name}) to the plan, or install with wait='point'"
+                )
+            found[one] = run.rows[number]
+        return found
+
+
+class _Run:
+    """What is known of a run."""
+
+    def __init__(self, start: Mapping[str, Any]) -> None:
+        self.start = start
+        self.rows: dict[int, dict[str, float]] = {}  # scores by sequence number of the frame's event
+        self.evaluated = 0
+        self.open = True

@@ -1,0 +1,33 @@
+"""Decisions are data: what a plan did because of tags, as the stream "decisions", and how it is computed again."""
+
+from .by_emptiness import SkipEmpty
+from .by_exposure import ByExposure
+from .by_line import LineUntil
+from .by_strategy import ByStrategy
+from .check import DecisionsAgain, made, replay_decisions
+from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
+from .stream import SETTINGS, STREAM, DecisionLog, TagsWatch, chosen_column, data_keys, row, seen_in
+
+__all__ = [
+    "ACTIONS",
+    "SETTINGS",
+    "STREAM",
+    "Action",
+    "ByExposure",
+    "ByStrategy",
+    "Decider",
+    "Decision",
+    "DecisionLog",
+    "DecisionsAgain",
+    "LineUntil",
+    "Missing",
+    "OnMissing",
+    "SkipEmpty",
+    "TagsWatch",
+    "chosen_column",
+    "data_keys",
+    "made",
+    "replay_decisions",
+    "row",
+    "seen_in",
+]

@@ -1,0 +1,159 @@
+"""Computes the decisions of a stored run again, from its documents alone, and says whether they are the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...catalog import descriptor_of, start_of, stream_names, table_of
+from ...documents import STREAM as TAGS
+from ...errors import XTagError
+from ..conditions import Seen
+from .by_emptiness import SkipEmpty
+from .by_exposure import ByExposure
+from .by_line import LineUntil
+from .by_strategy import ByStrategy
+from .decision import Decider
+from .stream import SETTINGS, STREAM, row, seen_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DecisionsAgain", "made", "replay_decisions"]
+
+_DECIDERS = {
+    "by_strategy": ByStrategy,
+    LineUntil.strategy: LineUntil,
+    ByExposure.strategy: ByExposure,
+    SkipEmpty.strategy: SkipEmpty,
+}
+
+
+@dataclass(frozen=True)
+class DecisionsAgain:
+    """How stored decisions compare with those that were computed again.
+
+    Parameters
+    ----------
+    run : str
+        Uid of the run.
+    decisions : int
+        How many are stored.
+    divergence : str
+        The first one that differs, and in what; empty if all are equal.
+    """
+
+    run: str
+    decisions: int
+    divergence: str = ""
+
+    @property
+    def equal(self) -> bool:
+        """Whether all decisions are the same."""
+        return not self.divergence
+
+    def __str__(self) -> str:
+        if self.equal:
+            return f"run {self.run}: {self.decisions} decisions, all equal when computed again"
+        return f"run {self.run}: {self.decisions} decisions; {self.divergence}"
+
+
+def made(settings: Mapping[str, Any]) -> Decider:
+    """Return a decider as it was when it was new, from its `settings`.
+
+    Raises
+    ------
+    XTagError
+        It decided by something that is not stored, or it is of another version.
+    """
+    if not settings.get("known"):
+        raise XTagError(
+            "these decisions cannot be computed again: a function, or a strategy of other make or that had been used "
+            "before, decided; name strategies and state conditions as text"
+        )
+    kind = _DECIDERS.get(settings["decider"])
+    if kind is None:
+        raise XTagError(f"nobody here decides as {settings['decider']!r} did: a newer version of bluesky_xtag may")
+    return kind.made(dict(settings))
+
+
+def replay_decisions(run: Any) -> DecisionsAgain:
+    """Compute the decisions of a stored run again, from its documents alone.
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        A run of a Tiled catalogue or of databroker.
+
+    Returns
+    -------
+    DecisionsAgain
+        Whether they are equal, or the first one that differs. Numbers may differ by one part in a thousand million.
+
+    Raises
+    ------
+    XTagError
+        The run has no decisions, or they cannot be computed again.
+    """
+    uid = start_of(run)["uid"]
+    if STREAM not in stream_names(run):
+        raise XTagError(f"run {uid} has no stream {STREAM!r}: no plan decided by tags in it")
+    stored = table_of(run, STREAM)
+    settings = json.loads(descriptor_of(run, STREAM)["configuration"][STREAM]["data"][SETTINGS])
+    divergence = first_divergence(stored, _rows_seen(run, settings), settings)
+    return DecisionsAgain(uid, len(stored), divergence)
+
+
+def _rows_seen(run: Any, settings: Mapping[str, Any]) -> dict[int, Seen]:
+    """Return the rows of the stream "tags" by their sequence number."""
+    if TAGS not in stream_names(run):
+        return {}
+    rows = table_of(run, TAGS)
+    return {
+        int(number): seen_in(int(number), data, settings["tagger"], settings["tags"])
+        for number, data in zip(rows.index, rows.to_dict("records"), strict=True)
+    }
+
+
+def first_divergence(stored: pd.DataFrame, seen: Mapping[int, Seen], settings: Mapping[str, Any]) -> str:
+    """Return which decision is the first that differs when it is computed again, and in what; "" if all are equal.
+
+    Parameters
+    ----------
+    stored : pandas.DataFrame
+        The stream "decisions", index ``seq_num``.
+    seen : mapping of int to Seen
+        The rows of the stream "tags" by sequence number.
+    settings : mapping
+        Of the decider, with the tagger's deadline.
+    """
+    decider = made(settings)
+    first = decider.first()
+    ended = False
+    for number, data in zip(stored.index, stored.to_dict("records"), strict=True):
+        if ended:
+            return f"decision {number} is stored, but the plan had come to its end before"
+        seen_row = int(data["decision_row"])
+        if first is not None:
+            again, first = first, None
+        elif seen_row not in seen:
+            return f"decision {number} was made on row {seen_row} of the stream {TAGS!r}, which is not stored"
+        else:
+            again = decider.decide(seen[seen_row])
+        for column, value in row(decider, again, settings["deadline"]).items():
+            if column not in data:
+                return f"decision {number}: {column} is not stored, computed again it is {value!r}"
+            if not _same(data[column], value):
+                return f"decision {number}: {column} is stored as {data[column]!r}, computed again it is {value!r}"
+        ended = again.action == "stop"
+    return ""
+
+
+def _same(stored: Any, again: float | int | str | bool) -> bool:
+    if isinstance(again, float):
+        stored = float(stored)
+        return (math.isnan(stored) and math.isnan(again)) or math.isclose(stored, again, rel_tol=1e-9, abs_tol=1e-12)
+    return type(again)(stored) == again

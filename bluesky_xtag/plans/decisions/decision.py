@@ -1,0 +1,112 @@
+"""One decision of a plan, and what a plan does about frames without tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+from ...errors import XTagValueError
+from ..conditions import Seen
+
+__all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing"]
+
+Action = Literal["move", "repeat", "expose", "skip", "stop"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+OnMissing = Literal["repeat", "skip", "pause", "stop"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a plan does because of a frame's tags.
+
+    Parameters
+    ----------
+    point : int
+        Which place of the plan the frame belongs to, from 1; 0 for the decision before the first frame.
+    seen : Seen
+        What it was decided on.
+    action : str
+        One of `ACTIONS`.
+    reason : str
+        Why, in words.
+    values : mapping of str to float
+        What was chosen, by the name of the motor or signal; empty if nothing was.
+    pause : bool
+        Whether the plan pauses for a person first.
+    """
+
+    point: int
+    seen: Seen
+    action: Action
+    reason: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    pause: bool = False
+
+
+class Decider(Protocol):
+    """Decides what a plan does next, from the rows of the stream "tags" alone.
+
+    The same settings and the same rows give the same decisions, so that they can be computed again from what is stored.
+    """
+
+    strategy: str
+    """Name of the strategy, or of the plan that has its own."""
+    tag: str
+    """The tag that it looks at, empty if it looks at several or at none."""
+    names: tuple[str, ...]
+    """The names of the motors or signals that it chooses values for."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that is needed to make it again with `bluesky_xtag.plans.decisions.made`: plain, and ready for JSON."""
+        ...
+
+    def first(self) -> Decision | None:
+        """Return the decision before the first frame, if there is one."""
+        ...
+
+    def decide(self, seen: Seen) -> Decision:
+        """Return the decision on the next frame."""
+        ...
+
+
+class Missing:
+    """What is done about frames without tags.
+
+    Parameters
+    ----------
+    rule : {"repeat", "skip", "pause", "stop"}
+        "repeat" takes the frame again, once, then leaves the place out; "skip" leaves it out at once; "pause" pauses
+        for a person and takes the frame again when the plan is resumed; "stop" ends the plan.
+
+    Raises
+    ------
+    XTagValueError
+        The rule is not known.
+    """
+
+    def __init__(self, rule: str) -> None:
+        if rule not in get_args(OnMissing):
+            raise XTagValueError(f"on_missing={rule!r} is not known; choose one of {', '.join(get_args(OnMissing))}")
+        self._rule = rule
+        self._repeated = False
+
+    def over(self) -> None:
+        """Note that the place has its tags, or is left."""
+        self._repeated = False
+
+    def decide(self, point: int, seen: Seen, values: Mapping[str, float]) -> Decision:
+        """Return what is done: "repeat" with the values of the same place, "skip" or "stop" with none."""
+        without = f"no tags ({seen.status})"
+        if self._rule == "stop":
+            return Decision(point, seen, "stop", f"{without}: the plan ends, as asked for")
+        if self._rule == "pause":
+            return Decision(point, seen, "repeat", f"{without}: pause for a person, then again", values, pause=True)
+        if self._rule == "repeat" and not self._repeated:
+            self._repeated = True
+            return Decision(point, seen, "repeat", f"{without}: again", values)
+        again = " again" if self._repeated else ""
+        self._repeated = False
+        return Decision(point, seen, "skip", f"{without}{again}: left out")

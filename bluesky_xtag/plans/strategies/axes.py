@@ -1,0 +1,110 @@
+"""The motors that a strategy moves: their limits, and what their travel costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import XTagValueError
+
+__all__ = ["Axes", "Axis"]
+
+Axes = Mapping[str, "tuple[float, float] | tuple[float, float, float] | Axis"]
+"""By motor's name: (low, high), (low, high, cost) or an `Axis`."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A motor with its limits.
+
+    Parameters
+    ----------
+    name : str
+        The motor's name.
+    low, high : float
+        Limits, in the motor's unit; low < high.
+    cost : float
+        Cost of a travel by one unit, in frames: with 0.5, a move by two units costs as much as one more frame.
+
+    Raises
+    ------
+    XTagValueError
+        The limits are not finite or not in order, or the cost is negative.
+    """
+
+    name: str
+    low: float
+    high: float
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise XTagValueError(
+                f"the limits of {self.name} are {self.low} and {self.high}: give finite numbers, the lower first"
+            )
+        if not (math.isfinite(self.cost) and self.cost >= 0):
+            raise XTagValueError(f"the cost of travel of {self.name} is {self.cost}: give a finite number from 0 on")
+
+
+def axes_of(axes: Axes | Sequence[Axis]) -> tuple[Axis, ...]:
+    """Return the axes that are meant; XTagValueError if there is none, or one of them is no pair of limits."""
+    if not isinstance(axes, Mapping):
+        if not all(isinstance(axis, Axis) for axis in axes):
+            raise XTagValueError(f"{axes!r} are no axes: give them by name, such as {{'x': (0, 10)}}")
+        axes = {axis.name: axis for axis in axes}
+    if not axes:
+        raise XTagValueError("a strategy needs a motor at least: give axes such as {'x': (0, 10)}")
+    return tuple(_axis(name, limits) for name, limits in axes.items())
+
+
+def _axis(name: str, limits: object) -> Axis:
+    if isinstance(limits, Axis):
+        return limits
+    try:
+        numbers = [float(number) for number in limits]  # pyright: ignore[reportGeneralTypeIssues]
+        return Axis(name, *numbers)
+    except XTagValueError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise XTagValueError(f"the axis {name} is {limits!r}: give (low, high) or (low, high, cost)") from error
+
+
+def to_unit(axes: Sequence[Axis], places: np.ndarray) -> np.ndarray:
+    """Return places (n, axes) in units of the axes' ranges, 0 at the lower limits and 1 at the upper ones."""
+    low, high = _limits(axes)
+    return (np.asarray(places, float).reshape(-1, len(axes)) - low) / (high - low)
+
+
+def from_unit(axes: Sequence[Axis], unit: np.ndarray) -> np.ndarray:
+    """Return places (n, axes) in the motors' units, within the limits."""
+    low, high = _limits(axes)
+    return np.clip(low + unit * (high - low), low, high)
+
+
+def travel(axes: Sequence[Axis], start: np.ndarray | None, unit: np.ndarray) -> np.ndarray:
+    """Return the cost of a frame at each place, travel from `start` included: 1 frame, and that of the slowest motor.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+    start : numpy.ndarray or None
+        (axes,) in units of the ranges; None if it is not known, then travel costs nothing.
+    unit : numpy.ndarray
+        (n, axes) in units of the ranges.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) float64, in frames. Motors move together, so that the one that costs most counts.
+    """
+    if start is None:
+        return np.ones(len(unit))
+    rates = np.array([axis.cost * (axis.high - axis.low) for axis in axes])
+    return 1 + (np.abs(unit - start) * rates).max(axis=1)
+
+
+def _limits(axes: Sequence[Axis]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([axis.low for axis in axes]), np.array([axis.high for axis in axes])

@@ -1,0 +1,99 @@
+"""Map where a tag begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from ...errors import XTagValueError
+from .axes import Axes, Axis
+from .model_based import Planned
+from .strategy import Stop
+from .surrogate import Process, fitted, spread
+
+__all__ = ["Boundary"]
+
+_NOISE = 0.1
+"""Variance of what is seen, -1 to 1: frames that were tagged wrongly are outvoted by their neighbours."""
+
+
+class Boundary(Planned):
+    """Finds the region where a tag holds, with frames along its border.
+
+    A Gaussian process is fitted to the tag's probability, from -1 (surely not) to 1 (surely); where it is above 0, the
+    tag holds. The next frame goes where the sign is least sure and the process least known: the probability that the
+    sign is wrong, times the standard deviation, by the cost of the frame with its travel. (The two are the ingredients
+    of the "straddle" of Bryan et al., NIPS 2005.)
+
+    Stops when the part of the map that is expected to be on the wrong side is at most `tolerance` of the region.
+
+    Parameters
+    ----------
+    axes, tags, tag, seed
+        As of every strategy; the tag must be given.
+    tolerance : float
+        Between 0 and 1.
+    length : float
+        Over which the border changes its direction, in units of the ranges.
+    initial : int, optional
+        Number of the first places, spread evenly; 8 for each motor if not given.
+
+    Raises
+    ------
+    XTagValueError
+        An argument does not fit.
+    """
+
+    def __init__(
+        self,
+        axes: Axes | Sequence[Axis],
+        *,
+        tolerance: float = 0.05,
+        length: float = 0.3,
+        initial: int | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(axes, length=length, initial=initial, **common)
+        if not 0 < tolerance < 1:
+            raise XTagValueError(f"the tolerance is {tolerance}: give a number between 0 and 1")
+        self._tolerance = tolerance
+        self._everywhere = spread(1024, len(self.axes), 0)
+
+    def probability(self, points: Any) -> np.ndarray:
+        """Return how probable it is that the tag holds.
+
+        Parameters
+        ----------
+        points : array_like
+            (n, axes), in the motors' units.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) float64, 0..1.
+        """
+        mean, deviation = self._process().predict(self._units(points), return_std=True)
+        return norm.cdf(mean / deviation)
+
+    def region(self, points: Any) -> np.ndarray:
+        """Return where the tag holds, (n,) bool; `points` as of `probability`."""
+        return self._process().predict(self._units(points)) > 0
+
+    def _process(self) -> Process:
+        return fitted(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
+
+    def _use(self, candidates: np.ndarray) -> np.ndarray:
+        process = self._expecting(self._process(), self._seen_places, 2 * self._seen_scores - 1)
+        mean, deviation = process.predict(candidates, return_std=True)
+        return norm.cdf(-np.abs(mean) / deviation) * deviation
+
+    def _enough(self) -> Stop:
+        mean, deviation = self._process().predict(self._everywhere, return_std=True)
+        wrong, region = float(norm.cdf(-np.abs(mean) / deviation).mean()), float((mean > 0).mean())
+        share = wrong / region if region > 0 else wrong
+        if share > self._tolerance:
+            return Stop(False)
+        return Stop(True, f"{share:.1%} of the region of {self.tag} is in doubt, no more than {self._tolerance:.1%}")

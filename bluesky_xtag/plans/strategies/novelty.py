@@ -1,0 +1,101 @@
+"""Go where the frames are least like those seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import XTagValueError
+from .axes import Axes, Axis
+from .model_based import Planned
+from .strategy import Point, Stop
+from .surrogate import fitted
+
+__all__ = ["Novelty"]
+
+_NOISE = 0.1
+
+
+class Novelty(Planned):
+    """Goes where frames are likely to be unlike all others.
+
+    The novelty of a frame is the distance of its tags' probabilities from the nearest of another frame (Euclidean). A
+    Gaussian process is fitted to it, in units of `differ`; the next frame goes where mean and standard deviation
+    together are highest, by the cost of the frame with its travel.
+
+    Stops when, of the frames after the first places, the last `patience` showed nothing new: each was within `differ`
+    of an earlier one.
+
+    Parameters
+    ----------
+    axes, tags, seed
+        As of every strategy.
+    patience : int
+        Number of frames without news.
+    differ : float
+        From which distance on a frame is new; above 0.
+    length : float
+        Over which things change, in units of the ranges.
+    initial : int, optional
+        Number of the first places, spread evenly; 8 for each motor if not given.
+
+    Raises
+    ------
+    XTagValueError
+        An argument does not fit.
+    """
+
+    looks_for_one = False
+
+    def __init__(
+        self,
+        axes: Axes | Sequence[Axis],
+        *,
+        patience: int = 15,
+        differ: float = 0.6,
+        length: float = 0.15,
+        initial: int | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(axes, length=length, initial=initial, **common)
+        if self.tag is not None:
+            raise XTagValueError(f"novelty looks at all tags: leave out tag={self.tag!r}")
+        if patience < 1 or not differ > 0:
+            raise XTagValueError(f"patience={patience}, differ={differ}: give one from 1 on, and one above 0")
+        self._patience, self._differ = patience, differ
+
+    def novelty(self) -> np.ndarray:
+        """Return the distance of each frame seen from the most similar other one, (n,) float64; 0 if there is none."""
+        apart = _distances(np.array(self._scores).reshape(-1, len(self.tags)))
+        return apart.min(axis=1) if len(apart) > 1 else np.zeros(len(apart))
+
+    def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
+        """Return the ten places whose frames are least like all others, the most unlike first."""
+        return [self._best(int(i)) for i in np.argsort(-self.novelty(), kind="stable")[:10]]
+
+    def _use(self, candidates: np.ndarray) -> np.ndarray:
+        values = self.novelty() / self._differ
+        process = fitted(self._seen_places, values, length=self._length, noise=_NOISE)
+        process = self._expecting(process, self._seen_places, values)
+        mean, deviation = process.predict(candidates, return_std=True)
+        return np.maximum(mean, 0) + deviation
+
+    def _enough(self) -> Stop:
+        later = len(self._places) - len(self._first)
+        if later < self._patience:
+            return Stop(False)
+        apart = _distances(np.stack(self._scores))
+        last = range(len(apart) - self._patience, len(apart))
+        if any(apart[i, :i].min() > self._differ for i in last):
+            return Stop(False)
+        return Stop(True, f"the last {self._patience} frames showed nothing new")
+
+
+def _distances(seen: np.ndarray) -> np.ndarray:
+    """Return the distance of each frame from each other one, (n, n); infinite from itself."""
+    squares = (seen**2).sum(axis=1)
+    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * seen @ seen.T, 0))
+    np.fill_diagonal(apart, np.inf)
+    return apart

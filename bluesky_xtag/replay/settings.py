@@ -1,0 +1,75 @@
+"""What a replay of runs and one of files need before they can begin."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import XTagValueError
+from ..model import without_build_notes
+from .engine import Engine, Threads
+
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["Watch", "make_engine", "fingerprint", "loaded", "work_directory"]
+
+# Told after each batch: the run (or the table), how many of its frames are done, and how many there are, if known.
+Watch = Callable[[str, int, int | None], None]
+
+
+def loaded(model: TagModel | str | Path | None) -> TagModel:
+    """Return a model, loading it where a directory is named; the packaged one if None."""
+    if model is not None and not isinstance(model, str | Path):
+        return model
+    from ..model import TagModel
+
+    with without_build_notes():
+        return TagModel.load(model)
+
+
+def make_engine(model: TagModel, scheduler: str | None, workers: int | None) -> Engine:
+    """Return what tags frames: this process, or a Dask cluster.
+
+    Raises
+    ------
+    XTagValueError
+        Both are asked for, or Dask is not there.
+    XTagError
+        The scheduler cannot be reached.
+    """
+    if scheduler is None and workers is None:
+        model.warm()
+        return Threads(model)
+    if scheduler is not None and workers is not None:
+        raise XTagValueError("give a scheduler or a number of workers, not both: a scheduler has workers of its own")
+    if workers is not None and workers < 1:
+        raise XTagValueError(f"workers={workers}: give at least 1")
+    try:
+        from .cluster import Cluster
+    except ImportError as error:
+        raise XTagValueError("workers need Dask: pip install 'bluesky_xtag[dask]'") from error
+    return Cluster(model, scheduler, workers or 1)
+
+
+def fingerprint(model: TagModel, *settings: Any) -> str:
+    """Return a hash of all that decides what rows come of a frame: the model, its thresholds and the settings."""
+    decisive = [model.sha256, [float(threshold) for threshold in model.thresholds], *settings]
+    return hashlib.sha256(json.dumps(decisive, default=_plain).encode()).hexdigest()
+
+
+def work_directory() -> Path:
+    """Return where journals are kept unless told otherwise."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "bluesky_xtag" / "replay"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    return list(value)

@@ -1,0 +1,17 @@
+"""People look at tags: what to look at first, corrections, comparisons, labels to train on."""
+
+from .comparing import compare, draw_disputed
+from .correcting import correct, corrections
+from .export import export_labels
+from .propose import draw_review, review, review_table
+
+__all__ = [
+    "compare",
+    "correct",
+    "draw_disputed",
+    "draw_review",
+    "review_table",
+    "corrections",
+    "export_labels",
+    "review",
+]

@@ -1,0 +1,211 @@
+"""Where two taggings of the same stored runs disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..catalog import PLACE, catalog_of, newest_runs, pixels, plain, score_tags
+from ..documents import identity
+from ..errors import NoTagsError, XTagValueError
+from ..search import configuration, own_tags, tagging
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..model import TagModel
+
+__all__ = ["Comparison", "compare", "draw_disputed"]
+
+_DRAWN = 6  # frames
+_WHERE = ["run", "scan_id", "row", *PLACE]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two taggings of the same frames.
+
+    Parameters
+    ----------
+    models : (str, str)
+        The two models: name, version, and the first digits of the hash.
+    tags : pandas.DataFrame
+        A row per tag that both know, index `tag`: of how many frames it was given by `both`, `only_first`,
+        `only_second` and `neither`, and `kappa`, the agreement beyond chance (Cohen's; NaN if one of them gave
+        the tag to all frames or to none).
+    frames : pandas.DataFrame
+        A row per frame on whose tags they disagree, the largest difference of a score first: `run` (uid), `scan_id`,
+        `row` (in `tags(run)`), `key`, `seq_num` and `index` of the frame, `only_first` and `only_second` (tags,
+        separated by spaces), `tag` (that of the largest difference among these), `first` and `second` (its scores).
+    compared : int
+        How many frames both scored.
+    left_out : int
+        How many frames only one of them scored.
+    """
+
+    models: tuple[str, str]
+    tags: pd.DataFrame
+    frames: pd.DataFrame
+    compared: int
+    left_out: int
+
+    def tables(self, frames: int = 20) -> list[Table]:
+        """Return the comparison as tables for a terminal: by tag, and the first frames that they disagree on."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        first, second = self.models
+        about = f"A: {first}\nB: {second}\n{self.compared} frames, {len(self.frames)} with different tags"
+        if self.left_out:
+            about += f"; {self.left_out} left out that only one of them scored"
+        by_tag = Table("tag", box=SIMPLE_HEAD, title=about, title_justify="left", title_style="")
+        for heading in ("both", "only A", "only B", "neither", "kappa"):
+            by_tag.add_column(heading, justify="right")
+        for tag, row in self.tags.iterrows():
+            counts = [str(row[key]) for key in ("both", "only_first", "only_second", "neither")]
+            by_tag.add_row(str(tag), *counts, "" if np.isnan(row["kappa"]) else f"{row['kappa']:.2f}")
+        by_frame = Table("scan", "run", "row", "image", "only A", "only B", "A", "B", box=SIMPLE_HEAD)
+        for row in self.frames.head(frames).to_dict("records"):
+            image = f"{row['key']} {row['seq_num']}:{row['index']}"
+            scores = [f"{row['tag']} {row[side]:.2f}" for side in ("first", "second")]
+            where = (str(row["scan_id"]), row["run"][:8], str(row["row"]))
+            by_frame.add_row(*where, image, row["only_first"], row["only_second"], *scores)
+        return [by_tag, by_frame] if len(self.frames) else [by_tag]
+
+
+def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs: int = 100) -> Comparison:
+    """Compare what two models said of the same frames; people's corrections are left aside.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Tiled's or databroker's; narrow it first with `search` to look at certain runs.
+    first, second : str or TagModel
+        The models: name, name and version, or the first eight digits or more of the sha256, as in
+        `bluesky_xtag.search.tags`.
+    runs : int
+        How many runs to look at, the newest ones.
+
+    Raises
+    ------
+    XTagValueError
+        Both are the same model.
+    NoTagsError
+        None of these runs has tags by both.
+    """
+    pairs, models = [], (set[str](), set[str]())
+    whole = None
+    for run in newest_runs(catalog, runs):
+        whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
+        try:
+            both = [tagging(run, model, catalog=whole) for model in (first, second)]
+        except NoTagsError:
+            continue
+        for held, names in zip(both, models, strict=True):
+            names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(identity(configuration(held))))
+        pairs.append([plain(own_tags(held), run) for held in both])
+    if not pairs:
+        raise NoTagsError(
+            f"none of the newest {runs} runs has tags by both {_called(first)} and {_called(second)}: tag some with "
+            "both first"
+        )
+    if models[0] == models[1]:
+        raise XTagValueError(f"{_called(first)} and {_called(second)} are one model, {'; '.join(models[0])}: name two")
+    shown = tuple("; ".join(sorted(names)) for names in models)
+    return _compared((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
+
+
+def draw_disputed(catalog: Any, comparison: Comparison, path: str | Path) -> None:
+    """Draw a comparison: how often the models disagree on each tag, and the frames that they disagree on most.
+
+    Parameters
+    ----------
+    catalog : catalogue or Broker
+        Has the runs.
+    comparison : Comparison
+        From `compare`.
+    path : str or Path
+        The file to write; its suffix decides the format.
+    """
+    from ..view import Disputed, draw_comparison
+
+    first = comparison.frames.head(_DRAWN)
+    disputed = [
+        Disputed(
+            title=f"scan {row['scan_id']}, row {row['row']}",
+            pixels=image,
+            tag=row["tag"],
+            scores=(row["first"], row["second"]),
+            only=(row["only_first"], row["only_second"]),
+        )
+        for row, image in zip(first.to_dict("records"), pixels(catalog, first), strict=True)
+        if image is not None
+    ]
+    counts = {str(tag): (int(row["only_first"]), int(row["only_second"])) for tag, row in comparison.tags.iterrows()}
+    draw_comparison(path, comparison.models, counts, comparison.compared, disputed)
+
+
+def _called(model: str | TagModel) -> str:
+    return repr(model) if isinstance(model, str) else model.name
+
+
+def _compared(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+    """Compare two taggings with plain names, frame by frame."""
+    from sklearn.metrics import cohen_kappa_score
+
+    tags = [tag for tag in score_tags(first) if tag in score_tags(second)]
+    known, other = (_numbered(table) for table in (first, second))
+    joined = known.merge(other, on=["run", *PLACE, "nth"], suffixes=("_a", "_b"))
+    scored = (joined["status_a"] == "ok") & (joined["status_b"] == "ok")
+    left_out = int(((joined["status_a"] == "ok") ^ (joined["status_b"] == "ok")).sum())
+    joined = joined.loc[scored].rename(columns={"scan_id_a": "scan_id", "row_a": "row"})
+    given = [
+        np.array([[tag in held for tag in tags] for held in joined[side].str.split()], bool).reshape(
+            len(joined), len(tags)
+        )
+        for side in ("tags_a", "tags_b")
+    ]
+    a, b = given
+    by_tag = pd.DataFrame(
+        {
+            "both": (a & b).sum(0),
+            "only_first": (a & ~b).sum(0),
+            "only_second": (~a & b).sum(0),
+            "neither": (~a & ~b).sum(0),
+            "kappa": [
+                cohen_kappa_score(*pair) if all(np.unique(side).size == 2 for side in pair) else np.nan
+                for pair in zip(a.T, b.T, strict=True)
+            ],
+        },
+        index=pd.Index(tags, name="tag"),
+    )
+    scores = [joined[[f"p_{tag}_{side}" for tag in tags]].to_numpy(float) for side in "ab"]
+    frames = pd.DataFrame(list(_disagreements(joined, tags, given, scores)), columns=pd.Index(_COLUMNS))
+    frames = frames.sort_values("first", key=lambda each: -(each - frames["second"]).abs(), kind="stable")
+    return Comparison(models, by_tag, frames.reset_index(drop=True), len(joined), left_out)
+
+
+_COLUMNS = [*_WHERE, "only_first", "only_second", "tag", "first", "second"]
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a tagging with the number of each frame among those of its place: streams may share key and number."""
+    return table.assign(nth=table.groupby(["run", *PLACE]).cumcount())
+
+
+def _disagreements(
+    joined: pd.DataFrame, tags: list[str], given: list[np.ndarray], scores: list[np.ndarray]
+) -> Iterator[tuple[Any, ...]]:
+    for number, where in enumerate(joined[_WHERE].itertuples(index=False, name=None)):
+        a, b = (side[number] for side in given)
+        if (a == b).all():
+            continue
+        only = [" ".join(tag for tag, held in zip(tags, side, strict=True) if held) for side in (a & ~b, ~a & b)]
+        p, q = (side[number] for side in scores)
+        most = int(np.where(a != b, np.abs(p - q), -1).argmax())
+        yield (*where, *only, tags[most], float(p[most]), float(q[most]))

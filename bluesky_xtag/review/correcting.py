@@ -1,0 +1,244 @@
+"""People overrule the model: corrections of stored tags, each a derived run of its own beside the tags of the model."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
+from difflib import get_close_matches
+from operator import index as as_integer
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import pandas as pd
+
+from ..catalog import catalog_of, client, start_of, store
+from ..documents import (
+    MODEL,
+    Document,
+    Said,
+    compose,
+    configuration_keys,
+    correction_keys,
+    overlay,
+    summarise,
+    tagger_name,
+)
+from ..errors import XTagValueError
+from ..model import Tag, Taxonomy
+from ..search import configuration, own_tags, said_of, tagging
+
+__all__ = ["Frame", "correct", "corrections"]
+
+Frame = int | tuple[int, int]
+
+
+def correct(
+    run: Any,
+    frame: Frame | list[Frame],
+    add: str | Collection[str] = (),
+    remove: str | Collection[str] = (),
+    *,
+    by: str,
+    note: str = "",
+    confirm: bool = False,
+    catalog: Any = None,
+) -> str:
+    """Say which tags a frame has and which it has not; from then on `bluesky_xtag.search.tags` shows that.
+
+    Nothing is overwritten: what was said is a derived run of its own, with the model's scores in it. Of each tag of a
+    frame the newest word counts, whoever said it. Failed half-way, nothing of it counts; the same call again
+    completes it.
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        A run of a Tiled catalogue or of databroker that has tags.
+    frame : int, (int, int), or a list of these
+        The frame's row in `tags(run)`, or the sequence number of its event and its index within that.
+    add : str or collection of str
+        Tags that hold; a tag that the model gave may be among them, and is confirmed so.
+    remove : str or collection of str
+        Tags that do not hold, whether the model gave them or not.
+    by : str
+        Who says so: initials, for instance.
+    note : str
+        Why.
+    confirm : bool
+        The frame's other tags are right as they are shown: those that it has and those that it has not.
+    catalog : catalogue or Broker, optional
+        Where the run's derived runs are; the run's own catalogue if None.
+
+    Returns
+    -------
+    str
+        Uid of the derived run that holds the correction. If the newest correction of the run says the same already,
+        that one's.
+
+    Raises
+    ------
+    XTagValueError
+        There is no such frame, or more than one; a tag is not known, or to be added and removed; nothing is said, or
+        nobody says it.
+    NoTagsError
+        The run has no tags.
+    CatalogError
+        The catalogue did not take it.
+    """
+    place = client(catalog_of(run) if catalog is None else catalog)
+    if "original_run_uid" in start_of(run):
+        run = place[start_of(run)["original_run_uid"]]
+    held, history = tagging(run, catalog=place), said_of(run, place)
+    table = overlay(own_tags(held), history)
+    taxonomy = _taxonomy(configuration(held), tagger_name(table.columns))
+    added, removed = _checked(add, remove, taxonomy, confirm)
+    frames = frame if isinstance(frame, list) else [frame]
+    rows = list(dict.fromkeys(_row(table, each, start_of(run)["uid"]) for each in frames))
+    said = _said(table.loc[rows], taxonomy, added, removed, _person(by), note, confirm)
+    last = history[-1].correction if history else ""
+    if [replace(each, time=0.0, correction="") for each in history if each.correction == last] == said:
+        return last
+    # The same words after the same history are the same correction, so that a call after a failure finds it again.
+    content = json.dumps([start_of(run)["uid"], last, *map(asdict, said)])
+    uid = str(uuid5(NAMESPACE_URL, content))
+    at = _begun(place, uid) or time.time()
+    return store(place, _documents(held, start_of(run)["uid"], table.loc[rows], said, uid, at))
+
+
+def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
+    """Return everything that people said of the frames of a run, oldest first.
+
+    Parameters
+    ----------
+    run : BlueskyRun or Header
+        A run of a Tiled catalogue or of databroker.
+    catalog : catalogue or Broker, optional
+        Where the run's derived runs are; the run's own catalogue if None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each frame of each correction: `time` (seconds since 1970), `by`, `key`, `seq_num` and `index` of the
+        frame, `added` and `removed` (tags, separated by spaces), `note`, and `correction`, the derived run's uid.
+    """
+    columns = ["time", "by", "key", "seq_num", "index", "added", "removed", "note", "correction"]
+    words = [asdict(each) for each in said_of(run, catalog)]
+    for each in words:
+        each |= {name: " ".join(each[name]) for name in ("added", "removed")}
+    return pd.DataFrame(words, columns=pd.Index(columns))
+
+
+def _taxonomy(settings: Mapping[str, Any], name: str) -> Taxonomy:
+    return Taxonomy(tuple(Tag(str(tag), "stored", "") for tag in settings[f"{name}_taxonomy"]))
+
+
+def _checked(
+    add: str | Collection[str], remove: str | Collection[str], taxonomy: Taxonomy, confirm: bool
+) -> tuple[list[str], list[str]]:
+    """Return the tags that hold and those that do not, each once."""
+    added, removed = (
+        list(dict.fromkeys(re.split(r"[\s,]+", tags.strip(" ,")) if isinstance(tags, str) and tags else tags))
+        for tags in (add, remove)
+    )
+    for tag in (*added, *removed):
+        if tag not in taxonomy.names:
+            near = get_close_matches(tag, taxonomy.names)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(taxonomy.names)}"
+            raise XTagValueError(f"there is no tag {tag!r} in this run's tagging: {hint}")
+    if both := sorted(set(added) & set(removed)):
+        raise XTagValueError(f"{', '.join(both)} cannot be added and removed at once: decide for one")
+    if not (added or removed or confirm):
+        raise XTagValueError("nothing is said of the frame: name tags to add or to remove, or confirm what is shown")
+    return added, removed
+
+
+def _person(by: str) -> str:
+    if not by.strip() or by.strip() == MODEL:
+        raise XTagValueError(f"{by!r} says not who corrects: give initials or a name, as in by='ab'")
+    return by.strip()
+
+
+def _row(table: pd.DataFrame, frame: Frame, uid: str) -> int:
+    """Return the row of a frame in a table of tags."""
+    name = tagger_name(table.columns)
+    if isinstance(frame, tuple):
+        seq_num, index = frame
+        numbers, indices = table[f"{name}_frame_seq_num"], table[f"{name}_frame_index"]
+        rows = table.index[(numbers == seq_num) & (indices == index)].to_list()
+        if len(rows) == 1:
+            return rows[0]
+        if len(rows):
+            keys = ", ".join(f"row {row} ({table.at[row, f'{name}_frame_key']})" for row in rows)
+            raise XTagValueError(f"point {seq_num}, image {index} of run {uid} is several frames: name one, {keys}")
+        largest = f"its points go from {numbers.min()} to {numbers.max()}, its images from 0 to {indices.max()}"
+        raise XTagValueError(f"run {uid} has no frame of point {seq_num}, image {index}: {largest}")
+    try:
+        row = as_integer(frame)
+    except TypeError as error:
+        raise XTagValueError(f"{frame!r} names no frame: give its row in tags(run), or (seq_num, index)") from error
+    if row not in table.index:
+        raise XTagValueError(f"run {uid} has no row {row}: its rows go from {table.index.min()} to {table.index.max()}")
+    return row
+
+
+def _said(
+    rows: pd.DataFrame,
+    taxonomy: Taxonomy,
+    added: list[str],
+    removed: list[str],
+    by: str,
+    note: str,
+    confirm: bool,
+) -> list[Said]:
+    name = tagger_name(rows.columns)
+    said = []
+    for row in rows.to_dict("records"):
+        shown = row[f"{name}_tags"].split() if confirm else []
+        yes = [*added, *(tag for tag in shown if tag not in (*added, *removed))]
+        others = (tag for tag in taxonomy.names if tag not in (*yes, *removed)) if confirm else ()
+        said.append(
+            Said(
+                event=row[f"{name}_frame_event"],
+                key=row[f"{name}_frame_key"],
+                seq_num=int(row[f"{name}_frame_seq_num"]),
+                index=int(row[f"{name}_frame_index"]),
+                added=tuple(yes),
+                removed=(*removed, *others),
+                by=by,
+                note=note,
+            )
+        )
+    return said
+
+
+def _documents(held: Any, original: str, rows: pd.DataFrame, said: list[Said], uid: str, at: float) -> list[Document]:
+    """Return the documents of a correction: the model's rows with the tags as they are now, and what was said."""
+    name, settings = tagger_name(rows.columns), configuration(held)
+    columns = correction_keys(name, _taxonomy(settings, name))
+    shown = overlay(rows, said)
+    for key in ("added", "removed"):
+        shown[f"{name}_{key}"] = [" ".join(getattr(each, key)) for each in said]
+    for key in ("by", "note"):
+        shown[f"{name}_{key}"] = [getattr(each, key) for each in said]
+    told = summarise(shown, settings, source="human", derived=True) | {"said": [each.to_dict() for each in said]}
+    return compose(
+        original,
+        [{column: row[column] for column in columns} for row in shown.to_dict("records")],
+        name=name,
+        columns=columns,
+        configuration=settings,
+        configuration_keys=configuration_keys(name, _taxonomy(settings, name)),
+        summary=told,
+        uid=uid,
+        at=at,
+    )
+
+
+def _begun(catalog: Any, uid: str) -> float | None:
+    """Return when a correction was begun that could not be stored whole; None if there is none."""
+    try:
+        return float(start_of(catalog[uid])["time"])
+    except KeyError:
+        return None

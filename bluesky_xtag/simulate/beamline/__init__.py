@@ -1,0 +1,1 @@
+"""A simulated beamline: devices, samples and maps."""

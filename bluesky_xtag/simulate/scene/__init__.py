@@ -1,0 +1,1 @@
+"""Scenes of scattering and how a detector sees them."""

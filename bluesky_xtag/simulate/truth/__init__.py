@@ -1,0 +1,1 @@
+"""What can be seen in a simulated frame, and the labels that follow from it."""

@@ -1,0 +1,14 @@
+from .adapt.adaptation import adapt_model as adapt_model
+from .evaluate.charts import robustness_curves as robustness_curves
+from .evaluate.evaluation import score as score
+from .evaluate.page import write_page as write_page
+from .evaluate.robustness import measure as measure
+from .evaluate.sheet import worst_frames as worst_frames
+from .fit.tradeoff import SPOILED as SPOILED
+from .fit.tradeoff import VARIANTS as VARIANTS
+from .fit.tradeoff import Settings as Settings
+from .fit.tradeoff import Variant as Variant
+from .fit.tradeoff import chosen as chosen
+from .fit.tradeoff import model_directory as model_directory
+from .fit.tradeoff import study as study
+from .fit.training import train as train

@@ -1,0 +1,1 @@
+"""Models adapted to frames of one's own."""

@@ -1,0 +1,1 @@
+"""How well a model finds its tags, in figures, curves and pages."""

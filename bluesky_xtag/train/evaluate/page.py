@@ -1,0 +1,207 @@
+"""One HTML page that shows how good a model is: figures, curves, and the frames that it is most wrong about.
+
+The page stands alone: its style and its pictures are in it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .charts import calibration_curves, log_picture, precision_recall_curves
+from .evaluation import MASKS, OF_ORIGIN, Scored
+from .report import Report, shown
+
+__all__ = ["Mistake", "mistakes", "write_page"]
+
+STYLE = """
+body{font:15px/1.45 system-ui,sans-serif;color:#1f2933;background:#fff;margin:2rem auto;max-width:1180px;padding:0 1rem}
+h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}
+p,.soft{color:#56616d}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:.22rem .7rem;text-align:right;border-bottom:1px solid #e6e9ed}th{font-weight:600}
+th:first-child,td:first-child{text-align:left}tr.mean td{font-weight:600;border-top:2px solid #9aa5b1}
+.key{display:flex;gap:2.2rem;flex-wrap:wrap;margin:1rem 0}.key b{display:block;font-size:1.5rem}
+.bar{min-width:5rem;background:linear-gradient(90deg,#cfe3e0 var(--ap),#f3f5f7 0)}
+img{max-width:100%}.cards{display:flex;flex-wrap:wrap;gap:1rem}
+.card{width:264px;font-size:.82rem;line-height:1.35}.card img{display:block;max-height:230px;margin:.2rem 0 .3rem;
+image-rendering:pixelated}
+.card .name{overflow-wrap:anywhere}.said span{display:inline-block;margin:0 .35rem .1rem 0;white-space:nowrap}
+.wrong{color:#b42318;font-weight:600}.missed{color:#b42318;text-decoration:underline dotted}.open{color:#8a94a0}
+"""
+EACH = 3  # frames shown of either kind of mistake
+HEAD = ("tag", "AP", "chance", "F1", "precision", "recall", "threshold", "ECE", "positives", "frames")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A frame for which the model decides wrongly on a tag: numbers of the frame and of the tag, and the score."""
+
+    frame: int
+    tag: int
+    score: float
+
+
+def mistakes(scored: Scored, tag: int, held: bool, most: int = EACH) -> list[Mistake]:
+    """Return the mistakes that the model is most sure of on one tag.
+
+    Parameters
+    ----------
+    scored : Scored
+    tag : int
+        Number of the tag.
+    held : bool
+        Whether frames that hold the tag and were missed, or frames that do not hold it and were accepted.
+    most : int
+        At most so many.
+
+    Returns
+    -------
+    list of Mistake
+        The worst first.
+    """
+    truth, scores = scored.truth[:, tag], scored.scores[:, tag]
+    accepted = scores >= scored.thresholds[tag]
+    wrong = np.flatnonzero((truth == 1) & ~accepted if held else (truth == 0) & accepted)
+    worst = wrong[np.argsort(scores[wrong] if held else -scores[wrong], kind="stable")][:most]
+    return [Mistake(int(frame), tag, float(scores[frame])) for frame in worst]
+
+
+def write_page(scored: Scored, path: str | Path) -> None:
+    """Write the page.
+
+    Only the frames that are shown are read again from the file of the frames, one at a time.
+
+    Parameters
+    ----------
+    scored : Scored
+    path : str or Path
+        HTML file to write.
+    """
+    report = scored.report
+    title = f"{scored.path.name} as {scored.model.split(',')[0]} tags it"
+    notes = "".join(f"<p>{escape(note)}.</p>" for note in scored.notes)
+    parts = [
+        f"<h1>{escape(title)}</h1><p>Model {escape(scored.model)}. Frames whose label for a tag is uncertain "
+        "do not count for it.</p>",
+        _key_figures(report),
+        "<h2>Figures</h2>",
+        _tag_table(report),
+        notes,
+        _origin_table(scored.reports),
+        "<h2>Precision and recall</h2><p>For every threshold; the dot is the model's own, the dashed line is what "
+        "guessing gives.</p>",
+        _image(precision_recall_curves(scored)),
+        "<h2>Calibration</h2><p>Of the frames with a score in a tenth of the range, the share that holds the tag; the "
+        "larger a dot, the more frames. On the diagonal a score is a probability.</p>",
+        _image(calibration_curves(scored)),
+        "<h2>The frames it is most wrong about</h2><p>Of every tag, up to "
+        f"{EACH} frames that do not hold it and got the highest scores, and up to {EACH} that hold it and got the "
+        'lowest. Below each frame all tags with a part in it: accepted rightly, <span class="wrong">accepted wrongly'
+        '</span>, <span class="missed">missed</span>, <span class="open">accepted, label uncertain</span>.</p>',
+        *_mistaken(scored),
+    ]
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    Path(path).write_text(
+        f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n', "utf-8"
+    )
+
+
+def _key_figures(report: Report) -> str:
+    figures = {
+        "mAP": shown(report.mean_average_precision),
+        "chance mAP": shown(report.chance),
+        "macro F1": shown(report.macro_f1),
+        "mean calibration error": shown(report.mean_calibration_error),
+        "frames": f"{report.frames:,}",
+        "ms a frame, one by one": f"{report.seconds_per_frame * 1e3:.1f}",
+    }
+    return f'<div class="key">{"".join(f"<div><b>{value}</b>{name}</div>" for name, value in figures.items())}</div>'
+
+
+def _tag_table(report: Report) -> str:
+    rows = []
+    for row in report.tags:
+        share = 0 if np.isnan(row.average_precision) else round(100 * row.average_precision)
+        numbers = (row.prevalence, row.f1, row.precision, row.recall, row.threshold, row.calibration_error)
+        rows.append(
+            f'<tr><td>{escape(row.tag)}</td><td class="bar" style="--ap:{share}%">{shown(row.average_precision)}</td>'
+            f"{_cells((*map(shown, numbers), row.positives, row.frames))}</tr>"
+        )
+    means = (report.mean_average_precision, report.chance, report.macro_f1)
+    last = (*map(shown, means), "", "", "", shown(report.mean_calibration_error), "", report.frames)
+    rows.append(f'<tr class="mean"><td>mean</td>{_cells(last)}</tr>')
+    return _table(HEAD, rows)
+
+
+def _origin_table(reports: dict[str, Report]) -> str:
+    if not reports:
+        return ""
+    rows = [
+        f"<tr>{_cells((escape(name or '(unknown)'), report.frames, *map(shown, figures)))}</tr>"
+        for name, report in reports.items()
+        for figures in [(report.mean_average_precision, report.chance, report.macro_f1, report.right)]
+    ]
+    return (
+        "<h2>By source or detector</h2><p>mAP, chance and F1 are over the tags of which the frames from there hold "
+        f"both classes.</p>{_table(('from', *OF_ORIGIN.values()), rows)}"
+    )
+
+
+def _mistaken(scored: Scored) -> Iterable[str]:
+    """Yield a section for each tag that the model is wrong about."""
+    with h5py.File(scored.path) as file:
+        for number, tag in enumerate(scored.tags):
+            worst = [*mistakes(scored, number, held=False), *mistakes(scored, number, held=True)]
+            if worst:
+                cards = "".join(_card(scored, mistake, file) for mistake in worst)
+                yield f'<h3>{escape(tag)}</h3><div class="cards">{cards}</div>'
+
+
+def _card(scored: Scored, mistake: Mistake, file: Any) -> str:
+    """Return one frame with what the model says and what the label says."""
+    name = scored.frames[mistake.frame]
+    data, mask = file[name], file.get(f"{MASKS}/{name}")
+    detector = str(data.attrs.get("detector", "")) or f"{data.shape[1]} × {data.shape[0]}"
+    picture = _image(log_picture(data[()], None if mask is None else mask[()]), name)
+    held = scored.truth[mistake.frame, mistake.tag] == 1
+    verdict = f"{mistake.score:.2f}, but it {'holds' if held else 'does not hold'}"
+    return (
+        f'<div class="card"><b>{verdict}</b>{picture}'
+        f'<div class="said">{_said(scored, mistake.frame)}</div>'
+        f'<div class="soft name">{escape(detector)}: {escape(name)}</div></div>'
+    )
+
+
+def _said(scored: Scored, frame: int) -> str:
+    """Return the tags that were accepted or missed, each with its score and whether that is right."""
+    accepted = scored.scores[frame] >= scored.thresholds
+    truth = scored.truth[frame]
+    kinds = np.select(
+        [accepted & (truth == 1), accepted & (truth == 0), accepted, truth == 1],
+        ["right", "wrong", "open", "missed"],
+        "",
+    )
+    return " ".join(
+        f'<span class="{kind}">{escape(tag)} {score:.2f}</span>'
+        for tag, kind, score in zip(scored.tags, kinds, scored.scores[frame], strict=True)
+        if kind
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[str]) -> str:
+    return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{''.join(rows)}</table>"
+
+
+def _cells(values: Iterable[object]) -> str:
+    return "".join(f"<td>{value}</td>" for value in values)
+
+
+def _image(png: bytes, about: str = "") -> str:
+    return f'<img alt="{escape(about)}" src="data:image/png;base64,{b64encode(png).decode()}">'

@@ -1,0 +1,9 @@
+from .colours import colour as colour
+from .colours import most_specific as most_specific
+from .comparison import Disputed as Disputed
+from .comparison import draw_comparison as draw_comparison
+from .lines import Labels as Labels
+from .live import LiveTags as LiveTags
+from .picture import Point as Point
+from .picture import SampleMap as SampleMap
+from .picture import draw_points as draw_points

@@ -1,0 +1,138 @@
+"""The bench of the strategies: what it counts, when a bar is missed, and one task in full."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bluesky_xtag import TagModel, XTagValueError
+from bluesky_xtag.cli.bench import adaptive_bench as bench
+from bluesky_xtag.cli.bench import ax_agent, suggestions
+from bluesky_xtag.cli.bench.adaptive_bench import KINDS, adaptive, missed
+from bluesky_xtag.cli.bench.bars import rows
+from bluesky_xtag.cli.bench.camera import Camera
+from bluesky_xtag.cli.bench.tasks import TASKS, points_of, run
+from bluesky_xtag.simulate import Domains, Region
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TagModel.load()
+
+
+def one(frames, score=0.97):
+    return {"seed": 0, "frames": frames, "score": score, "stopped": 90, "score_at_stop": 0.96, "trace": []}
+
+
+def maps(adaptive=90, faulty=120, random=300, grid=576):
+    kinds = {"adaptive": adaptive, "faulty": faulty, "random": random, "grid": grid}
+    return {kind: [one(frames)] * 3 for kind, frames in kinds.items()}
+
+
+def doses(dose=0.36, lost=0):
+    return {
+        kind: [{"seed": 0, "dose": dose, "lost": lost, "places": 500, "empty": 0.7}] for kind in KINDS["skip_empty"]
+    }
+
+
+def failed(found):
+    return [row.what for row in rows(found) if row.holds is False]
+
+
+def test_bars_that_are_reached_hold():
+    sought = {kind: [one(30, -0.005)] * 10 for kind in KINDS["seek"]}
+    assert failed({"boundary": maps(), "phases": maps(), "seek": sought, "skip_empty": doses()}) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        ({"boundary": maps(adaptive=141)}, "frames to overlap"),
+        ({"boundary": maps(faulty=None)}, "5 % wrong"),
+        ({"boundary": maps(random=90)}, "random places"),
+        ({"boundary": maps(grid=81)}, "coarse grid"),
+        ({"phases": maps(adaptive=None)}, "adjusted Rand"),
+        ({"phases": maps(faulty=253)}, "5 % wrong"),
+        ({"seek": {kind: [one(30, -0.011)] * 2 + [one(30, -0.001)] * 8 for kind in KINDS["seek"]}}, "within 1%"),
+        ({"skip_empty": doses(dose=0.41)}, "dose"),
+        ({"skip_empty": doses(lost=1)}, "lost"),
+        ({"suggestion": {"seek": [{"median": 101, "longest": 200}]}}, "seek: ms to the next point"),
+    ],
+)
+def test_a_bar_that_is_not_reached_is_missed(found, what):
+    assert what in " ".join(failed(found))
+
+
+def test_baselines_may_fail_without_a_bar_being_missed():
+    assert failed({"boundary": maps(random=None, grid=None)}) == []
+
+
+def test_the_ax_agent_is_reported_beside_without_a_bar():
+    kinds = maps() | {"ax": [one(None, 0.8), one(130, 0.9), one(None, 0.85)]}
+    told = {row.what: row for row in rows({"boundary": kinds}) if "Ax agent" in row.what}
+    assert [row.reached for row in told.values()] == ["not reached (130 to not reached)", "0.85 (0.8 to 0.9)"]
+    assert {row.holds for row in told.values()} == {None}
+    assert all("3 samples" in what for what in told)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_ax_agent_maps_few_samples_and_only_where_it_is_installed(monkeypatch, installed):
+    monkeypatch.setattr(ax_agent, "available", lambda: installed)
+    kinds = [kind for _, kind, _ in bench._scans("boundary", 10)]
+    assert kinds.count("ax") == (3 if installed else 0)
+    assert kinds.count("adaptive") == 10
+    assert "ax" not in [kind for _, kind, _ in bench._scans("phases", 10)]
+
+
+def test_the_ax_agent_chooses_the_places(model):
+    pytest.importorskip("ax", reason="Ax and PyTorch are not installed: pip install 'bluesky-adaptive[ax]'")
+    outcome, strategy = run(TASKS["boundary"], model, 200, "ax", limit=10)
+    assert len(strategy.seen_positions()) == outcome.trace[-1][0] >= 10
+
+
+def test_faults_are_of_the_wanted_share_and_every_frame_counts(model):
+    region, places = Region(0), points_of(13)
+    sound, faulty = (Camera(region, model, 0, 0.1, faulty=each, tag="ring") for each in (False, True))
+    right, wrong = sound.look(places), faulty.look(places)
+    assert sound.frames == faulty.frames == 169
+    assert None not in right
+    missing = sum(tags is None for tags in wrong)
+    turned = sum(abs(a["ring"] - b["ring"]) > 0.9 for a, b in zip(right, wrong, strict=True) if a and b)
+    assert 2 <= missing <= 20 and 2 <= turned <= 20
+
+
+def test_a_wrong_frame_of_phases_is_of_another_phase(model):
+    domains = Domains(0)
+    camera = Camera(domains, model, 0, 0.1, faulty=True)
+    place = np.array([5.0, 2.0])
+    for _ in range(20):
+        other = camera._elsewhere(place)
+        assert domains.fractions(*other).argmax() != domains.fractions(*place).argmax()
+
+
+def test_tags_come_from_the_model_and_the_map_from_the_tags(model):
+    outcome, strategy = run(TASKS["boundary"], model, 200, "adaptive", limit=60)
+    assert len(strategy.seen_positions()) == 60
+    assert outcome.trace[-1][0] == 60 and outcome.trace[-1][1] > 0.85
+    assert outcome.score == outcome.trace[-1][1]
+
+
+def test_the_bench_writes_figures_and_a_picture(tmp_path, capfd):
+    figures = adaptive(tmp_path / "figures.json", tmp_path / "picture.png", seeds=1, tasks=["seek"], workers=1)
+    assert json.loads((tmp_path / "figures.json").read_text()).keys() == figures.keys()
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert {"machine", "model", "versions"} <= set(figures)
+    assert all("seek" in trouble for trouble in missed(figures))
+    assert "within 1%" in capfd.readouterr().out
+
+
+def test_thinking_is_timed_after_many_points(monkeypatch):
+    monkeypatch.setattr(suggestions, "POINTS", 20)
+    figures = adaptive(tasks=["suggestion"])
+    assert set(figures["tasks"]["suggestion"]) == set(suggestions.THINKING)
+    assert all(0 < one["median"] <= one["longest"] for (one,) in figures["tasks"]["suggestion"].values())
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(XTagValueError, match="known tasks: boundary, phases, seek, skip_empty, suggestion"):
+        adaptive(tasks=["alignment"])

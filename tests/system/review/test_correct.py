@@ -1,0 +1,151 @@
+"""What people say of stored frames is kept beside the model's tags, on every kind of catalogue."""
+
+import bluesky.plans as bp
+import numpy as np
+import pytest
+from ophyd.sim import det1 as counter
+from support.detectors import ArrayDetector, numbered
+
+from bluesky_xtag import NoTagsError, XTagValueError
+from bluesky_xtag.review import correct, corrections
+from bluesky_xtag.search import tags
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
+
+
+@pytest.fixture
+def scan(RE, tag, catalog):
+    """A function that takes a run of frames 1 to `points`, all tagged "ring", and returns it stored."""
+    tag()
+
+    def scan(points=3, shape=(32, 32)):
+        (uid,) = RE(bp.count([ArrayDetector(numbered(shape), shape=shape)], points))
+        return catalog[uid]
+
+    return scan
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb"], indirect=True)
+def test_corrected_tags_and_who_decided_are_shown_and_scores_stay(scan):
+    run = scan()
+    before = tags(run)
+    assert list(before["xtag_tags"]) == ["ring"] * 3 and list(before["xtag_decided_by"]) == ["model"] * 3
+    correct(run, 2, add=["empty"], remove=["ring"], by="ab", note="no beam")
+    after = tags(run)
+    assert list(after["xtag_tags"]) == ["ring", "empty", "ring"]
+    assert list(after["xtag_decided_by"]) == ["model", "ab", "model"]
+    assert list(after.columns) == list(before.columns)
+    for column in ("xtag_p_ring", "xtag_p_empty", "xtag_latency", "time"):
+        np.testing.assert_array_equal(after[column], before[column])
+    own = tags(run, "own")
+    assert list(own["xtag_tags"]) == ["ring"] * 3 and list(own["xtag_decided_by"]) == ["model"] * 3
+
+
+def test_the_newest_word_counts_and_who_said_what_stays_readable(scan):
+    run = scan()
+    uids = [
+        correct(run, 1, remove="ring", by="ab", note="I see none"),
+        correct(run, 1, add="empty", by="cd"),
+        correct(run, 1, add="ring", by="ef", note="faint"),
+    ]
+    assert tags(run)["xtag_tags"][1] == "empty ring"
+    assert tags(run)["xtag_decided_by"][1] == "ef"
+    told = corrections(run)
+    assert list(told["by"]) == ["ab", "cd", "ef"] and told["time"].is_monotonic_increasing
+    assert list(told["removed"]) == ["ring", "", ""] and list(told["added"]) == ["", "empty", "ring"]
+    assert list(told["note"]) == ["I see none", "", "faint"] and list(told["correction"]) == uids
+    assert set(told["seq_num"]) == {1} and set(told["key"]) == {"det"}
+
+
+def test_the_stored_documents_tell_all_without_this_package(scan, catalog):
+    run = scan()
+    correction = catalog[correct(run, 3, remove=["ring"], by="ab", note="dark")]
+    start = correction.start if hasattr(type(correction), "table") else correction.metadata["start"]
+    assert start["purpose"] == "tags" and start["xtag"]["source"] == "human" and start["xtag"]["derived"] is True
+    assert start["xtag"]["frames"] == 1 and start["xtag"]["count"] == {"empty": 0, "ring": 0}
+    assert start["xtag"]["model"] == "counts"
+    (row,) = tags(correction).to_dict("records")
+    assert row["xtag_frame_seq_num"] == 3 and row["xtag_p_ring"] == 1.0
+    assert (row["xtag_tags"], row["xtag_added"], row["xtag_removed"]) == ("", "", "ring")
+    assert (row["xtag_by"], row["xtag_note"], row["xtag_decided_by"]) == ("ab", "dark", "ab")
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+def test_frames_are_named_by_row_or_by_point_and_image_one_or_many(scan):
+    run = scan(points=2, shape=(2, 16, 16))
+    table = tags(run)
+    assert list(zip(table["xtag_frame_seq_num"], table["xtag_frame_index"], strict=True)) == [
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (2, 1),
+    ]
+    correct(run, (2, 0), remove=["ring"], by="ab")
+    correct(run, [1, (1, 1), (1, 0)], add=["empty"], by="cd")
+    assert list(tags(run)["xtag_tags"]) == ["empty ring", "empty ring", "", "ring"]
+    assert len(corrections(run)) == 3
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+def test_confirming_says_that_all_the_rest_is_right(scan):
+    run = scan()
+    correct(run, 1, by="ab", confirm=True)
+    correct(run, 2, add=["empty"], by="ab", confirm=True)
+    told = corrections(run)
+    assert list(told["added"]) == ["ring", "empty ring"] and list(told["removed"]) == ["empty", ""]
+    assert list(tags(run)["xtag_decided_by"]) == ["ab", "ab", "model"]
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+def test_the_same_words_again_are_one_correction(scan):
+    run = scan()
+    first = correct(run, 1, remove=["ring"], by="ab")
+    assert correct(run, 1, remove=["ring"], by="ab") == first
+    assert correct(run, 1, add=["ring"], by="ab") != first
+    assert correct(run, 1, remove=["ring"], by="ab") != first
+    assert len(corrections(run)) == 3 and tags(run)["xtag_tags"][1] == ""
+
+
+def test_a_correction_of_a_derived_run_is_one_of_its_original(scan, catalog):
+    run = scan()
+    derived = catalog[correct(run, 1, remove=["ring"], by="ab")]
+    correct(derived, 2, remove=["ring"], by="ab")
+    assert list(tags(run)["xtag_tags"]) == ["", "", "ring"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "words", "message"),
+    [
+        (1, {"add": ["rign"]}, "no tag 'rign' in this run's tagging: did you mean ring"),
+        (1, {"remove": ["spots"]}, "no tag 'spots' in this run's tagging: it has empty, ring"),
+        (1, {"add": "ring", "remove": "empty, ring"}, "ring cannot be added and removed at once"),
+        (1, {}, "nothing is said of the frame"),
+        (1, {"add": "ring", "by": " "}, "says not who corrects"),
+        (1, {"add": "ring", "by": "model"}, "says not who corrects"),
+        (9, {"add": "ring"}, "has no row 9: its rows go from 1 to 3"),
+        ((4, 0), {"add": "ring"}, "no frame of point 4, image 0: its points go from 1 to 3, its images from 0 to 0"),
+        ("first", {"add": "ring"}, "'first' names no frame"),
+    ],
+)
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+def test_what_does_not_fit_is_named(scan, frame, words, message):
+    run = scan()
+    with pytest.raises(XTagValueError, match=message):
+        correct(run, frame, **({"by": "ab"} | words))
+    assert corrections(run).empty
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+def test_frames_of_two_cameras_are_told_apart(RE, tag, catalog):
+    tag()
+    (uid,) = RE(bp.count([ArrayDetector(numbered(), name="a"), ArrayDetector(numbered(), name="b")], 1))
+    with pytest.raises(XTagValueError, match=r"is several frames: name one, row 1 \(a\), row 2 \(b\)"):
+        correct(catalog[uid], (1, 0), remove="ring", by="ab")
+    correct(catalog[uid], 2, remove="ring", by="ab")
+    assert list(tags(catalog[uid])["xtag_tags"]) == ["ring", ""]
+
+
+def test_runs_without_tags_say_so(RE, catalog):
+    (uid,) = RE(bp.count([counter], 1))
+    with pytest.raises(NoTagsError, match=f"run {uid} has no stream 'tags'"):
+        correct(catalog[uid], 1, add="ring", by="ab")

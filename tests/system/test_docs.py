@@ -1,0 +1,180 @@
+"""The documentation is true: its Python blocks run, its links lead somewhere, its tables are those of the code.
+
+The blocks of a page run in their order, in the session of the IPython profile: fences ```python, and the checks that
+stand in comments `<!-- test ... -->`. What cannot run here stands in {code-block} python, under a caption.
+"""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.places import ROOT
+
+import bluesky_xtag
+from bluesky_xtag import DEFAULT_TAXONOMY
+from bluesky_xtag.documents import columns as documents
+from bluesky_xtag.model import Preparation
+from bluesky_xtag.plans import decisions
+
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)])
+MODEL = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
+
+_RUN = re.compile(r"^```python\n(?P<block>.*?)^```$|^<!-- test\n(?P<check>.*?)^-->$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^(`{3,}).*?^\1$|^<!-- test\n.*?^-->$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+_NOT_RUN = re.compile(r"^```\{code-block\} python\n(?P<caption>.*)$", re.MULTILINE)
+
+
+def blocks(page):
+    """The code to run, each piece on the lines that it has in the page."""
+    text = page.read_text("utf-8")
+    for found in _RUN.finditer(text):
+        kind = found.lastgroup
+        yield "\n" * text.count("\n", 0, found.start(kind)) + found[kind]
+
+
+def each(pages):
+    return pytest.mark.parametrize("page", pages, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """The names that the profile's startup files make, with a catalogue of their own."""
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XTAG_CATALOG", str(tmp_path_factory.mktemp("catalog")))
+        for startup in sorted((ROOT / "profiles" / "xtag" / "startup").glob("*.py")):
+            names |= runpy.run_path(str(startup), init_globals=names)
+    yield names
+    names["xtag"].uninstall()
+    names["catalog"].context.close()
+    names["RE"].loop.call_soon_threadsafe(names["RE"].loop.stop)
+
+
+@pytest.fixture
+def session(profile, tmp_path, monkeypatch):
+    """The session, in an empty directory and with the tagger that the profile installs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    names, RE = dict(profile), profile["RE"]
+    first = RE.subscribe(print)
+    RE.unsubscribe(first)
+    names["xtag"] = bluesky_xtag.install(RE, model=profile["xtag"].model)
+    yield names
+    names["xtag"].uninstall()
+    for token in range(first, RE.subscribe(print) + 1):  # what the page subscribed
+        RE.unsubscribe(token)
+
+
+@pytest.mark.skipif(not MODEL.exists(), reason="there is no packaged model in bluesky_xtag/models/default")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves a network
+@each([page for page in PAGES if any(blocks(page))])
+def test_blocks_run(page, session):
+    for block in blocks(page):
+        exec(compile(block, str(page), "exec"), session)
+
+
+def test_pages_build_without_warnings(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        tmp_path / "doctrees",
+        DOCS,
+        tmp_path / "html",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "index.html").exists()
+
+
+@each(PAGES)
+def test_links_lead_somewhere(page):
+    for found in _LINK.finditer(_CODE.sub("", page.read_text("utf-8"))):
+        if "://" not in found["target"]:
+            path, _, anchor = found["target"].partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), found["target"]
+            assert not anchor or anchor in _anchors(linked), found["target"]
+
+
+@each(PAGES)
+def test_blocks_that_do_not_run_say_so(page):
+    for found in _NOT_RUN.finditer(page.read_text("utf-8")):
+        assert found["caption"].startswith(":caption: ")
+
+
+def test_documented_columns_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "column")
+    expected = documents.data_keys("xtag", DEFAULT_TAXONOMY.subset(["ring"]))
+    assert [row["column"].replace("<tag>", "ring") for row in documented] == list(expected)
+    assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+
+
+def test_documented_columns_of_corrections_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "column of corrections")
+    taxonomy = DEFAULT_TAXONOMY.subset(["ring"])
+    expected = list(documents.correction_keys("xtag", taxonomy).items())[len(documents.data_keys("xtag", taxonomy)) :]
+    assert [(row["column of corrections"], row["dtype"]) for row in documented] == [
+        (column, key["dtype"]) for column, key in expected
+    ]
+
+
+def test_documented_configuration_is_that_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "configuration key")
+    expected = documents.configuration_keys("xtag", DEFAULT_TAXONOMY)
+    assert [row["configuration key"] for row in documented] == list(expected)
+    assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+
+
+def test_documented_columns_of_decisions_are_those_of_the_code():
+    documented = _table(DOCS / "reference" / "documents.md", "decision column")
+    expected = decisions.data_keys(["x"])
+    assert [row["decision column"].replace("<name>", "x") for row in documented] == list(expected)
+    assert [row["dtype"] for row in documented] == [key["dtype"] for key in expected.values()]
+    actions = _table(DOCS / "reference" / "documents.md", "action")
+    assert tuple(row["action"] for row in actions) == decisions.ACTIONS
+
+
+@pytest.mark.parametrize("page", ["reference/documents.md", "explanations/what-can-go-wrong.md"])
+def test_documented_statuses_are_those_of_the_code(page):
+    assert tuple(row["status"] for row in _table(DOCS / page, "status")) == documents.STATUSES
+
+
+def test_readme_lists_the_tags_of_the_code():
+    listed = [tuple(row["tags"].split()) for row in _table(ROOT / "README.md", "group")]
+    assert [tag for group in listed for tag in group] == list(DEFAULT_TAXONOMY.names)
+
+
+def test_documented_inputs_are_those_of_the_preparation():
+    documented = _table(DOCS / "explanations" / "preparation.md", "input")
+    shapes = {row["input"]: [int(size) for size in re.findall(r"\d+", row["shape"])] for row in documented}
+    channels = {row["input"]: row["channels"].count(",") + 1 for row in documented}
+    expected = Preparation().shapes
+    assert shapes == {name: list(shape[:-1] or shape) for name, shape in expected.items()}
+    assert all(channels[name] == shape[2] for name, shape in expected.items() if len(shape) == 3)
+
+
+def _anchors(page):
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _table(page, first_column):
+    """The rows of the table with this first column, as dictionaries without marks of code."""
+    table = re.search(rf"^\| {first_column} \|.*\n\|[-|]+\|\n(?:\|.*\n)+", page.read_text("utf-8"), re.MULTILINE)
+    assert table, f"{page} has no table with the first column {first_column!r}"
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").replace("`", "").split(" | ")] for line in table[0].splitlines()
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]

@@ -1,0 +1,71 @@
+import re
+from base64 import b64decode
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from bluesky_xtag.train import write_page
+from bluesky_xtag.train.evaluate.charts import log_picture
+from bluesky_xtag.train.evaluate.evaluation import Scored
+from bluesky_xtag.train.evaluate.page import mistakes
+
+TRUTH = np.array([[1, 0], [0, 0], [0, 1], [1, -1], [0, 1], [1, 0]], np.int8)
+SCORES = np.array([[0.9, 0.1], [0.8, 0.2], [0.95, 0.1], [0.3, 0.9], [0.1, 0.9], [0.1, 0.2]], np.float32)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Six frames and two tags; wrong are b and c (accepted) and d and f (missed) on ring, c (missed) on halo."""
+    rng, path = np.random.default_rng(0), tmp_path / "frames.h5"
+    with h5py.File(path, "w") as file:
+        for name in "abcdef":
+            file[f"frame_{name}"] = rng.poisson(3, (50, 40)).astype(np.int32)
+            file[f"frame_{name}"].attrs["detector"] = f"Detector {name} <1>"
+        file["masks/frame_b"] = np.ones((50, 40), bool)
+    frames = tuple(f"frame_{name}" for name in "abcdef")
+    thresholds = np.array([0.5, 0.5], np.float32)
+    origins = ("one",) * 3 + ("two",) * 3
+    return Scored(path, "small 1", ("ring", "halo"), thresholds, frames, origins, TRUTH, SCORES, 0.01, ("spots",), ())
+
+
+def test_the_most_confident_mistakes_come_first(scored):
+    assert [mistake.frame for mistake in mistakes(scored, 0, held=False)] == [2, 1]
+    assert [mistake.frame for mistake in mistakes(scored, 0, held=True)] == [5, 3]
+    assert [mistake.frame for mistake in mistakes(scored, 0, held=True, most=1)] == [5]
+    assert mistakes(scored, 1, held=False) == []
+
+
+def test_the_page_stands_alone_and_shows_the_worst_frames(scored, tmp_path):
+    write_page(scored, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    sources = re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')>]{0,22})", page)
+    assert sources and all(source == "data:image/png;base64," for source in sources)
+    shown = re.findall(r'<img alt="(frame_.)"', page)
+    assert shown == ["frame_c", "frame_b", "frame_f", "frame_d", "frame_c"]
+    assert "Detector b &lt;1&gt;" in page
+    assert "0.95, but it does not hold" in page and "0.10, but it holds" in page
+    assert '<span class="wrong">ring 0.95</span> <span class="missed">halo 0.10</span>' in page
+    assert "spots" in page and "By source or detector" in page
+
+
+def test_every_picture_of_the_page_is_one(scored, tmp_path):
+    write_page(scored, tmp_path / "page.html")
+    encoded = re.findall(r"data:image/png;base64,([^\"]+)", (tmp_path / "page.html").read_text())
+    pictures = [cv2.imdecode(np.frombuffer(b64decode(text), np.uint8), cv2.IMREAD_COLOR) for text in encoded]
+    assert len(pictures) == 7  # the curves, the calibration, five frames
+    assert all(picture is not None and min(picture.shape[:2]) >= 40 for picture in pictures)
+
+
+def test_pictures_of_frames_are_small_and_show_gaps_in_grey():
+    pixels = np.full((1000, 500), 10, np.uint32)
+    pixels[0, 0] = 100_000  # one bright pixel stays visible
+    pixels[500:] = 2**32 - 1
+    mask = np.zeros(pixels.shape, bool)
+    mask[:, 400:] = True
+    picture = cv2.imdecode(np.frombuffer(log_picture(pixels, mask, side=250), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (250, 125, 3)
+    grey = (209, 201, 196)  # blue, green, red
+    assert tuple(picture[200, 10]) == grey and tuple(picture[10, 120]) == grey
+    assert picture[0, 0].sum() > picture[10, 10].sum()

@@ -1,0 +1,166 @@
+"""Fly scans bring frames without events; their rows come as event pages, all of them before the run is closed."""
+
+from collections import Counter
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+import pytest
+from bluesky.utils import RunEngineInterrupted
+from ophyd_async.core import StaticFilenameProvider, StaticPathProvider, TriggerInfo, init_devices
+from ophyd_async.sim import SimBlobDetector
+from support.detectors import ArrayDetector, numbered
+from support.models import HangingModel, RaisingModel
+
+WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
+
+
+@pytest.fixture
+def blob(RE, tmp_path):
+    with init_devices():
+        blob = SimBlobDetector(StaticPathProvider(StaticFilenameProvider("frames"), tmp_path), name="blob")
+    return blob
+
+
+def fly(det, frames, interrupt=None, name="primary"):
+    """Take frames on the fly and collect them while they come; `interrupt` is a plan that runs in between."""
+    yield from bps.prepare(det, TriggerInfo(number_of_events=frames, livetime=0.01, deadtime=0.005), wait=True)
+    yield from bps.declare_stream(det, name=name, collect=True)
+    yield from bps.kickoff(det, wait=True)
+    if interrupt is not None:
+        yield from interrupt()
+    yield from bps.collect_while_completing([det], [det], flush_period=0.1, stream_name=name)
+
+
+def flying_run(det, *args, **kwargs):
+    @bpp.stage_decorator([det])
+    @bpp.run_decorator()
+    def plan():
+        yield from fly(det, *args, **kwargs)
+
+    return plan()
+
+
+def images(seen):
+    """The stream_datum documents of the images; the detector writes their sums too."""
+    resources = {doc["uid"] for doc in seen.of("stream_resource") if doc["data_key"] == "blob"}
+    return [doc for doc in seen.of("stream_datum") if doc["stream_resource"] in resources]
+
+
+def seq_nums_of_frames(seen):
+    return [seq_num for doc in images(seen) for seq_num in range(doc["seq_nums"]["start"], doc["seq_nums"]["stop"])]
+
+
+@WAITS
+def test_every_frame_has_its_row(RE, seen, tag, blob, wait):
+    tagger = tag(wait=wait, deadline=30, queue_size=200)
+    RE(flying_run(blob, 40))
+    assert [row["frame_seq_num"] for row in seen.rows()] == seq_nums_of_frames(seen) == list(range(1, 41))
+    assert {row["frame_event"] for row in seen.rows()} == {doc["uid"] for doc in images(seen)}
+    assert seen.statuses() == {"ok": 40}
+    assert seen.stop()["num_events"] == {"primary": 40, "tags": 40}
+    assert "event_page" in seen.names() and "event" not in seen.names()
+    assert tagger.frames == 40
+
+
+def test_rows_do_not_leak_into_the_next_run(RE, seen, tag, blob):
+    tag(deadline=30)
+    RE(flying_run(blob, 10))
+    RE(flying_run(blob, 5))
+    assert [stop["num_events"]["tags"] for stop in seen.of("stop")] == [10, 5]
+    for start, frames in zip(seen.of("start"), (10, 5), strict=True):
+        assert [row["frame_seq_num"] for row in seen.rows(start["uid"])] == list(range(1, frames + 1))
+
+
+def test_plan_that_raises_keeps_the_rows_so_far(RE, seen, tag, blob):
+    tag(deadline=30)
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def plan():
+        yield from fly(blob, 10)
+        raise RuntimeError("after the flight")
+
+    with pytest.raises(RuntimeError, match="after the flight"):
+        RE(plan())
+    assert seen.stop()["exit_status"] == "fail"
+    assert seen.stop()["num_events"] == {"primary": 10, "tags": 10}
+    assert seen.statuses() == {"ok": 10}
+
+
+def test_model_that_fails_or_hangs(RE, seen, tag, blob):
+    tag(model=RaisingModel(), deadline=30)
+    RE(flying_run(blob, 10))
+    assert seen.statuses() == {"failed": 10}
+    model = HangingModel()
+    tag(model=model, deadline=0.2, queue_size=4)
+    RE(flying_run(blob, 10))
+    model.released.set()
+    stop = seen.of("stop")[1]
+    assert stop["num_events"] == {"primary": 10, "tags": 10}
+    assert set(seen.statuses(stop["run_start"])) <= {"late", "dropped"}
+
+
+@WAITS
+def test_pause_during_the_flight(RE, seen, tag, blob, wait):
+    tag(wait=wait, deadline=30)
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def plan():
+        yield from fly(blob, 5)
+        yield from bps.checkpoint()
+        yield from bps.pause()
+
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan())
+    RE.resume()
+    assert [row["frame_seq_num"] for row in seen.rows()] == [1, 2, 3, 4, 5]
+    assert seen.stop()["num_events"] == {"primary": 5, "tags": 5}
+
+
+@WAITS
+def test_steps_and_a_flight_in_one_run(RE, seen, tag, blob, wait):
+    """The form of the rows is chosen by the first frames of the run; it holds for those that come otherwise."""
+    tag(wait=wait, deadline=30)
+    det = ArrayDetector(numbered())
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def steps_first():
+        yield from bps.trigger_and_read([det], name="alignment")
+        yield from bps.trigger_and_read([det], name="alignment")
+        yield from fly(blob, 5)
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def flight_first():
+        yield from fly(blob, 5)
+        yield from bps.trigger_and_read([det], name="alignment")
+        yield from bps.trigger_and_read([det], name="alignment")
+
+    for plan in (steps_first, flight_first):
+        RE(plan())
+    for stop in seen.of("stop"):
+        assert stop["exit_status"] == "success"
+        assert stop["num_events"] == {"primary": 5, "alignment": 2, "tags": 7}
+        rows = seen.rows(stop["run_start"])
+        assert Counter(row["status"] for row in rows) == {"ok": 7}
+        assert len({row["frame_event"] for row in rows}) >= 3
+        assert len(seen.descriptors("tags", stop["run_start"])) == 1
+
+
+@WAITS
+def test_step_scan_of_a_streaming_detector(RE, seen, tag, blob, wait):
+    tag(wait=wait, deadline=30)
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def plan():
+        for _ in range(3):
+            yield from bps.trigger_and_read([blob])
+
+    RE(plan())
+    assert [row["frame_seq_num"] for row in seen.rows()] == [1, 2, 3]
+    assert {row["frame_event"] for row in seen.rows()} == {doc["uid"] for doc in images(seen)}
+    assert seen.stop()["num_events"] == {"primary": 3, "tags": 3}
+    assert seen.statuses() == {"ok": 3}
