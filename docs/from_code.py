@@ -24,7 +24,7 @@ __all__ = [
     "write",
 ]
 
-CARD = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
+CARD = Path(bluesky_xtag.__file__).parent / "model" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")

@@ -65,7 +65,7 @@ def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
     for uid, wanted in frames.groupby("run", sort=False):
         places = set(wanted[PLACE].itertuples(index=False, name=None))
         for frame in frames_of(client(catalog)[uid]):
-            place = (frame.key, frame.seq_num, frame.index)
+            place = (frame.id.key, frame.id.seq_num, frame.id.index)
             if place in places and (uid, *place) not in found:
                 image = readable(frame)
                 if not isinstance(image, str):

@@ -13,19 +13,20 @@ from .columns import (
     score_column,
     tagger_name,
 )
-from .corrections import MODEL, Said, overlay, verdicts
+from .corrections import MODEL, Correction, overlay, verdicts
 from .derived import PURPOSE, Document, compose
 from .summary import KEY, identity, summarise
-from .tagging import STATUSES, Status, Tagging
+from .tagging import STATUSES, FrameId, Status, Tagging
 
 __all__ = [
     "KEY",
     "MODEL",
     "PURPOSE",
     "Document",
+    "FrameId",
     "STATUSES",
     "STREAM",
-    "Said",
+    "Correction",
     "Status",
     "Tagging",
     "compose",

@@ -74,10 +74,10 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
     return dict(columns) | {
         f"{name}_tags": " ".join(tagging.tags),
         f"{name}_status": tagging.status,
-        f"{name}_frame_event": tagging.event,
-        f"{name}_frame_key": tagging.key,
-        f"{name}_frame_seq_num": int(tagging.seq_num),
-        f"{name}_frame_index": int(tagging.index),
+        f"{name}_frame_event": tagging.frame.event,
+        f"{name}_frame_key": tagging.frame.key,
+        f"{name}_frame_seq_num": int(tagging.frame.seq_num),
+        f"{name}_frame_index": int(tagging.frame.index),
         f"{name}_latency": float(tagging.latency),
     }
 

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from .columns import tagger_name
+from .tagging import FrameId
 
-__all__ = ["Said", "Verdict", "decided_by", "overlay", "verdicts"]
+__all__ = ["Correction", "Verdict", "decided_by", "overlay", "verdicts"]
 
 logger = logging.getLogger(__name__)
 
@@ -19,15 +20,13 @@ MODEL = "model"  # who decided where no person did
 
 
 @dataclass(frozen=True)
-class Said:
+class Correction:
     """What one person said of one frame at one time.
 
     Parameters
     ----------
-    event, key : str
-        Uid of the frame's event and its data key, as in `bluesky_xtag.documents.Tagging`.
-    seq_num, index : int
-        The frame's place, as there.
+    frame : FrameId
+        Which frame.
     added, removed : tuple of str
         Tags that hold, and tags that do not.
     by : str
@@ -40,10 +39,7 @@ class Said:
         Uid of the derived run that holds it; "" before it is stored.
     """
 
-    event: str
-    key: str
-    seq_num: int
-    index: int
+    frame: FrameId
     added: tuple[str, ...]
     removed: tuple[str, ...]
     by: str
@@ -52,14 +48,18 @@ class Said:
     correction: str = ""
 
     @classmethod
-    def read(cls, start: Mapping[str, Any]) -> list[Said]:
+    def read(cls, start: Mapping[str, Any]) -> list[Correction]:
         """Return what the start document of a correction tells."""
         return [
             cls(
-                event=each["event"],
-                key=each["key"],
-                seq_num=int(each["seq_num"]),
-                index=int(each["index"]),
+                FrameId(
+                    run=str(start["original_run_uid"]),
+                    stream="",
+                    key=each["key"],
+                    seq_num=int(each["seq_num"]),
+                    index=int(each["index"]),
+                    event=each["event"],
+                ),
                 added=tuple(each["added"]),
                 removed=tuple(each["removed"]),
                 by=each["by"],
@@ -73,7 +73,8 @@ class Said:
     def to_dict(self) -> dict[str, Any]:
         """Return what the start document of a correction tells of this."""
         return {
-            **{name: getattr(self, name) for name in ("event", "key", "seq_num", "index", "by", "note")},
+            **{name: getattr(self.frame, name) for name in ("event", "key", "seq_num", "index")},
+            **{name: getattr(self, name) for name in ("by", "note")},
             **{name: list(getattr(self, name)) for name in ("added", "removed")},
         }
 
@@ -108,14 +109,14 @@ def decided_by(name: str) -> str:
     return f"{name}_decided_by"
 
 
-def verdicts(table: pd.DataFrame, said: Iterable[Said]) -> dict[Any, Verdict]:
+def verdicts(table: pd.DataFrame, said: Iterable[Correction]) -> dict[Any, Verdict]:
     """Return what people hold of the frames of a table, by the table's index.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Rows of a stream "tags", of any model.
-    said : iterable of Said
+    said : iterable of Correction
         In any order. What was said of frames that are not in the table is left out.
     """
     name = tagger_name(table.columns)
@@ -127,8 +128,8 @@ def verdicts(table: pd.DataFrame, said: Iterable[Said]) -> dict[Any, Verdict]:
         rows.setdefault(tuple(place), []).append(row)
     found: dict[Any, Verdict] = {}
     for each in sorted(said, key=lambda each: each.time):
-        place = (each.key, each.seq_num, each.index)
-        at = rows.get((each.event, *place)) or rows.get(place, [])
+        place = (each.frame.key, each.frame.seq_num, each.frame.index)
+        at = rows.get((each.frame.event, *place)) or rows.get(place, [])
         if len(at) > 1:
             logger.warning(
                 "What %s said of the frame %s, point %d, image %d is left out: %d frames are called so",
@@ -145,7 +146,7 @@ def _note(verdict: Verdict | None) -> str:
     return verdict.note if verdict else ""
 
 
-def overlay(table: pd.DataFrame, said: Iterable[Said]) -> pd.DataFrame:
+def overlay(table: pd.DataFrame, said: Iterable[Correction]) -> pd.DataFrame:
     """Return a table of tags with what people said laid over it, and a column that says who decided.
 
     The scores stay those of the model. Tags stand in the order of the table's scores, those that its model does not

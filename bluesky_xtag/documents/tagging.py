@@ -1,15 +1,44 @@
-"""The outcome for one frame."""
+"""Which frame, and what came of it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-__all__ = ["STATUSES", "Status", "Tagging"]
+__all__ = ["STATUSES", "FrameId", "Status", "Tagging"]
 
 Status = Literal["ok", "late", "dropped", "unreadable", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameId:
+    """Which frame is meant; the same after the RunEngine has rewound and taken it again.
+
+    Parameters
+    ----------
+    run : str
+        Uid of the run; the path of the file where frames come without a run.
+    stream : str
+        Name of the stream; "" where it is not told, as in rows that were read back.
+    key : str
+        Data key of the image: two cameras may be read in one event.
+    seq_num : int
+        Sequence number of the event, from 1.
+    index : int
+        Which image within that event, from 0.
+    event : str
+        Uid of the event, or of the stream_datum where images come without events. It is left out of comparisons: a
+        point that is taken again has a new one.
+    """
+
+    run: str
+    stream: str
+    key: str
+    seq_num: int
+    index: int
+    event: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -18,14 +47,8 @@ class Tagging:
 
     Parameters
     ----------
-    event : str
-        Uid of the event or stream_datum that brought the frame.
-    key : str
-        Data key of the frame: two cameras may be read in one event.
-    seq_num : int
-        Sequence number of that event, from 1.
-    index : int
-        Which image within that event, from 0.
+    frame : FrameId
+        Which frame.
     status : str
         One of `STATUSES`.
     scores : tuple of float
@@ -38,10 +61,7 @@ class Tagging:
         Why there are no scores; empty when the status is "ok".
     """
 
-    event: str
-    key: str
-    seq_num: int
-    index: int
+    frame: FrameId
     status: Status
     scores: tuple[float, ...] = ()
     tags: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
-from ..documents import STREAM
+from ..documents import STREAM, FrameId
 from .beam_centre import BeamCentre, BeamCentreRule, check_beam_centre, find_beam_centre
 from .data_keys import images_and_size, is_image
 from .files.hdf5 import Hdf5Frames
@@ -192,9 +192,9 @@ class FrameAssembler:
             if image.key in data:
                 count, source = self._images(image, data[image.key])
                 centre = image.centre.of(data)
-                where = (stream.run, stream.name, image.key, doc["uid"], doc["seq_num"])
                 for index in range(count):
-                    yield Frame(*where, index, centre, image.mask, source)
+                    frame = FrameId(stream.run, stream.name, image.key, doc["seq_num"], index, doc["uid"])
+                    yield Frame(frame, centre, image.mask, source)
 
     def _use(self, datum_id: Any) -> None:
         """Move a datum to the few that are kept in case that they are read again."""
@@ -230,8 +230,8 @@ class FrameAssembler:
         for seq_num, position in enumerate(range(start, stop), start=doc["seq_nums"]["start"]):
             source = source_at(position)
             for index in range(count):
-                where = (stream.run, stream.name, image.key, doc["uid"], seq_num)
-                yield Frame(*where, index, centre, image.mask, source)
+                frame = FrameId(stream.run, stream.name, image.key, seq_num, index, doc["uid"])
+                yield Frame(frame, centre, image.mask, source)
 
     def _warn_of_absent_keys(self, run_uid: str) -> None:
         run = self._runs.get(run_uid)

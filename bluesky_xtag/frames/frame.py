@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..documents import FrameId
 from ..errors import FrameError
 
 __all__ = ["Frame", "Images"]
@@ -34,18 +35,8 @@ class Frame:
 
     Parameters
     ----------
-    run : str
-        Uid of the run.
-    stream : str
-        Name of the stream.
-    key : str
-        Data key of the image.
-    event : str
-        Uid of the event, or of the stream_datum where images come without events.
-    seq_num : int
-        Sequence number of that event, from 1.
-    index : int
-        Which image within that event, from 0.
+    id : FrameId
+        Which frame: run, stream, data key, event and index.
     beam_centre : (float, float) or None
         Column and row of the direct beam in pixels, None if the documents do not tell.
     mask : array of shape (rows, columns) or None
@@ -54,12 +45,7 @@ class Frame:
         What reads the pixels; private to this package.
     """
 
-    run: str
-    stream: str
-    key: str
-    event: str
-    seq_num: int
-    index: int
+    id: FrameId
     beam_centre: tuple[float, float] | None
     mask: np.ndarray | None = field(repr=False)
     source: Images = field(repr=False)
@@ -79,7 +65,7 @@ class Frame:
         FrameError
             The pixels never will be right: foreign file, another shape than declared, not an image.
         """
-        return _checked(self.source.read(self.index), self.source.size, self.key)
+        return _checked(self.source.read(self.id.index), self.source.size, self.id.key)
 
 
 def _checked(image: np.ndarray, declared: tuple[int, int] | None, key: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from ..documents import Tagging
 from ..errors import CatalogError, FrameError, XTagError
 from ..frames import Frame
 from ..model import without_build_notes
-from .engine import Done, batches, peak_memory, tag_frame
+from .engine import batches, peak_memory, tag_frame
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -82,15 +82,15 @@ class Cluster:
         self._plugin = f"xtag-{hashlib.sha256(parts).hexdigest()[:16]}"
         self._client.register_plugin(_ModelPlugin(parts), name=self._plugin)
 
-    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Done]]:
-        """Yield the frames with their taggings in their order."""
-        waiting: deque[tuple[list[Frame], list[Frame | Tagging], Future | None]] = deque()
+    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Tagging]]:
+        """Yield the taggings of the frames in their order."""
+        waiting: deque[tuple[list[Frame | Tagging], Future | None]] = deque()
         try:
             for batch in batches(frames):
                 parcels = [_parcel(frame) for frame in batch]
                 sent = [parcel for parcel in parcels if isinstance(parcel, Frame)]
                 future = self._client.submit(_tag, sent, self._plugin, pure=False) if sent else None
-                waiting.append((batch, parcels, future))
+                waiting.append((parcels, future))
                 if len(waiting) >= _AHEAD * self._threads():
                     yield _arrived(*waiting.popleft())
             while waiting:
@@ -119,10 +119,9 @@ class Cluster:
             self._local.close()
 
 
-def _arrived(batch: Sequence[Frame], parcels: Sequence[Frame | Tagging], future: Future | None) -> list[Done]:
+def _arrived(parcels: Sequence[Frame | Tagging], future: Future | None) -> list[Tagging]:
     back = iter(future.result() if future is not None else ())
-    taggings = [next(back) if isinstance(parcel, Frame) else parcel for parcel in parcels]
-    return list(zip(batch, taggings, strict=True))
+    return [next(back) if isinstance(parcel, Frame) else parcel for parcel in parcels]
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _parcel(frame: Frame) -> Frame | Tagging:
         raise
     except FrameError as error:
         reason = f"{type(error).__name__}: {error}"
-        return Tagging(frame.event, frame.key, frame.seq_num, frame.index, "unreadable", reason=reason)
+        return Tagging(frame.id, "unreadable", reason=reason)
 
 
 def _tag(frames: Sequence[Frame], plugin: str) -> list[Tagging]:

@@ -18,21 +18,20 @@ from ..frames import Frame
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["BATCH", "Done", "Engine", "Threads", "batches", "peak_memory", "tag_frame"]
+__all__ = ["BATCH", "Engine", "Threads", "batches", "peak_memory", "tag_frame"]
 
 logger = logging.getLogger("bluesky_xtag")
 
 BATCH = 16  # frames between two entries in the journal: what a kill costs at most, for each worker
 
-Done = tuple[Frame, Tagging]
 _T = TypeVar("_T")
 
 
 class Engine(Protocol):
     """Something that tags frames."""
 
-    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Done]]:
-        """Yield the frames with their taggings in their order, a few at a time."""
+    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Tagging]]:
+        """Yield the taggings of the frames in their order, a few at a time."""
         ...
 
     def peak_memory(self) -> list[int]:
@@ -62,11 +61,10 @@ class Threads:
         self._model = model
         self._pool = ThreadPoolExecutor(os.cpu_count(), "xtag-replay")
 
-    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Done]]:
-        """Yield the frames with their taggings in their order."""
+    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Tagging]]:
+        """Yield the taggings of the frames in their order."""
         for batch in batches(frames):
-            taggings = self._pool.map(lambda frame: tag_frame(self._model, frame), batch)
-            yield list(zip(batch, taggings, strict=True))
+            yield list(self._pool.map(lambda frame: tag_frame(self._model, frame), batch))
 
     def peak_memory(self) -> list[int]:
         """Return the most memory that this process has had so far, bytes."""
@@ -91,9 +89,7 @@ def tag_frame(model: TagModel, frame: Frame) -> Tagging:
         status: Status, reason: str = "", scores: tuple[float, ...] = (), tags: tuple[str, ...] = ()
     ) -> Tagging:
         seconds = time.perf_counter() - begin
-        return Tagging(
-            frame.event, frame.key, frame.seq_num, frame.index, status, scores, tags, latency=seconds, reason=reason
-        )
+        return Tagging(frame.id, status, scores, tags, latency=seconds, reason=reason)
 
     try:
         pixels = frame.pixels()
@@ -106,7 +102,7 @@ def tag_frame(model: TagModel, frame: Frame) -> Tagging:
     except FrameError as error:
         return outcome("unreadable", f"{type(error).__name__}: {error}")
     except Exception as error:
-        logger.exception("frame %s could not be scored", frame)
+        logger.exception("frame %s could not be scored", frame.id)
         return outcome("failed", f"{type(error).__name__}: {error}")
     tags = model.taxonomy.accepted(scores, model.thresholds)
     return outcome("ok", scores=tuple(float(score) for score in scores), tags=tags)

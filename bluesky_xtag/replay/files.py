@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..documents import STATUSES, Tagging, score_column
+from ..documents import STATUSES, FrameId, Tagging, score_column
 from ..errors import FrameError, XTagError, XTagValueError
 from ..frames import Frame, data_sets, load_mask, read
-from .engine import Done
-from .journal import Journal, place_of
+from .journal import Journal
 from .settings import Watch, fingerprint, loaded, make_engine
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def replay_files(
         with closing(make_engine(model, scheduler, workers)) as tagging:
             for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
                 journal.add(done)
-        rows = [_row(frame, journal.taggings[place_of(frame)], model, name) for frame in frames]
+        rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
         _write(pd.DataFrame(rows), out)
         journal.remove()
     counts = Counter(row[f"{name}_status"] for row in rows)
@@ -134,7 +133,7 @@ def frames_of(
     """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
 
     def frame(source: _Source, index: int) -> Frame:
-        return Frame("", "", source.dataset, path, 1, index, beam_centre, mask, source)
+        return Frame(FrameId(path, "", source.dataset, 1, index, path), beam_centre, mask, source)
 
     try:
         for dataset, count in data_sets(path, key):
@@ -145,12 +144,12 @@ def frames_of(
 
 
 def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
-    return (frame for frame in frames if place_of(frame) not in journal.taggings)
+    return (frame for frame in frames if frame.id not in journal.taggings)
 
 
 def _watched(
-    tagged: Iterable[list[Done]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
-) -> Iterator[list[Done]]:
+    tagged: Iterable[list[Tagging]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
+) -> Iterator[list[Tagging]]:
     """Pass on what was tagged, and tell how far it is once that is in the journal."""
     for done in tagged:
         yield done
@@ -161,9 +160,9 @@ def _watched(
 def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[str, Any]:
     scores = tagging.scores or (np.nan,) * len(model.taxonomy)
     return {
-        "file": frame.event,
-        "dataset": frame.key,
-        "index": frame.index,
+        "file": frame.id.run,
+        "dataset": frame.id.key,
+        "index": frame.id.index,
         **{score_column(name, tag): score for tag, score in zip(model.taxonomy.names, scores, strict=True)},
         f"{name}_tags": " ".join(tagging.tags),
         f"{name}_status": tagging.status,

@@ -6,35 +6,18 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from ..documents import Tagging
+from ..documents import FrameId, Tagging
 from ..errors import XTagError
-from ..frames import Frame
 
-__all__ = ["Journal", "Place", "place_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a frame stands; the same each time that its run or file is read."""
-
-    stream: str
-    key: str
-    event: str
-    seq_num: int
-    index: int
-
-
-def place_of(frame: Frame) -> Place:
-    """Return where a frame stands."""
-    return Place(frame.stream, frame.key, frame.event, frame.seq_num, frame.index)
+__all__ = ["Journal"]
 
 
 class Journal:
-    """Taggings by the place of their frame, kept in a file of JSON lines; the first line tells what they are of.
+    """Taggings by their frame, kept in a file of JSON lines; the first line tells what they are of.
 
     A line that was torn by a kill or by a full disk is dropped when the journal is opened again. Only one process can
     have it open.
@@ -48,7 +31,7 @@ class Journal:
 
     Attributes
     ----------
-    taggings : dict of Place to Tagging
+    taggings : dict of FrameId to Tagging
         What is done.
     about : dict
         As given, or, of a journal that goes on, as it was given first; with more keys than are compared, if begun so.
@@ -61,7 +44,7 @@ class Journal:
 
     def __init__(self, path: Path, about: Mapping[str, Any], **first: Any) -> None:
         self.path = path
-        self.taggings: dict[Place, Tagging] = {}
+        self.taggings: dict[FrameId, Tagging] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = open(path, "a+b")  # noqa: SIM115 - open as long as the journal is
@@ -75,12 +58,11 @@ class Journal:
         self.about: dict[str, Any] = {**about, **first}
         self._resume(json.loads(json.dumps(about)))
 
-    def add(self, done: Iterable[tuple[Frame, Tagging]]) -> None:
+    def add(self, taggings: Iterable[Tagging]) -> None:
         """Keep taggings; they are on disk when this returns."""
-        done = list(done)
-        lines = [_line([astuple(place_of(frame)), asdict(tagging)]) for frame, tagging in done]
-        self._write(b"".join(lines))
-        self.taggings.update((place_of(frame), tagging) for frame, tagging in done)
+        taggings = list(taggings)
+        self._write(b"".join(_line(asdict(tagging)) for tagging in taggings))
+        self.taggings.update((tagging.frame, tagging) for tagging in taggings)
 
     def close(self) -> None:
         """Let another process have it."""
@@ -104,7 +86,8 @@ class Journal:
                         break
                     self.about = entry
                 else:
-                    self.taggings[Place(*entry[0])] = _tagging(entry[1])
+                    tagging = _tagging(entry)
+                    self.taggings[tagging.frame] = tagging
             except (ValueError, TypeError, KeyError, AttributeError):
                 break
             whole += len(line)
@@ -133,5 +116,5 @@ def _line(entry: Any) -> bytes:
 
 
 def _tagging(fields: dict[str, Any]) -> Tagging:
-    fields["scores"], fields["tags"] = tuple(fields["scores"]), tuple(fields["tags"])
-    return Tagging(**fields)
+    frame, scores, tags = FrameId(**fields.pop("frame")), tuple(fields.pop("scores")), tuple(fields.pop("tags"))
+    return Tagging(frame, scores=scores, tags=tags, **fields)

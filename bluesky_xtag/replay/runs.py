@@ -16,11 +16,11 @@ import pandas as pd
 
 from .. import documents
 from ..catalog import asking, chosen, client, documents_of, is_away, start_of, store
-from ..documents import STATUSES, STREAM, Tagging, summarise
+from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
 from ..errors import XTagError
 from ..frames import Frame, FrameAssembler, Mask, load_masks
 from .engine import Engine
-from .journal import Journal, Place, place_of
+from .journal import Journal
 from .settings import Watch, fingerprint, loaded, make_engine, work_directory
 
 if TYPE_CHECKING:
@@ -154,16 +154,15 @@ class _OneRun:
             )
         return {"outcome": "tagged", "frames": len(taggings), "derived": uid} | counts
 
-    def _tag(self, run: Any, assemble: FrameAssembler, journal: Journal) -> list[Place]:
-        """Tag the frames that are not in the journal yet; return the places of all, in their order."""
-        places: list[Place] = []
+    def _tag(self, run: Any, assemble: FrameAssembler, journal: Journal) -> list[FrameId]:
+        """Tag the frames that are not in the journal yet; return all of them, in their order."""
+        frames: list[FrameId] = []
 
         def missing() -> Iterator[Frame]:
             for name, doc in documents_of(run):
                 for frame in assemble(name, doc):
-                    place = place_of(frame)
-                    places.append(place)
-                    if place not in journal.taggings:
+                    frames.append(frame.id)
+                    if frame.id not in journal.taggings:
                         yield frame
 
         start, stop = start_of(run), run.metadata.get("stop") or {}
@@ -172,7 +171,7 @@ class _OneRun:
             journal.add(done)
             if self.watch is not None:
                 self.watch(start["uid"], len(journal.taggings), total)
-        return places
+        return frames
 
     def _store(self, original: str, uid: str, taggings: Sequence[Tagging], at: float) -> None:
         configuration = documents.configuration(self.name, self.model)

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from operator import index as as_integer
 from typing import Any
@@ -17,8 +17,9 @@ import pandas as pd
 from ..catalog import catalog_of, client, start_of, store
 from ..documents import (
     MODEL,
+    Correction,
     Document,
-    Said,
+    FrameId,
     compose,
     configuration_keys,
     correction_keys,
@@ -95,16 +96,17 @@ def correct(
     taxonomy = _taxonomy(configuration(held), tagger_name(table.columns))
     added, removed = _checked(add, remove, taxonomy, confirm)
     frames = frame if isinstance(frame, list) else [frame]
-    rows = list(dict.fromkeys(_row(table, each, start_of(run)["uid"]) for each in frames))
-    said = _said(table.loc[rows], taxonomy, added, removed, _person(by), note, confirm)
+    original = str(start_of(run)["uid"])
+    rows = list(dict.fromkeys(_row(table, each, original) for each in frames))
+    said = _corrections(original, table.loc[rows], taxonomy, added, removed, _person(by), note, confirm)
     last = history[-1].correction if history else ""
     if [replace(each, time=0.0, correction="") for each in history if each.correction == last] == said:
         return last
     # The same words after the same history are the same correction, so that a call after a failure finds it again.
-    content = json.dumps([start_of(run)["uid"], last, *map(asdict, said)])
+    content = json.dumps([original, last, *(each.to_dict() for each in said)])
     uid = str(uuid5(NAMESPACE_URL, content))
     at = _begun(place, uid) or time.time()
-    return store(place, _documents(held, start_of(run)["uid"], table.loc[rows], said, uid, at))
+    return store(place, _documents(held, original, table.loc[rows], said, uid, at))
 
 
 def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
@@ -124,7 +126,7 @@ def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
         frame, `added` and `removed` (tags, separated by spaces), `note`, and `correction`, the derived run's uid.
     """
     columns = ["time", "by", "key", "seq_num", "index", "added", "removed", "note", "correction"]
-    words = [asdict(each) for each in said_of(run, catalog)]
+    words = [{**each.to_dict(), "time": each.time, "correction": each.correction} for each in said_of(run, catalog)]
     for each in words:
         each |= {name: " ".join(each[name]) for name in ("added", "removed")}
     return pd.DataFrame(words, columns=pd.Index(columns))
@@ -183,7 +185,8 @@ def _row(table: pd.DataFrame, frame: Frame, uid: str) -> int:
     return row
 
 
-def _said(
+def _corrections(
+    run: str,
     rows: pd.DataFrame,
     taxonomy: Taxonomy,
     added: list[str],
@@ -191,7 +194,7 @@ def _said(
     by: str,
     note: str,
     confirm: bool,
-) -> list[Said]:
+) -> list[Correction]:
     name = tagger_name(rows.columns)
     said = []
     for row in rows.to_dict("records"):
@@ -199,11 +202,15 @@ def _said(
         yes = [*added, *(tag for tag in shown if tag not in (*added, *removed))]
         others = (tag for tag in taxonomy.names if tag not in (*yes, *removed)) if confirm else ()
         said.append(
-            Said(
-                event=row[f"{name}_frame_event"],
-                key=row[f"{name}_frame_key"],
-                seq_num=int(row[f"{name}_frame_seq_num"]),
-                index=int(row[f"{name}_frame_index"]),
+            Correction(
+                FrameId(
+                    run=run,
+                    stream="",
+                    key=row[f"{name}_frame_key"],
+                    seq_num=int(row[f"{name}_frame_seq_num"]),
+                    index=int(row[f"{name}_frame_index"]),
+                    event=row[f"{name}_frame_event"],
+                ),
                 added=tuple(yes),
                 removed=(*removed, *others),
                 by=by,
@@ -213,7 +220,9 @@ def _said(
     return said
 
 
-def _documents(held: Any, original: str, rows: pd.DataFrame, said: list[Said], uid: str, at: float) -> list[Document]:
+def _documents(
+    held: Any, original: str, rows: pd.DataFrame, said: list[Correction], uid: str, at: float
+) -> list[Document]:
     """Return the documents of a correction: the model's rows with the tags as they are now, and what was said."""
     name, settings = tagger_name(rows.columns), configuration(held)
     columns = correction_keys(name, _taxonomy(settings, name))

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..catalog import chosen, client, frames_of, readable, start_of
-from ..documents import KEY, Said, verdicts
+from ..documents import KEY, Correction, FrameId, verdicts
 from ..errors import XTagError, XTagValueError
 from ..search import configuration, said_of, tagging
 
@@ -138,31 +138,31 @@ def _taxonomy(run: Any, catalog: Any) -> list[str]:
     return [str(tag) for tag in taxonomy]
 
 
-def _labelled(run: Any, said: Sequence[Said], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
+def _labelled(run: Any, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
     """Yield the corrected frames of a run; note those whose pixels cannot be read."""
     frames = list(frames_of(run))
     places = pd.DataFrame(
-        [(frame.event, frame.key, frame.seq_num, frame.index) for frame in frames],
+        [(frame.id.event, frame.id.key, frame.id.seq_num, frame.id.index) for frame in frames],
         columns=pd.Index([f"x_frame_{part}" for part in ("event", "key", "seq_num", "index")]),
     )
     start = start_of(run)
-    missing = {_called(start["uid"], each.key, each.seq_num, each.index) for each in said}
+    missing = {_called(each.frame) for each in said}
     for number, verdict in sorted(verdicts(places, said).items()):
         frame = frames[number]
-        name = _called(start["uid"], frame.key, frame.seq_num, frame.index)
+        name = _called(frame.id)
         missing.discard(name)
         pixels = readable(frame)
         if isinstance(pixels, str):
             unreadable[name] = pixels
             continue
-        about = {"source": _source(start), "detector": frame.key, "by": verdict.by, "note": verdict.note}
-        name = f"{start['uid']}_{frame.stream}_{frame.key}_{frame.seq_num}_{frame.index}"
+        about = {"source": _source(start), "detector": frame.id.key, "by": verdict.by, "note": verdict.note}
+        name = f"{start['uid']}_{frame.id.stream}_{frame.id.key}_{frame.id.seq_num}_{frame.id.index}"
         yield LabelledFrame(name, pixels, verdict.truth, frame.beam_centre, about)
     unreadable |= dict.fromkeys(sorted(missing), "the run's documents do not tell where its pixels are")
 
 
-def _called(uid: str, key: str, seq_num: int, index: int) -> str:
-    return f"run {uid}, {key}, point {seq_num}, image {index}"
+def _called(frame: FrameId) -> str:
+    return f"run {frame.run}, {frame.key}, point {frame.seq_num}, image {frame.index}"
 
 
 def _source(start: Mapping[str, Any]) -> str:

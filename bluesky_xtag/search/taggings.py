@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..catalog import start_of
-from ..documents import Said, identity, overlay
+from ..documents import Correction, identity, overlay
 from ..errors import NoTagsError
 from .identity import describes
 from .tagged_runs import configuration, derived_runs, has_tags, own_tags, summary_of
@@ -77,13 +77,13 @@ def _tagging(run: Any, model: str | TagModel, derived: Sequence[Any]) -> Any:
     raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
 
 
-def said_of(run: Any, catalog: Any = None) -> list[Said]:
+def said_of(run: Any, catalog: Any = None) -> list[Correction]:
     """Return everything that people said of the frames of a stored run, oldest first."""
     return _said(derived_runs(run, catalog, source="human"))
 
 
-def _said(derived: Sequence[Any]) -> list[Said]:
-    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Said.read(start_of(each))]
+def _said(derived: Sequence[Any]) -> list[Correction]:
+    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Correction.read(start_of(each))]
 
 
 def _own_identity(run: Any) -> Mapping[str, Any]:

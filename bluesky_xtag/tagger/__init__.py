@@ -5,11 +5,9 @@ from .messages import Plan, accompany
 from .session import install
 from .statistics import percentile
 from .tagger import Mask, Tagger, Wait
-from .ticket import Address
 from .worker import Policy
 
 __all__ = [
-    "Address",
     "Backend",
     "InlineBackend",
     "Mask",

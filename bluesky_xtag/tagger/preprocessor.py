@@ -15,10 +15,9 @@ from bluesky.preprocessors import set_run_key_wrapper
 from bluesky.run_engine import RunEngine
 from bluesky.utils import FailedStatus, IllegalMessageSequence, Msg, RunEngineControlException, ensure_generator
 
-from ..documents import STREAM
+from ..documents import STREAM, FrameId
 from .messages import Plan, accompany
 from .tagger import Tagger
-from .ticket import Address
 
 __all__ = ["TagPreprocessor"]
 
@@ -126,18 +125,18 @@ class _TaggedRun:
         self._form: Literal["event", "page"] | None = None  # how rows come in this run, once the first has
         self._declared = False
         self._failed = False
-        self._read_by_plan: set[Address] = set()
+        self._read_by_plan: set[FrameId] = set()
         self._plan_reads = False  # the plan reads the tagger itself
-        self._triggered: Address | None = None  # what it triggered and has not read yet
+        self._triggered: FrameId | None = None  # what it triggered and has not read yet
         self._said: set[str] = set()
 
-    def unwritten(self) -> list[Address]:
+    def unwritten(self) -> list[FrameId]:
         """Return the frames that have no row yet, but for those that the plan reads itself."""
-        return [address for address in self._tagger.unwritten(self._uid) if address not in self._read_by_plan]
+        return [frame for frame in self._tagger.unwritten(self._uid) if frame not in self._read_by_plan]
 
-    def ready(self) -> list[Address]:
+    def ready(self) -> list[FrameId]:
         """Return those of `unwritten` whose rows need no waiting."""
-        return [address for address in self._tagger.ready(self._uid) if address not in self._read_by_plan]
+        return [frame for frame in self._tagger.ready(self._uid) if frame not in self._read_by_plan]
 
     def let_plan_trigger(self) -> Plan:
         """Point the tagger, which the plan is about to trigger, at the run's newest frame."""
@@ -195,31 +194,31 @@ class _TaggedRun:
             self.bundled()
         yield from self.write(unwritten)
 
-    def wait_for(self, addresses: Sequence[Address]) -> Plan:
+    def wait_for(self, frames: Sequence[FrameId]) -> Plan:
         """Hold the plan until these frames have their outcome."""
-        if addresses:
-            yield Msg("prepare", self._tagger, tuple(addresses))
+        if frames:
+            yield Msg("prepare", self._tagger, tuple(frames))
             yield from bps.trigger(self._tagger, wait=True)
 
-    def write_ahead(self, addresses: Sequence[Address]) -> Plan:
+    def write_ahead(self, frames: Sequence[FrameId]) -> Plan:
         """Write rows, unless the plan reads the tagger itself: then all that it leaves is written at the end."""
         if not self._plan_reads:
-            yield from self.write(addresses)
+            yield from self.write(frames)
 
-    def write(self, addresses: Sequence[Address]) -> Plan:
+    def write(self, frames: Sequence[FrameId]) -> Plan:
         """Write rows, unless an event bundle is open: then the next chance is taken."""
-        if not addresses or self.bundling:
+        if not frames or self.bundling:
             return
         self._form = self._form or "event"
         if self._form == "page":
-            yield from self._guard(self._page(addresses))
+            yield from self._guard(self._page(frames))
         else:
-            for address in addresses:
-                yield from self._guard(self._event(address))
+            for frame in frames:
+                yield from self._guard(self._event(frame))
 
-    def _event(self, address: Address) -> Plan:
-        # A replayed `prepare` carries the address too, so after a pause the same frame gets the same row.
-        yield Msg("prepare", self._tagger, (address,))
+    def _event(self, frame: FrameId) -> Plan:
+        # A replayed `prepare` carries the frame's id too, so after a pause the same frame gets the same row.
+        yield Msg("prepare", self._tagger, (frame,))
         try:
             yield from self._trigger_and_read()
         except IllegalMessageSequence:
@@ -232,11 +231,11 @@ class _TaggedRun:
         plan = bps.trigger_and_read([self._tagger], name=STREAM)
         return plan if self._key is None else set_run_key_wrapper(plan, self._key)
 
-    def _page(self, addresses: Sequence[Address]) -> Plan:
+    def _page(self, frames: Sequence[FrameId]) -> Plan:
         if not self._declared:
             self._declared = True
             yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM, collect=True)
-        yield from self.wait_for(addresses)
+        yield from self.wait_for(frames)
         yield Msg("collect", self._tagger, run=self._key, name=STREAM, return_payload=False)
 
     def _guard(self, messages: Iterable[Msg]) -> Plan:

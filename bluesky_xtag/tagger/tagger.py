@@ -20,7 +20,7 @@ from bluesky.protocols import Hints, Reading
 from event_model import DataKey, PartialEventPage
 
 from .. import documents
-from ..documents import Tagging
+from ..documents import FrameId, Tagging
 from ..errors import XTagValueError
 from ..frames import FrameAssembler, Mask, load_masks, warm
 from ..model import without_build_notes
@@ -28,7 +28,7 @@ from .backends import Backend, InlineBackend
 from .ledger import Ledger
 from .statistics import Statistics
 from .status import TaggingStatus
-from .ticket import Address, Ticket
+from .ticket import Ticket
 from .worker import FrameQueue, Policy, Worker
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ class Tagger:
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
-        self._prepared: tuple[Address, ...] = ()
-        self._selected: tuple[Address, ...] = ()
+        self._prepared: tuple[FrameId, ...] = ()
+        self._selected: tuple[FrameId, ...] = ()
         self._latest: Tagging | None = None
         self._latest_arrived = 0.0
         self.statistics = Statistics()
@@ -201,7 +201,7 @@ class Tagger:
         with self._one_at_a_time:
             frames = self._assemble(name, doc)
         for frame in frames:
-            if not self._ledger.is_open(frame.run):
+            if not self._ledger.is_open(frame.id.run):
                 continue  # a run that began before this tagger was installed; its rows would have no order
             ticket = Ticket(frame, self.deadline)
             ticket.when_done(lambda ticket=ticket: self._settled(ticket))
@@ -220,17 +220,17 @@ class Tagger:
 
     # What the preprocessor asks
 
-    def unwritten(self, run: str) -> list[Address]:
+    def unwritten(self, run: str) -> list[FrameId]:
         """Return the frames of a run that have no row yet, in order of arrival."""
         return self._ledger.unwritten(run)
 
-    def ready(self, run: str) -> list[Address]:
+    def ready(self, run: str) -> list[FrameId]:
         """Return those frames of `unwritten` whose rows can be written without waiting: none overtakes another."""
         ready = []
         for ticket in self._ledger.tickets(self.unwritten(run)):
             if not ticket.expire():
                 break
-            ready.append(ticket.address)
+            ready.append(ticket.id)
         return ready
 
     def checkpoint(self) -> None:
@@ -244,7 +244,7 @@ class Tagger:
         """No columns by default in other callbacks' tables and plots."""
         return {"fields": []}
 
-    def prepare(self, value: Sequence[Address]) -> TaggingStatus:
+    def prepare(self, value: Sequence[FrameId]) -> TaggingStatus:
         """Choose the frames that the next `trigger` waits for and that `read` or `collect_pages` then give."""
         self._prepared = tuple(value)
         return TaggingStatus([])
@@ -256,8 +256,8 @@ class Tagger:
         """
         if self._prepared:
             self._selected, self._prepared = self._prepared, ()
-        elif (address := self._ledger.newest()) is not None:
-            self._selected = (address,)
+        elif (frame := self._ledger.newest()) is not None:
+            self._selected = (frame,)
         return TaggingStatus(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
 
     def read(self) -> dict[str, Reading]:
@@ -290,7 +290,7 @@ class Tagger:
 
     def collect_pages(self) -> Iterator[PartialEventPage]:
         """Yield one page with the rows of the chosen frames."""
-        taggings = [self._outcome([address]) for address in self._selected]
+        taggings = [self._outcome([frame]) for frame in self._selected]
         if not taggings:
             return
         rows = [documents.row(self.name, self.model.taxonomy, tagging) for tagging in taggings]
@@ -301,15 +301,15 @@ class Tagger:
             "time": now,
         }
 
-    def _outcome(self, addresses: Sequence[Address]) -> Tagging:
-        tickets = self._ledger.tickets(addresses)
+    def _outcome(self, frames: Sequence[FrameId]) -> Tagging:
+        tickets = self._ledger.tickets(frames)
         if not tickets:
             logger.warning("%s was read before there was a frame: read the detector first", self.name)
-            return Tagging("", "", 0, 0, "failed", latency=0.0, reason="there was no frame to tag")
+            return Tagging(FrameId("", "", "", 0, 0), "failed", latency=0.0, reason="there was no frame to tag")
         (ticket,) = tickets
         if not ticket.expire():
             ticket.settle("late", "read before it was scored")
-        if self._ledger.written(ticket.address):
+        if self._ledger.written(ticket.id):
             self.statistics.add(ticket.tagging)
         return ticket.tagging
 

@@ -10,25 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
 
 from ..documents import Status, Tagging
 from ..frames import Frame
 
-__all__ = ["Address", "Ticket"]
+__all__ = ["Ticket"]
 
 logger = logging.getLogger("bluesky_xtag")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a frame stands in its run; the same after the RunEngine has rewound and taken it again."""
-
-    run: str
-    stream: str
-    key: str
-    seq_num: int
-    index: int
 
 
 class Ticket:
@@ -43,12 +31,11 @@ class Ticket:
     """
 
     def __init__(self, frame: Frame, seconds: float) -> None:
-        self.address = Address(frame.run, frame.stream, frame.key, frame.seq_num, frame.index)
+        self.id = frame.id
         self.arrived = time.monotonic()
         self.deadline = self.arrived + seconds
         self.superseded = False  # the RunEngine rewound and takes this frame again
         self.problem = ""  # why the pixels could not be read so far
-        self._event = frame.event
         self._frame: Frame | None = frame
         self._outcome: Future[Tagging] = Future()
 
@@ -72,10 +59,7 @@ class Ticket:
     ) -> None:
         """Set the outcome, unless there is one already: the first wins."""
         tagging = Tagging(
-            event=self._event,
-            key=self.address.key,
-            seq_num=self.address.seq_num,
-            index=self.address.index,
+            frame=self.id,
             status=status,
             scores=tuple(float(score) for score in scores),
             tags=tags,
@@ -86,7 +70,7 @@ class Ticket:
         try:
             self._outcome.set_result(tagging)
         except InvalidStateError:
-            logger.debug("%s came after the outcome of frame %s", status, self.address)
+            logger.debug("%s came after the outcome of frame %s", status, self.id)
 
     def expire(self) -> bool:
         """Settle the ticket if its deadline has passed; return whether the outcome is known."""

@@ -164,7 +164,7 @@ class Worker:
             elif isinstance(error, FrameError):
                 batch[0].ticket.settle("unreadable", _reason(error))
             else:
-                logger.warning("frame %s could not be scored: %s", batch[0].ticket.address, _reason(error))
+                logger.warning("frame %s could not be scored: %s", batch[0].ticket.id, _reason(error))
                 batch[0].ticket.settle("failed", _reason(error))
             return
         model = self._backend.model

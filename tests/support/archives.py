@@ -13,8 +13,8 @@ from ophyd.sim import motor
 
 from bluesky_xtag import Tagging, install
 from bluesky_xtag.catalog import client
+from bluesky_xtag.documents import FrameId, summarise
 from bluesky_xtag.documents import columns as documents
-from bluesky_xtag.documents import summarise
 from support.detectors import ArrayDetector
 from support.models import GradedModel
 
@@ -103,9 +103,10 @@ def replayed(insert, original, counts, *, model=None, source="replay", exit_stat
     """Store a derived run that tags a run again; return its uid."""
     model = model or Retrained()
     scores = [model.score(frame) for frame in np.array(counts, np.int32).reshape(-1, 1, 1)]
+    frames = [FrameId(original, "", "det", number, 0, "event") for number, _ in enumerate(scores, 1)]
     taggings = [
-        Tagging("event", "det", number, 0, "ok", tuple(each), model.taxonomy.accepted(each, model.thresholds))
-        for number, each in enumerate(scores, 1)
+        Tagging(frame, "ok", tuple(each), model.taxonomy.accepted(each, model.thresholds))
+        for frame, each in zip(frames, scores, strict=True)
     ]
     rows = [documents.row("xtag", model.taxonomy, tagging) for tagging in taggings]
     configuration = documents.configuration("xtag", model)

@@ -198,7 +198,7 @@ class Seen:
         return [read.result(30) for read in self._reads] if self._pool else [f.pixels() for f in self.frames]
 
     def where(self):
-        return [(frame.key, frame.seq_num, frame.index) for frame in self.frames]
+        return [(frame.id.key, frame.id.seq_num, frame.id.index) for frame in self.frames]
 
 
 class Documents:

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from bluesky_xtag import Tagging
-from bluesky_xtag.catalog import start_of
+from bluesky_xtag.catalog import start_of, store
+from bluesky_xtag.documents import FrameId, compose, summarise, tagger_name
 from bluesky_xtag.documents import columns as documents
-from bluesky_xtag.documents import derived, summarise, tagger_name
 from bluesky_xtag.search import own_tags
 
 
@@ -18,12 +18,12 @@ def tag_again(catalog, run, model, scores):
         given = scores(row)
         place = [row[f"{name}_frame_{part}"] for part in ("event", "key", "seq_num", "index")]
         accepted = tuple(tag for tag, score in zip(model.taxonomy.names, given, strict=True) if score >= 0.5)
-        taggings.append(Tagging(*place, "ok", tuple(given), accepted, 0.5))
+        taggings.append(Tagging(FrameId("", "", *place[1:], place[0]), "ok", tuple(given), accepted, 0.5))
     rows = [documents.row("xtag", model.taxonomy, tagging) for tagging in taggings]
     settings = documents.configuration("xtag", model)
-    return derived.store(
+    return store(
         catalog,
-        derived.compose(
+        compose(
             start_of(run)["uid"],
             rows,
             name="xtag",

@@ -14,14 +14,13 @@ import pytest
 from support.places import ROOT
 
 import bluesky_xtag
-from bluesky_xtag import DEFAULT_TAXONOMY
-from bluesky_xtag.documents import columns as documents
+from bluesky_xtag import DEFAULT_TAXONOMY, documents
 from bluesky_xtag.model import Preparation
 from bluesky_xtag.plans import decisions
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)])
-MODEL = Path(bluesky_xtag.__file__).parent / "models" / "default" / "card.json"
+MODEL = Path(bluesky_xtag.__file__).parent / "model" / "default" / "card.json"
 
 _RUN = re.compile(r"^```python\n(?P<block>.*?)^```$|^<!-- test\n(?P<check>.*?)^-->$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"^(`{3,}).*?^\1$|^<!-- test\n.*?^-->$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -70,7 +69,7 @@ def session(profile, tmp_path, monkeypatch):
         RE.unsubscribe(token)
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason="there is no packaged model in bluesky_xtag/models/default")
+@pytest.mark.skipif(not MODEL.exists(), reason="there is no packaged model in bluesky_xtag/model/default")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves a network
 @each([page for page in PAGES if any(blocks(page))])
 def test_blocks_run(page, session):

@@ -89,7 +89,7 @@ def _measured(tagging: Engine, path: str, begin: float, workers: int) -> dict[st
 
 def _run(tagging: Engine, every: list[Frame]) -> None:
     for done in tagging.tag(every):
-        assert all(tagging.status == "ok" for _, tagging in done)
+        assert all(tagging.status == "ok" for tagging in done)
 
 
 def _print(console: Console, figures: dict[str, Any]) -> None:

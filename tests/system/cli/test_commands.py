@@ -146,7 +146,7 @@ def test_evaluate_says_what_it_needs(xtag, labelled, tmp_path):
 
 def test_tensorflows_notes_stay_off_the_terminal_and_other_words_pass():
     code = (
-        "import os; from bluesky_xtag.quiet import without_build_notes\n"
+        "import os; from bluesky_xtag.model import without_build_notes\n"
         "with without_build_notes():\n"
         "    os.write(2, b'I0000 00:00:1795400371.445008   14464 port.cc:153] oneDNN is on\\n')\n"
         "    os.write(2, b'E0000 00:00:1795400371.445008   14464 cuda.cc:52] trouble\\nbare words')\n"

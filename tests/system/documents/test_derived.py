@@ -11,10 +11,10 @@ from support.models import CountsModel
 from tiled.queries import Key
 
 from bluesky_xtag import Tagging
-from bluesky_xtag.catalog import client, start_of
+from bluesky_xtag.catalog import client, start_of, store
 from bluesky_xtag.catalog.writing import inserter
+from bluesky_xtag.documents import FrameId, compose
 from bluesky_xtag.documents import columns as documents
-from bluesky_xtag.documents import derived
 from bluesky_xtag.errors import CatalogError
 from bluesky_xtag.search import tags
 
@@ -36,9 +36,10 @@ def composed(original="original", count=3, **arguments):
     """The documents of a derived run of `count` frames, the second of which could not be read."""
     model = CountsModel()
     columns = documents.data_keys("xtag", model.taxonomy)
-    taggings = [Tagging(f"event {n}", "det", n, 0, "ok", (0.25, 0.1), ("ring",), 0.5) for n in range(1, count + 1)]
-    taggings[1] = Tagging("event 2", "det", 2, 0, "unreadable")
-    return derived.compose(
+    frames = [FrameId("", "", "det", n, 0, f"event {n}") for n in range(1, count + 1)]
+    taggings = [Tagging(frame, "ok", (0.25, 0.1), ("ring",), 0.5) for frame in frames]
+    taggings[1] = Tagging(frames[1], "unreadable")
+    return compose(
         original,
         [documents.row("xtag", model.taxonomy, tagging) for tagging in taggings],
         name="xtag",
@@ -85,7 +86,7 @@ def found(catalog, original):
 
 
 def test_a_derived_run_reads_back_like_live_tags(catalog):
-    uid = derived.store(catalog, composed("readable"))
+    uid = store(catalog, composed("readable"))
     table = tags(catalog[uid])
     assert list(table["xtag_status"]) == ["ok", "unreadable", "ok"]
     np.testing.assert_array_equal(table["xtag_p_ring"], [0.1, math.nan, 0.1])
@@ -96,9 +97,9 @@ def test_a_derived_run_reads_back_like_live_tags(catalog):
 
 def test_storing_again_does_nothing_and_another_tagging_stands_beside_it(catalog):
     first = composed("again", at=3.0)
-    uid = derived.store(catalog, first)
-    assert derived.store(catalog, first) == uid
-    other = derived.store(catalog, composed("again", at=4.0))
+    uid = store(catalog, first)
+    assert store(catalog, first) == uid
+    other = store(catalog, composed("again", at=4.0))
     assert found(catalog, "again") == [uid, other]
     assert len(tags(catalog[uid])) == len(tags(catalog[other])) == 3
 
@@ -110,7 +111,7 @@ def test_what_was_interrupted_does_not_count_and_is_completed_by_the_next_call(c
     for name, doc in docs[:taken]:
         insert(name, doc)
     assert found(catalog, f"interrupted {taken}") == []
-    uid = derived.store(catalog, docs)
+    uid = store(catalog, docs)
     assert eventually(lambda: found(catalog, f"interrupted {taken}")) == [uid]
     assert list(tags(catalog[uid])["xtag_frame_seq_num"]) == [1, 2, 3]
 
@@ -126,5 +127,5 @@ def test_a_catalogue_that_refuses_is_named(tiled_sqlite_catalog):
         structure_clients=tiled_sqlite_catalog.structure_clients,
     )
     with pytest.raises(CatalogError, match="nothing counts now: .*No space left on device"):
-        derived.store(refusing, composed("refused"))
+        store(refusing, composed("refused"))
     assert found(tiled_sqlite_catalog, "refused") == []

@@ -19,10 +19,10 @@ from support.places import ROOT
 
 from bluesky_xtag import Tagging, XTagError
 from bluesky_xtag.catalog import open_any
+from bluesky_xtag.documents import FrameId
 from bluesky_xtag.errors import CatalogError
-from bluesky_xtag.frames import Frame
 from bluesky_xtag.replay import replay, replay_files
-from bluesky_xtag.replay.journal import Journal, Place
+from bluesky_xtag.replay.journal import Journal
 from bluesky_xtag.search import tags
 from bluesky_xtag.search.tagged_runs import derived_runs
 
@@ -146,9 +146,9 @@ def opened(tmp_path):
 
 
 def tagged(number):
-    """A frame and its tagging."""
-    frame = Frame("run", "primary", "det", "event", number, 0, None, None, None)
-    return frame, Tagging("event", "det", number, 0, "ok", (0.1 + 1e-17, 1 / 3), ("ring",), 0.5)
+    """The tagging of a frame."""
+    frame = FrameId("run", "primary", "det", number, 0, "event")
+    return Tagging(frame, "ok", (0.1 + 1e-17, 1 / 3), ("ring",), 0.5)
 
 
 def test_a_torn_line_is_dropped_and_the_rest_kept(opened, tmp_path):
@@ -159,7 +159,7 @@ def test_a_torn_line_is_dropped_and_the_rest_kept(opened, tmp_path):
     for cut in range(1, len(whole.splitlines(keepends=True)[-1])):
         (tmp_path / "journal").write_bytes(whole[:-cut])
         journal = opened()
-        assert journal.taggings == {Place("primary", "det", "event", 1, 0): tagged(1)[1]}
+        assert journal.taggings == {tagged(1).frame: tagged(1)}
         journal.add([tagged(2)])
         assert len(journal.taggings) == 2
         journal.close()

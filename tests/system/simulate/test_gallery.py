@@ -51,7 +51,7 @@ def test_a_nuisance_that_is_not_known_is_named():
 def test_the_picture_names_every_tag_and_the_nuisances(tmp_path, examples, monkeypatch):
     monkeypatch.setattr(gallery, "tag_examples", lambda seed, draws: examples)  # which take half a minute
     shown = ["exposure", "mask_wrong", "centre_unknown"]
-    text = gallery.draw(tmp_path / "gallery.svg", seed=0, nuisances=shown).read_text("utf-8")
+    text = gallery.draw_gallery(tmp_path / "gallery.svg", seed=0, nuisances=shown).read_text("utf-8")
     for words in (*TAGS.names, *(NUISANCES[name].title for name in shown), "no → yes", "3 nuisances"):
         assert f"<!-- {words}" in text, words
     assert text.count("<image ") == len(TAGS) + 2 * len(shown)
@@ -67,5 +67,5 @@ def test_the_picture_names_every_tag_and_the_nuisances(tmp_path, examples, monke
 )
 def test_what_cannot_be_drawn_is_refused_before_anything_is_simulated(tmp_path, name, nuisances, remedy):
     with pytest.raises(XTagValueError, match=remedy):
-        gallery.draw(tmp_path / name, nuisances=nuisances)
+        gallery.draw_gallery(tmp_path / name, nuisances=nuisances)
     assert not list(tmp_path.iterdir())

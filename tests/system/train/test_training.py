@@ -13,9 +13,10 @@ import pytest
 from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import Preparation, TagModel
 from bluesky_xtag.simulate import TAGS
-from bluesky_xtag.train import Settings, train
+from bluesky_xtag.train import train
 from bluesky_xtag.train.data import generate, load
 from bluesky_xtag.train.fit import training as fit
+from bluesky_xtag.train.fit.training import Settings
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -161,7 +162,7 @@ def test_a_model_with_other_inputs_is_no_start(trained, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_a_model_trained_with_another_backend_is_served_with_tensorflow(tmp_path):
-    code = f"from bluesky_xtag.train.fit import train; train({str(tmp_path / 'other')!r}, workers=1, **{SMALL})"
+    code = f"from bluesky_xtag.train import train; train({str(tmp_path / 'other')!r}, workers=1, **{SMALL})"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"KERAS_BACKEND": "jax"})
     model = TagModel.load(tmp_path / "other")
     assert model.card["versions"]["backend"] == "jax"

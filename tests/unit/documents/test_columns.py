@@ -3,10 +3,11 @@
 import math
 
 from bluesky_xtag import DEFAULT_TAXONOMY
-from bluesky_xtag.documents import STATUSES, Tagging, data_keys, row
+from bluesky_xtag.documents import STATUSES, FrameId, Tagging, data_keys, row
 
 TAXONOMY = DEFAULT_TAXONOMY.subset(["empty", "ring"])
-TAGGING = Tagging("uid", "det", 3, 0, "ok", (0.1, 0.9), ("ring",), 0.02)
+FRAME = FrameId("run", "primary", "det", 3, 0, "uid")
+TAGGING = Tagging(FRAME, "ok", (0.1, 0.9), ("ring",), 0.02)
 
 
 def test_row_has_a_scalar_for_every_data_key():
@@ -23,7 +24,7 @@ def test_columns_are_named_after_the_tagger():
 
 def test_scores_are_nan_unless_ok():
     for status in STATUSES[1:]:
-        values = row("xtag", TAXONOMY, Tagging("uid", "det", 3, 0, status))
+        values = row("xtag", TAXONOMY, Tagging(FRAME, status))
         assert math.isnan(values["xtag_p_empty"]) and math.isnan(values["xtag_p_ring"])
         assert values["xtag_tags"] == ""
         assert values["xtag_status"] == status

@@ -2,23 +2,26 @@ import numpy as np
 import pandas as pd
 
 from bluesky_xtag import Tagging
-from bluesky_xtag.documents import Said, overlay, verdicts
+from bluesky_xtag.documents import Correction, FrameId, overlay, verdicts
 from bluesky_xtag.documents import columns as documents
 from bluesky_xtag.model import DEFAULT_TAXONOMY
 
 TAGS = DEFAULT_TAXONOMY.subset(["empty", "halo", "ring"])
 
 
+def frame(event, key, seq_num, index):
+    return FrameId("run", "", key, seq_num, index, event)
+
+
 def table(*places, tags=("halo",), name="xtag"):
     """Rows of frames at (event, key, seq_num, index), all with the same tags."""
-    rows = [
-        documents.row(name, TAGS, Tagging(*place, status="ok", scores=(0.1, 0.8, 0.4), tags=tags)) for place in places
-    ]
+    taggings = [Tagging(frame(*place), status="ok", scores=(0.1, 0.8, 0.4), tags=tags) for place in places]
+    rows = [documents.row(name, TAGS, tagging) for tagging in taggings]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="seq_num"))
 
 
 def said(time, seq_num=1, *, event="e1", added=(), removed=(), by="ab", note=""):
-    return Said(event, "det", seq_num, 0, tuple(added), tuple(removed), by, note, time, f"c{time}")
+    return Correction(frame(event, "det", seq_num, 0), tuple(added), tuple(removed), by, note, time, f"c{time}")
 
 
 FRAMES = ("e1", "det", 1, 0), ("e2", "det", 2, 0)

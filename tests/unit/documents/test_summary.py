@@ -7,8 +7,8 @@ import pytest
 from support.models import CountsModel
 
 from bluesky_xtag import DEFAULT_TAXONOMY, Tagging, XTagValueError
+from bluesky_xtag.documents import FrameId, summarise
 from bluesky_xtag.documents import columns as documents
-from bluesky_xtag.documents import summarise
 
 MODEL = CountsModel()
 CONFIGURATION = documents.configuration("cam", MODEL)
@@ -19,13 +19,17 @@ def table(*taggings):
     return pd.DataFrame(rows, columns=list(documents.data_keys("cam", MODEL.taxonomy)))
 
 
+def frame(seq_num):
+    return FrameId("run", "primary", "det", seq_num, 0, "uid")
+
+
 def ok(seq_num, empty, ring):
     accepted = MODEL.taxonomy.accepted((empty, ring), MODEL.thresholds)
-    return Tagging("uid", "det", seq_num, 0, "ok", (empty, ring), accepted)
+    return Tagging(frame(seq_num), "ok", (empty, ring), accepted)
 
 
 def test_it_tells_the_largest_scores_and_how_many_frames_have_each_tag():
-    late = Tagging("uid", "det", 4, 0, "late")
+    late = Tagging(frame(4), "late")
     found = summarise(table(ok(1, 0.1, 0.6), ok(2, 0.7, 0.2), ok(3, 0.2, 0.9), late), CONFIGURATION)
     assert found == {
         "max_p": {"empty": 0.7, "ring": 0.9},
@@ -42,7 +46,7 @@ def test_it_tells_the_largest_scores_and_how_many_frames_have_each_tag():
     }
 
 
-@pytest.mark.parametrize("taggings", [(), (Tagging("uid", "det", 1, 0, "unreadable"),)])
+@pytest.mark.parametrize("taggings", [(), (Tagging(FrameId("run", "primary", "det", 1, 0, "uid"), "unreadable"),)])
 def test_without_scores_there_is_no_largest(taggings):
     found = summarise(table(*taggings), CONFIGURATION, source="replay", derived=True)
     assert found["max_p"] == {}
@@ -53,7 +57,7 @@ def test_without_scores_there_is_no_largest(taggings):
 
 
 def test_it_is_plain_json_with_floats_for_scores_and_without_nan():
-    found = summarise(table(ok(1, 0.0, 1.0), Tagging("uid", "det", 2, 0, "failed")), CONFIGURATION)
+    found = summarise(table(ok(1, 0.0, 1.0), Tagging(frame(2), "failed")), CONFIGURATION)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert {type(score) for score in found["max_p"].values()} == {float}
 

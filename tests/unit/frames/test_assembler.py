@@ -49,7 +49,7 @@ def test_interleaved_runs(RE, tmp_path, pool):  # noqa: N803
 
     seen = Seen(pool)
     runs = RE(plan(), seen)
-    assert [(f.run, f.key, f.seq_num) for f in seen.frames] == [
+    assert [(f.id.run, f.id.key, f.id.seq_num) for f in seen.frames] == [
         (run, f"{name}_image", s) for s in (1, 2, 3) for run, name in zip(runs, ("left", "right"), strict=True)
     ]
     assert [image[1, 1] for image in seen.pixels()] == [0, 0, 1, 1, 2, 2]
@@ -181,6 +181,6 @@ def test_any_mix_of_documents_gives_one_frame_per_image_in_order(many_images, dr
         name, doc = random.choice([documents for documents in waiting if documents]).pop(0)
         frames += assembler(name, doc)
     for run, expected in made:
-        mine = [frame for frame in frames if frame.run == run.uid]
-        assert [(f.key, f.seq_num, f.index, int(f.pixels()[1, 1])) for f in mine] == expected
+        mine = [frame for frame in frames if frame.id.run == run.uid]
+        assert [(f.id.key, f.id.seq_num, f.id.index, int(f.pixels()[1, 1])) for f in mine] == expected
     assert len(frames) == sum(len(expected) for _, expected in made)

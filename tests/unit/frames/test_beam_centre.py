@@ -20,7 +20,7 @@ def centre(data_keys=(), configuration=None, metadata=None, event=None, image="p
         {"pil_image": IMAGE, "eig_image": IMAGE} | scalars, owner=owner, configuration=configuration
     )
     run.event(bundle, {"pil_image": numbered(1)[0], "eig_image": numbered(1)[0]} | (event or {}))
-    return next(frame.beam_centre for frame in frames_of(run.all, **arguments) if frame.key == image)
+    return next(frame.beam_centre for frame in frames_of(run.all, **arguments) if frame.id.key == image)
 
 
 @pytest.mark.parametrize("prefix", ["", "cam_", "pil_", "pil_cam_", "pil-driver-", "pil_image_"])

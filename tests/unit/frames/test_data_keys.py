@@ -68,8 +68,8 @@ def test_streams():
     run = Documents()
     for name in ("baseline", "dark", "primary", "tags", "monitored"):
         run.event(run.descriptor({"det": IMAGE}, name), {"det": numbered(1)[0]})
-    assert [frame.stream for frame in frames_of(run.all)] == ["primary", "monitored"]
-    assert [frame.stream for frame in frames_of(run.all, streams=["dark", "primary"])] == ["dark", "primary"]
+    assert [frame.id.stream for frame in frames_of(run.all)] == ["primary", "monitored"]
+    assert [frame.id.stream for frame in frames_of(run.all, streams=["dark", "primary"])] == ["dark", "primary"]
     assert frames_of(run.all, streams="tags") == []
 
 

@@ -30,9 +30,9 @@ def test_scan_with_arrays_in_its_events(RE, leading):  # noqa: N803
     seen = Seen()
     (run,) = RE(bp.count([detector], 3), seen)
     assert seen.where() == [("det", s, i) for s in (1, 2, 3) for i in range(per_event)]
-    assert {(frame.run, frame.stream, frame.beam_centre) for frame in seen.frames} == {(run, "primary", None)}
+    assert {(frame.id.run, frame.id.stream, frame.beam_centre) for frame in seen.frames} == {(run, "primary", None)}
     events = {doc["seq_num"]: doc["uid"] for name, doc in seen.documents if name == "event"}
-    assert all(frame.event == events[frame.seq_num] for frame in seen.frames)
+    assert all(frame.id.event == events[frame.id.seq_num] for frame in seen.frames)
     for frame, number in zip(seen.frames, itertools.count(first + per_event), strict=False):
         np.testing.assert_array_equal(frame.pixels(), numbered(1, first=number)[0])
 
@@ -61,6 +61,6 @@ def test_event_page():
     bundle = run.descriptor({"det": IMAGE, "x": {"dtype": "number", "shape": []}})
     events = [run.event(bundle, {"det": image, "x": 1.0}) for image in numbered(4)]
     frames = frames_of([*run.all[:2], ("event_page", pack_event_page(*events))])
-    assert [(frame.event, frame.seq_num, frame.pixels()[1, 1]) for frame in frames] == [
+    assert [(frame.id.event, frame.id.seq_num, frame.pixels()[1, 1]) for frame in frames] == [
         (event["uid"], event["seq_num"], number) for number, event in enumerate(events)
     ]

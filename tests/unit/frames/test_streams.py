@@ -56,7 +56,7 @@ def test_ophyd_async_step_scan(RE, tmp_path, pool):  # noqa: N803
     RE(bp.count([det], 4), seen)
     assert seen.where() == [("det", s, 0) for s in (1, 2, 3, 4)]
     datums = [doc["uid"] for name, doc in seen.documents if name == "stream_datum"]
-    assert [frame.event for frame in seen.frames] == datums[::2]
+    assert [frame.id.event for frame in seen.frames] == datums[::2]
     np.testing.assert_array_equal(seen.pixels(), images_in(tmp_path))
     assert len(np.unique(seen.pixels(), axis=0)) == 4
 
@@ -78,7 +78,7 @@ def test_ophyd_async_fly_scan_without_events(RE, tmp_path, pool, per_event):  # 
     RE(fly(), seen)
     assert not [name for name, _ in seen.documents if name.startswith("event")]
     assert seen.where() == [("det", s, i) for s in range(1, 7) for i in range(per_event)]
-    assert {frame.stream for frame in seen.frames} == {"fly"}
+    assert {frame.id.stream for frame in seen.frames} == {"fly"}
     np.testing.assert_array_equal(seen.pixels(), images_in(tmp_path))
 
 
@@ -88,7 +88,8 @@ def test_multi_frame_stream_in_either_join(tmp_path, layout, data_key):
     path = write_file(tmp_path / "a.h5", numbered(6).reshape(layout))
     parameters = {key: data_key[key] for key in data_key if key == "multiplier"}
     frames = streamed(path.as_uri(), STREAMED | {"shape": data_key["shape"]}, 1, 3, **parameters)
-    assert [(f.seq_num, f.index, f.pixels()[1, 1]) for f in frames] == [(2, 0, 2), (2, 1, 3), (3, 0, 4), (3, 1, 5)]
+    found = [(f.id.seq_num, f.id.index, f.pixels()[1, 1]) for f in frames]
+    assert found == [(2, 0, 2), (2, 1, 3), (3, 0, 4), (3, 1, 5)]
 
 
 def test_frame_numbers_agree_with_blueskys_consolidator(tmp_path):

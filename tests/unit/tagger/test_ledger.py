@@ -5,15 +5,14 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bluesky_xtag.documents import FrameId
 from bluesky_xtag.tagger.ledger import Ledger
 from bluesky_xtag.tagger.ticket import Ticket
 
 
 def ticket(seq_num, index=0, run="run", stream="primary", key="det"):
-    frame = SimpleNamespace(
-        run=run, stream=stream, key=key, seq_num=seq_num, index=index, event=f"{seq_num}", beam_centre=None
-    )
-    return Ticket(frame, seconds=100)
+    frame = FrameId(run, stream, key, seq_num, index, f"{seq_num}")
+    return Ticket(SimpleNamespace(id=frame, beam_centre=None), seconds=100)
 
 
 def ledger_of(*tickets):
@@ -25,15 +24,15 @@ def ledger_of(*tickets):
 
 
 def numbers(ledger):
-    return [address.seq_num for address in ledger.unwritten("run")]
+    return [frame.seq_num for frame in ledger.unwritten("run")]
 
 
 def test_frames_wait_in_order_of_arrival_until_written():
     one, two = ticket(1), ticket(2)
     ledger = ledger_of(one, two)
     assert numbers(ledger) == [1, 2]
-    assert ledger.written(one.address)
-    assert not ledger.written(one.address)
+    assert ledger.written(one.id)
+    assert not ledger.written(one.id)
     assert numbers(ledger) == [2]
 
 
@@ -55,13 +54,13 @@ def test_other_streams_cameras_and_runs_are_not_forgotten():
 
 def test_images_of_one_event_do_not_forget_each_other():
     ledger = ledger_of(ticket(1, 0), ticket(1, 1), ticket(1, 2))
-    assert [address.index for address in ledger.unwritten("run")] == [0, 1, 2]
+    assert [frame.index for frame in ledger.unwritten("run")] == [0, 1, 2]
 
 
 def test_closing_a_run_tells_what_was_never_written():
     one, two = ticket(1), ticket(2)
     ledger = ledger_of(one, two)
-    ledger.written(one.address)
+    ledger.written(one.id)
     assert ledger.close("run") == [two]
     assert ledger.close("run") == []
 

@@ -53,7 +53,7 @@ def test_point_knows_the_tags_before_the_next_move(RE, seen, tag):
     def plan():
         for _ in range(3):
             yield from bps.trigger_and_read([det])
-            known.append(tagger.latest.seq_num)
+            known.append(tagger.latest.frame.seq_num)
 
     RE(plan())
     assert known == [1, 2, 3]
@@ -265,7 +265,7 @@ def test_latest_never_goes_back(RE, tag):
         model.released.set()
 
     RE(plan())
-    assert (tagger.latest.seq_num, tagger.latest.status) == (4, "dropped")
+    assert (tagger.latest.frame.seq_num, tagger.latest.status) == (4, "dropped")
 
 
 def _callbacks(RE):

@@ -6,16 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from bluesky_xtag import Tagger, XTagValueError
+from bluesky_xtag.documents import FrameId
 from bluesky_xtag.tagger.status import TaggingStatus
 from bluesky_xtag.tagger.ticket import Ticket
 from bluesky_xtag.tagger.worker import FrameQueue
 
 
 def ticket(seq_num=1, seconds=100.0):
-    frame = SimpleNamespace(
-        run="run", stream="primary", key="det", seq_num=seq_num, index=0, event="uid", beam_centre=None
-    )
-    return Ticket(frame, seconds)
+    frame = FrameId("run", "primary", "det", seq_num, 0, "uid")
+    return Ticket(SimpleNamespace(id=frame, beam_centre=None), seconds)
 
 
 def test_first_outcome_wins():
@@ -44,8 +43,8 @@ def test_full_queue(policy, kept):
     tickets = [ticket(seq_num) for seq_num in (1, 2, 3, 4)]
     for one in tickets:
         queue.put(one)
-    assert [one.address.seq_num for one in queue.take(16, 0)] == kept
-    assert [one.address.seq_num for one in tickets if one.done] == [n for n in (1, 2, 3, 4) if n not in kept]
+    assert [one.id.seq_num for one in queue.take(16, 0)] == kept
+    assert [one.id.seq_num for one in tickets if one.done] == [n for n in (1, 2, 3, 4) if n not in kept]
     assert {one.tagging.status for one in tickets if one.done} == {"dropped"}
 
 

@@ -6,7 +6,7 @@ from event_model import compose_run, pack_event_page
 from rich.console import Console
 
 from bluesky_xtag import DEFAULT_TAXONOMY
-from bluesky_xtag.documents import Tagging, data_keys, row
+from bluesky_xtag.documents import FrameId, Tagging, data_keys, row
 from bluesky_xtag.view import Labels, LiveTags
 
 TAXONOMY = DEFAULT_TAXONOMY.subset(["beamstop", "halo", "ring", "spots"])
@@ -25,7 +25,7 @@ class Run:
             event = primary.compose_event(data={"x": 0.5 * number}, timestamps={"x": 0.0})
             accepted = TAXONOMY.accepted(of or (0, 0, 0, 0), [0.5] * 4)
             more = {"scores": of, "tags": accepted, "latency": 0.031} if of else {}
-            tagging = Tagging(event["uid"], "image", number, 0, "ok" if of else "late", **more)
+            tagging = Tagging(FrameId("", "", "image", number, 0, event["uid"]), "ok" if of else "late", **more)
             data = row(name, TAXONOMY, tagging)
             tagged = tags.compose_event(data=data, timestamps=dict.fromkeys(data, 0.0))
             self.documents += [("event", event)]
