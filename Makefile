@@ -1,18 +1,21 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/lint-imports --no-cache
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs clean
+.PHONY: demo check test docs clean
 
 demo: .venv/demo
 	$(BIN)/xtag demo $(DEMO)
 
+# What an edit is checked with: linters, types, contracts and the unit tests, which need no TensorFlow, Tiled or processes.
+check: .venv/test
+	$(LINT)
+	$(BIN)/pytest -n 2 --dist loadscope tests/unit $(PYTEST)
+
 test: .venv/test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright
-	$(BIN)/lint-imports --no-cache
+	$(LINT)
 	$(BIN)/pytest -n 2 --dist loadscope $(PYTEST)
 
 docs: .venv/test

@@ -58,9 +58,9 @@ def test_all_image_keys_and_nothing_else():
     keys = {"saxs": IMAGE, "waxs": IMAGE, "x": {"dtype": "number", "shape": []}, "mca": {"shape": [4096]}}
     bundle = run.descriptor(keys)
     run.event(bundle, {"saxs": numbered(1)[0], "waxs": numbered(2), "x": 1.0, "mca": np.zeros(4096)})
-    assert [(f.key, f.index) for f in frames_of(run.all)] == [("saxs", 0), ("waxs", 0), ("waxs", 1)]
-    assert [f.key for f in frames_of(run.all, key="saxs")] == ["saxs"]
-    assert [f.key for f in frames_of(run.all, key=["waxs", "saxs"])] == ["saxs", "waxs", "waxs"]
+    assert [(f.id.key, f.id.index) for f in frames_of(run.all)] == [("saxs", 0), ("waxs", 0), ("waxs", 1)]
+    assert [f.id.key for f in frames_of(run.all, key="saxs")] == ["saxs"]
+    assert [f.id.key for f in frames_of(run.all, key=["waxs", "saxs"])] == ["saxs", "waxs", "waxs"]
     assert_never(frames_of(run.all, key="mca")[0], r"\(4096,\)")
 
 

@@ -1,9 +1,6 @@
 """Resources and datums become frames."""
 
 import itertools
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import bluesky.plan_stubs as bps
@@ -28,11 +25,8 @@ from support.frames_fixtures import (
     stored,
     write_file,
 )
-from support.places import ROOT
 
 from bluesky_xtag.errors import FrameNotReady
-
-TESTS = ROOT / "tests"
 
 
 @pytest.fixture
@@ -207,18 +201,3 @@ def test_unknown_spec_and_unknown_datum_never_come(tmp_path):
     run = Documents()
     run.event(run.descriptor({"det": EXTERNAL}), {"det": "gone/0"}, filled={"det": False})
     assert_never(frames_of(run.all)[0], "gone/0")
-
-
-def test_handlers_are_found_without_databroker(tmp_path):
-    np.save(tmp_path / "a_0.npy", numbered(1)[0])
-    script = (
-        "import sys, pathlib\n"
-        "from support.frames_fixtures import stored\n"
-        "before = set(sys.modules)\n"
-        f"(frame,) = stored(pathlib.Path({str(tmp_path / 'a')!r}), spec='NPY_SEQ', datum_kwargs={{'index': 0}})\n"
-        "assert frame.pixels().shape == (24, 32)\n"
-        "assert not {'databroker', 'tiled', 'tensorflow'} & (set(sys.modules) - before)\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", script], cwd=TESTS, check=True, env=os.environ | {"PYTHONPATH": str(TESTS.parent)}
-    )
