@@ -162,7 +162,7 @@ def info(model: Model = None) -> None:
         table.add_row(package, version(package))
     table.add_row("model", f"{loaded.name} {loaded.version}, sha256 {loaded.sha256[:12]}")
     table.add_row("device", loaded.device)
-    measured = loaded.card.get("figures", {}).get("held_out", {})
+    measured = loaded.card.stored.get("figures", {}).get("held_out", {})
     if measured:
         found, chance = measured["mean_average_precision"], measured["chance"]
         table.add_row("held-out mAP", f"{found:.3f} (chance {chance:.3f}), simulated geometries never trained on")

@@ -1,3 +1,5 @@
+from .card import DEFAULT as DEFAULT
+from .card import ModelCard as ModelCard
 from .prepare import SCALARS as SCALARS
 from .prepare import SPIKE_COUNTS as SPIKE_COUNTS
 from .prepare import SPIKE_RATIO as SPIKE_RATIO
@@ -6,7 +8,6 @@ from .prepare import Inputs as Inputs
 from .prepare import Preparation as Preparation
 from .prepare import coarse as coarse
 from .quiet import without_build_notes as without_build_notes
-from .tag_model import DEFAULT as DEFAULT
 from .tag_model import TagModel as TagModel
 from .taxonomy import DEFAULT_TAXONOMY as DEFAULT_TAXONOMY
 from .taxonomy import Tag as Tag

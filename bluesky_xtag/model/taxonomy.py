@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import XTagValueError
 
@@ -30,11 +30,18 @@ class Tag:
         What the tag speaks of: frame, intensity, instrument, geometry, diffuse, peaks, orientation, grazing.
     definition : str
         When the tag holds.
+    colour : str
+        Of its marks on pictures and in the terminal, "#rrggbb"; grey if not given. Not stored with a model.
+    rank : int
+        A frame is best described by that of its tags with the lowest rank above 0. Tags of rank 0 do not speak of the
+        sample. Not stored with a model.
     """
 
     name: str
     group: str
     definition: str
+    colour: str = field(default="#7a828e", compare=False)
+    rank: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -42,6 +49,10 @@ class Tag:
                 f"tag name {self.name!r} is not usable: start with a lower-case letter and use only "
                 "lower-case letters, digits and underscores"
             )
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what a model's card stores of the tag."""
+        return {"name": self.name, "group": self.group, "definition": self.definition}
 
 
 @dataclass(frozen=True)
@@ -89,53 +100,88 @@ class Taxonomy:
         )
 
 
+# Colours are middle tones, readable on dark and on light ground.
 DEFAULT_TAXONOMY = Taxonomy(
     (
-        Tag("empty", "frame", "no component of the sample is visible: dark, shutter closed, sample missed"),
-        Tag("saturated", "frame", "at least 20 valid pixels at the counter's limit"),
+        Tag(
+            "empty",
+            "frame",
+            "no component of the sample is visible: dark, shutter closed, sample missed",
+            colour="#8d99ae",
+            rank=12,
+        ),
+        Tag("saturated", "frame", "at least 20 valid pixels at the counter's limit", colour="#e63946"),
         Tag(
             "high_background",
             "frame",
             "structureless background of at least the visible sample's photons inside its own support",
+            colour="#b5838d",
         ),
         Tag(
             "parasitic_streak",
             "frame",
             "slit or beamstop flare: a visible line through the beam centre, length/width at least 10",
+            colour="#bc4b51",
         ),
-        Tag("weak_scattering", "intensity", "the strongest component has an SNR of 5 to 20"),
-        Tag("strong_scattering", "intensity", "the strongest component has an SNR of at least 500"),
+        Tag("weak_scattering", "intensity", "the strongest component has an SNR of 5 to 20", colour="#a98467", rank=15),
+        Tag("strong_scattering", "intensity", "the strongest component has an SNR of at least 500", colour="#d1495b"),
         Tag("beamstop", "instrument", "an absorber's shadow (round, bar, wedge, arm) is in the frame"),
         Tag("detector_gaps", "instrument", "module gaps or masked regions cross the frame"),
         Tag("beam_off_image", "instrument", "the direct beam falls outside the frame"),
-        Tag("grazing_incidence", "geometry", "sample horizon and Yoneda band: GISAXS or GIWAXS"),
+        Tag(
+            "grazing_incidence",
+            "geometry",
+            "sample horizon and Yoneda band: GISAXS or GIWAXS",
+            colour="#9c6644",
+            rank=9,
+        ),
         Tag(
             "diffuse_low_q",
             "diffuse",
             "power law, Guinier, Ornstein-Zernike or Debye-Bueche, falling from the beam",
+            colour="#3f88c5",
+            rank=13,
         ),
-        Tag("diffuse_high_q", "diffuse", "rises or stays flat to the edge of the frame"),
-        Tag("halo", "peaks", "a broad ring, sigma_q/q0 at least 0.20: amorphous, liquid"),
+        Tag("diffuse_high_q", "diffuse", "rises or stays flat to the edge of the frame", colour="#6fa8dc", rank=14),
+        Tag("halo", "peaks", "a broad ring, sigma_q/q0 at least 0.20: amorphous, liquid", colour="#8e6bd8", rank=8),
         Tag(
             "ring",
             "peaks",
             "a sharp ring, sigma_q/q0 at most 0.10, visible over 30 degrees or more, continuous in azimuth",
+            colour="#2a9d8f",
+            rank=6,
         ),
         Tag(
             "spots",
             "peaks",
             "at least 3 discrete spots, each visible, azimuthal FWHM at most 5 degrees: crystal, coarse grains",
+            colour="#e4572e",
+            rank=2,
         ),
-        Tag("higher_orders", "peaks", "at least 2 peaks of the same structure visible"),
-        Tag("many_rings", "peaks", "at least 5 distinct radii visible"),
-        Tag("form_factor", "peaks", "at least 2 resolved minima of the form factor P(q)"),
+        Tag("higher_orders", "peaks", "at least 2 peaks of the same structure visible", colour="#4cc38a", rank=10),
+        Tag("many_rings", "peaks", "at least 5 distinct radii visible", colour="#1d7f6e", rank=11),
+        Tag("form_factor", "peaks", "at least 2 resolved minima of the form factor P(q)", colour="#c2569b", rank=7),
         Tag(
             "oriented",
             "orientation",
             "two-fold azimuthal contrast of at least 0.3 at 5 sigma or more: fibre, texture, flow",
+            colour="#e0a100",
+            rank=3,
         ),
-        Tag("symmetry_4", "orientation", "the four-fold azimuthal harmonic dominates at 5 sigma or more"),
-        Tag("symmetry_6", "orientation", "the six-fold azimuthal harmonic dominates at 5 sigma or more"),
-        Tag("bragg_rods", "grazing", "rods extended along qz, aspect at least 5"),
+        Tag(
+            "symmetry_4",
+            "orientation",
+            "the four-fold azimuthal harmonic dominates at 5 sigma or more",
+            colour="#d98324",
+            rank=5,
+        ),
+        Tag(
+            "symmetry_6",
+            "orientation",
+            "the six-fold azimuthal harmonic dominates at 5 sigma or more",
+            colour="#b8862b",
+            rank=4,
+        ),
+        Tag("bragg_rods", "grazing", "rods extended along qz, aspect at least 5", colour="#c0392b", rank=1),
     )
 )

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from .colours import colour, group, ordered
+from .colours import colour, group, order_tags
 
 __all__ = ["Labels", "Lines"]
 
@@ -113,7 +113,7 @@ class Lines:
     def _tags(self, row: Mapping[str, Any], labels: Labels) -> Text:
         """Return the tags: those about the sample, missed ones, the best rejected ones, the instrument's."""
         scores = {key.removeprefix("p_"): value for key, value in row.items() if key.startswith("p_")}
-        ranked = ordered(scores)
+        ranked = order_tags(scores)
         accepted = set(row["tags"].split())
         missed = labels.present & scores.keys() - accepted if row["status"] == "ok" else set()
         text = Text()

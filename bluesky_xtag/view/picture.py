@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .colours import colour, group, most_specific, ordered
+from .colours import colour, group, most_specific, order_tags
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -210,7 +210,7 @@ def draw_pixels(axes: Axes, title: str, pixels: np.ndarray | None) -> None:
 def _draw_scores(axes: Axes, point: Point) -> None:
     """Draw the best scores as bars: in colour where the tag was accepted."""
     accepted, main = set(point.tags), most_specific(point.tags)
-    ranked = sorted(ordered(point.scores), key=lambda tag: (tag != main, tag not in accepted))
+    ranked = sorted(order_tags(point.scores), key=lambda tag: (tag != main, tag not in accepted))
     for line, tag in enumerate(ranked[:_BARS]):
         score, holds = point.scores[tag], tag in accepted
         style: Any = {"va": "center", "fontsize": 8, "color": INK if holds else SOFT}

@@ -123,7 +123,7 @@ def adapt_model(
         version=version("bluesky_xtag"),
         figures=_figures(labelled.taxonomy.names, test.labels, corrected, learned.thresholds),
         adaptation=story,
-        **{key: model.card[key] for key in ("training", "versions") if key in model.card},
+        **{key: model.card.stored[key] for key in ("training", "versions") if key in model.card.stored},
     ).save(out)
     return adaptation
 

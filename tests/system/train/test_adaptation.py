@@ -80,7 +80,7 @@ def test_uncertain_labels_are_not_counted_and_rare_new_tags_not_learned(adapted)
 
 def test_the_card_tells_where_the_model_comes_from_and_how_it_was_measured(base, adapted):
     adaptation, model = adapted
-    story = model.card["adaptation"]
+    story = model.card.stored["adaptation"]
     assert story["from"] == {"name": base.name, "version": base.version, "sha256": base.sha256}
     assert story["frames"] == 24 and story["file"] == "mine.h5"
     assert story["sources"] == {f"sample {n}": 4 for n in range(6)} == adaptation.sources
@@ -90,7 +90,7 @@ def test_the_card_tells_where_the_model_comes_from_and_how_it_was_measured(base,
     assert {"mean", "low", "high"} == set(story["change"])
     assert story["settings"]["simulated"] == 0
     assert model.name == "adapted" and model.sha256 != base.sha256
-    assert "NaN" not in json.dumps(model.card)
+    assert "NaN" not in json.dumps(model.card.stored)
     assert adaptation.table().row_count == 3
 
 
@@ -108,7 +108,7 @@ def test_what_the_model_knew_is_measured_on_simulated_frames(base, tmp_path):
     adaptation = adapt_model(base, write(tmp_path), tmp_path / "adapted", simulated=30, workers=1)
     assert adaptation.simulated_frames == 30
     assert adaptation.simulated_after > adaptation.simulated_before - 0.05
-    figures = TagModel.load(tmp_path / "adapted").card["figures"]["held_out"]
+    figures = TagModel.load(tmp_path / "adapted").card.stored["figures"]["held_out"]
     assert figures["mean_average_precision"] == pytest.approx(adaptation.simulated_after)
 
 

@@ -80,8 +80,8 @@ def test_training_from_a_wider_model_begins_with_what_it_knows(wide, tmp_path):
     slow = SMALL | {"seed": 2, "image_width": 0.25, "learning_rate": 1e-9}
     model = TagModel.load(train(tmp_path / "narrow", workers=1, start=wide, **slow))
     assert model.network.count_params() < first.network.count_params()
-    assert model.card["training"]["image_width"] == 0.25
-    assert model.card["training"]["start"] == f"wide {first.version} {first.sha256[:12]}"
+    assert model.card.stored["training"]["image_width"] == 0.25
+    assert model.card.stored["training"]["start"] == f"wide {first.version} {first.sha256[:12]}"
     assert np.load(tmp_path / "narrow.work" / "taught.npy").shape == (20, len(TAGS))
     kernel, first_kernel = (m.network.get_layer("plain_0_convolution").get_weights()[0] for m in (model, first))
     kept = [np.abs(first_kernel - kernel[..., [channel]]).max(axis=(0, 1, 2)).argmin() for channel in range(6)]

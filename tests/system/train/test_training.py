@@ -46,7 +46,7 @@ def test_training_writes_a_model_that_can_be_loaded(trained):
 
 
 def test_the_card_holds_what_is_needed_to_repeat_it(trained):
-    card = TagModel.load(trained).card
+    card = TagModel.load(trained).card.stored
     assert {key: card["training"][key] for key in SMALL} == SMALL
     assert card["training"]["seed"] == 1 and len(card["training"]["data_sha256"]) == 64
     assert {"keras", "numpy", "tensorflow", "python"} <= set(card["versions"])
@@ -110,7 +110,7 @@ def test_ignored_labels_change_nothing_in_the_loss():
 def test_training_can_start_from_a_model(trained, tmp_path):
     model = TagModel.load(train(tmp_path / "more", workers=1, start=trained, **(SMALL | {"epochs": 1, "seed": 2})))
     first = TagModel.load(trained)
-    assert model.card["training"]["start"] == f"small {first.version} {first.sha256[:12]}"
+    assert model.card.stored["training"]["start"] == f"small {first.version} {first.sha256[:12]}"
     images = np.random.default_rng(0).poisson(5, (4, 195, 487))
     # 5 steps of a rate that begins at zero change little; another chance start would change all.
     np.testing.assert_allclose(model.network.get_weights()[0], first.network.get_weights()[0], atol=0.05)
@@ -165,5 +165,5 @@ def test_a_model_trained_with_another_backend_is_served_with_tensorflow(tmp_path
     code = f"from bluesky_xtag.train import train; train({str(tmp_path / 'other')!r}, workers=1, **{SMALL})"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"KERAS_BACKEND": "jax"})
     model = TagModel.load(tmp_path / "other")
-    assert model.card["versions"]["backend"] == "jax"
+    assert model.card.stored["versions"]["backend"] == "jax"
     assert model.predict(np.zeros((1, 195, 487), np.int32)).shape == (1, len(TAGS))

@@ -2,7 +2,7 @@ import re
 
 from bluesky_xtag import DEFAULT_TAXONOMY
 from bluesky_xtag.view import colour, most_specific
-from bluesky_xtag.view.colours import group, ordered
+from bluesky_xtag.view.colours import group, order_tags
 
 
 def test_every_tag_has_a_colour():
@@ -27,4 +27,4 @@ def test_the_instrument_says_nothing_about_the_sample():
 
 def test_tags_on_structure_are_shown_before_those_on_intensity_and_instrument():
     scores = {"beamstop": 0.9, "strong_scattering": 1.0, "halo": 0.2, "ring": 0.8}
-    assert ordered(scores) == ["ring", "halo", "strong_scattering", "beamstop"]
+    assert order_tags(scores) == ["ring", "halo", "strong_scattering", "beamstop"]

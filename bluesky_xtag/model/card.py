@@ -1,0 +1,127 @@
+"""The card of a model: its identity, its tags with their thresholds, and its preparation. It needs no TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError, XTagError, XTagValueError
+from .prepare import Preparation
+from .taxonomy import Tag, Taxonomy
+
+__all__ = ["CARD", "DEFAULT", "FORMAT", "ModelCard", "fingerprint"]
+
+CARD = "card.json"
+DEFAULT = Path(__file__).parent / "default"
+FORMAT = 1
+_WANTED = frozenset({"format", "name", "version", "taxonomy", "thresholds", "preparation", "sha256"})
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCard:
+    """What a model is, without its network.
+
+    Parameters
+    ----------
+    name, version : str
+        Identity, for people.
+    sha256 : str
+        Identity, of all that decides what the scores are; see `fingerprint`.
+    taxonomy : Taxonomy
+        The tags, in the order of the scores.
+    thresholds : numpy.ndarray
+        (tags,) float32, the score from which a tag is accepted.
+    preparation : Preparation
+        How raw frames become network inputs.
+    stored : mapping
+        All fields as card.json holds them, with anything else worth telling (figures, training).
+    """
+
+    name: str
+    version: str
+    sha256: str
+    taxonomy: Taxonomy
+    thresholds: np.ndarray
+    preparation: Preparation
+    stored: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, directory: str | Path | None = None) -> ModelCard:
+        """Read the card of a model directory; of the packaged model if none is given.
+
+        Raises
+        ------
+        ModelError
+            The card is missing or damaged, or does not fit this package.
+        """
+        path = (DEFAULT if directory is None else Path(directory)) / CARD
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: give a directory written by TagModel.save")
+        try:
+            return cls.from_dict(json.loads(path.read_text("utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path} is not JSON ({error}): get the model again") from error
+        except ModelError as error:
+            raise ModelError(f"{path.parent}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ModelCard:
+        """Return the card with these fields, as card.json holds them; ModelError if they do not fit."""
+        if not isinstance(stored, Mapping):
+            raise ModelError(f"{CARD} holds {type(stored).__name__}, not the fields of a card: get the model again")
+        if missing := sorted(_WANTED - set(stored)):
+            raise ModelError(f"the card lacks {', '.join(missing)}: train or download the model again")
+        if stored["format"] != FORMAT:
+            raise ModelError(
+                f"the model has format {stored['format']}, this package reads {FORMAT}: use the matching version"
+            )
+        taxonomy = _taxonomy(stored)
+        thresholds = _thresholds(stored)
+        try:
+            preparation = Preparation.from_dict(stored["preparation"])
+        except (XTagValueError, TypeError) as error:
+            raise ModelError(f"the card's preparation does not fit: {error}") from error
+        return cls(
+            str(stored["name"]),
+            str(stored["version"]),
+            str(stored["sha256"]),
+            taxonomy,
+            thresholds,
+            preparation,
+            dict(stored),
+        )
+
+
+def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:
+    """Return the SHA-256 of all that decides what the scores are: network, tags in their order, preparation.
+
+    Thresholds, which anybody may set otherwise, and the card's prose are left out.
+    """
+    meaning = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
+    return hashlib.sha256(network + json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def _taxonomy(stored: Mapping[str, Any]) -> Taxonomy:
+    try:
+        return Taxonomy(tuple(Tag(**tag) for tag in stored["taxonomy"]))
+    except (XTagError, TypeError) as error:
+        raise ModelError(f"the card's taxonomy does not fit: {error}") from error
+
+
+def _thresholds(stored: Mapping[str, Any]) -> np.ndarray:
+    try:
+        thresholds = np.asarray(stored["thresholds"], np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the card's thresholds are not numbers: {error}") from error
+    if thresholds.shape != (len(stored["taxonomy"]),) or not np.all((thresholds >= 0) & (thresholds <= 1)):
+        raise ModelError(
+            f"the card has {len(stored['taxonomy'])} tags, but thresholds {stored['thresholds']}: "
+            "one number from 0 to 1 is needed for each tag"
+        )
+    return thresholds
