@@ -13,12 +13,12 @@ from ...errors import XTagValueError
 from .axes import Axes, Axis, axes_of, from_unit, to_unit
 from .strategy import Point, Stop
 
-__all__ = ["Told"]
+__all__ = ["BaseStrategy"]
 
 ID = "_id"
 
 
-class Told(ABC):
+class BaseStrategy(ABC):
     """Keeps suggestions and answers; what is suggested next is left to `_next`.
 
     Chance is a function of the seed and the number of the suggestion, so that it does not matter how often other

@@ -9,13 +9,13 @@ import numpy as np
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .base import Told
+from .base import BaseStrategy
 from .strategy import Stop
 
 __all__ = ["Grid", "Random"]
 
 
-class Grid(Told):
+class Grid(BaseStrategy):
     """A regular grid, row by row, each row in the direction opposite to the last.
 
     Stops when every place of the grid was told or skipped.
@@ -55,7 +55,7 @@ class Grid(Told):
         return Stop(False)
 
 
-class Random(Told):
+class Random(BaseStrategy):
     """Places at random, all equally likely.
 
     Stops when `points` places were told or skipped.

@@ -10,9 +10,9 @@ from scipy.stats import norm
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .model_based import Planned
+from .model_based import ModelBasedStrategy
 from .strategy import Stop
-from .surrogate import Process, fitted, spread
+from .surrogate import Process, fit_process, spread
 
 __all__ = ["Boundary"]
 
@@ -20,7 +20,7 @@ _NOISE = 0.1
 """Variance of what is seen, -1 to 1: frames that were tagged wrongly are outvoted by their neighbours."""
 
 
-class Boundary(Planned):
+class Boundary(ModelBasedStrategy):
     """Finds the region where a tag holds, with frames along its border.
 
     A Gaussian process is fitted to the tag's probability, from -1 (surely not) to 1 (surely); where it is above 0, the
@@ -83,7 +83,7 @@ class Boundary(Planned):
         return self._process().predict(self._units(points)) > 0
 
     def _process(self) -> Process:
-        return fitted(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
+        return fit_process(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
         process = self._expecting(self._process(), self._seen_places, 2 * self._seen_scores - 1)

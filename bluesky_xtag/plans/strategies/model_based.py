@@ -10,11 +10,11 @@ import numpy as np
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis, to_unit, travel
-from .base import Told
+from .base import BaseStrategy
 from .strategy import Stop
 from .surrogate import Process, one_thread, spread
 
-__all__ = ["Planned"]
+__all__ = ["ModelBasedStrategy"]
 
 _NEAR = 0.03
 """How far the trouble at a place without tags reaches, in units of the ranges."""
@@ -23,7 +23,7 @@ _IN_VAIN = 20
 """After so many places without tags in succession a strategy gives up."""
 
 
-class Planned(Told):
+class ModelBasedStrategy(BaseStrategy):
     """A strategy that begins with places spread evenly, and then goes where a frame is of most use for its cost.
 
     Parameters

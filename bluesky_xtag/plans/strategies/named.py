@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .base import Told
+from .base import BaseStrategy
 from .baselines import Grid, Random
 from .boundary import Boundary
 from .novelty import Novelty
@@ -18,7 +18,7 @@ from .strategy import Strategy
 
 __all__ = ["NAMES", "make", "recipe"]
 
-_KINDS: dict[str, type[Told]] = {
+_KINDS: dict[str, type[BaseStrategy]] = {
     "seek": Seek,
     "boundary": Boundary,
     "phases": Phases,
@@ -94,7 +94,7 @@ def recipe(strategy: object) -> dict[str, Any] | None:
         None for strategies of others.
     """
     name = next((name for name, kind in _KINDS.items() if type(strategy) is kind), None)
-    if name is None or not isinstance(strategy, Told):
+    if name is None or not isinstance(strategy, BaseStrategy):
         return None
     arguments = dict(strategy.made_with)
     return {

@@ -9,16 +9,16 @@ import numpy as np
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .model_based import Planned
+from .model_based import ModelBasedStrategy
 from .strategy import Point, Stop
-from .surrogate import fitted
+from .surrogate import fit_process
 
 __all__ = ["Novelty"]
 
 _NOISE = 0.1
 
 
-class Novelty(Planned):
+class Novelty(ModelBasedStrategy):
     """Goes where frames are likely to be unlike all others.
 
     The novelty of a frame is the distance of its tags' probabilities from the nearest of another frame (Euclidean). A
@@ -77,7 +77,7 @@ class Novelty(Planned):
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
         values = self.novelty() / self._differ
-        process = fitted(self._seen_places, values, length=self._length, noise=_NOISE)
+        process = fit_process(self._seen_places, values, length=self._length, noise=_NOISE)
         process = self._expecting(process, self._seen_places, values)
         mean, deviation = process.predict(candidates, return_std=True)
         return np.maximum(mean, 0) + deviation

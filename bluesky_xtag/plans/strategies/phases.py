@@ -12,9 +12,9 @@ from scipy.stats import norm
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .model_based import Planned
+from .model_based import ModelBasedStrategy
 from .strategy import Point, Stop
-from .surrogate import Process, fitted, spread
+from .surrogate import Process, fit_process, spread
 
 __all__ = ["NOT_OF_PHASES", "Phases"]
 
@@ -36,7 +36,7 @@ _SHARE = 0.04
 """Groups of a smaller share of at least 40 frames are no phases."""
 
 
-class Phases(Planned):
+class Phases(ModelBasedStrategy):
     """Finds all regions whose frames have different tags, however many there are.
 
     The tags' probabilities at the places seen are put into groups (average linkage; groups differ by more than `differ`
@@ -134,7 +134,7 @@ class Phases(Planned):
         """Return the process of the memberships, and the memberships seen: (n, groups), 1 in the group, else -1."""
         members = self._members()
         used = (members > 0).any(axis=1)
-        process = fitted(self._seen_places[used], members[used], length=self._length, noise=_NOISE)
+        process = fit_process(self._seen_places[used], members[used], length=self._length, noise=_NOISE)
         return process, members
 
     def _members(self) -> np.ndarray:

@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
-from .model_based import Planned
+from .model_based import ModelBasedStrategy
 from .strategy import Point, Stop
-from .surrogate import Process, fitted, one_thread, spread
+from .surrogate import Process, fit_process, one_thread, spread
 
 __all__ = ["Seek"]
 
@@ -28,7 +28,7 @@ _DEPTH = 0.4
 """How far below the top its slopes are of use, in that unit."""
 
 
-class Seek(Planned):
+class Seek(ModelBasedStrategy):
     """Finds the place where a tag's probability is highest, with one to four motors.
 
     A Gaussian process is fitted to the log odds of the probability, which still tell good from better where the
@@ -108,7 +108,7 @@ class Seek(Planned):
         """Return what the first values tell: process and top; they are asked for often, so the last are kept."""
         if count not in self._kept:
             places, values = self._seen_places[:count], self._values()[:count]
-            process = fitted(places, values, length=self._length, noise=_NOISE, robust=True)
+            process = fit_process(places, values, length=self._length, noise=_NOISE, robust=True)
             self._kept = dict(list(self._kept.items())[-8:]) | {count: (process, self._climb(process, places, values))}
         return self._kept[count]
 

@@ -14,7 +14,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Process", "fitted", "one_thread", "spread"]
+__all__ = ["Process", "fit_process", "one_thread", "spread"]
 
 _SURPRISE = 4.0
 """A value that is as many standard deviations from what the others let expect is taken for wrong."""
@@ -59,7 +59,9 @@ class Process:
         return self._regressor.y_train_ - weights * variances, np.abs(weights) * np.sqrt(variances)
 
 
-def fitted(places: np.ndarray, values: np.ndarray, *, length: float, noise: float, robust: bool = False) -> Process:
+def fit_process(
+    places: np.ndarray, values: np.ndarray, *, length: float, noise: float, robust: bool = False
+) -> Process:
     """Return the functions that are likely after these values; see `Process`.
 
     With `robust` a value that all others contradict (by more than four standard deviations) counts for little.

@@ -12,7 +12,7 @@ from rich.progress import track
 from ...model import TagModel
 from ..data import Samples
 
-__all__ = ["is_wider", "narrow", "taught"]
+__all__ = ["is_wider", "narrow", "teach"]
 
 # In each view, the numbers of the first of two layers whose results are added: they keep the same channels.
 _VIEWS, _PAIRS = ("plain", "polar"), (0, 2, 4)
@@ -87,7 +87,7 @@ def _channels(network: Any, view: str, number: int) -> int:
     return network.get_layer(f"{view}_{number}_convolution").filters
 
 
-def taught(samples: Samples, first: TagModel, to: list[int], of: list[int], path: Path) -> np.ndarray:
+def teach(samples: Samples, first: TagModel, to: list[int], of: list[int], path: Path) -> np.ndarray:
     """Return labels (n, tags) float32 halfway between the truth and the scores of a model; -1 stays.
 
     The model is asked once, of each sample as it is stored; turned over, it would score it a little differently.

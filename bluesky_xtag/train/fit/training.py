@@ -22,7 +22,7 @@ from ...simulate import TAGS
 from .. import data
 from ..evaluate.evaluation import figures
 from ..evaluate.metrics import best_threshold, calibrate, mean_average_precision
-from .narrow import is_wider, narrow, taught
+from .narrow import is_wider, narrow, teach
 from .network import IMAGE_WIDTH, WIDTH, build, jit_compile
 
 __all__ = ["Settings", "masked_loss", "train"]
@@ -123,7 +123,7 @@ class _Fit:
         if is_wider(first.network, self.network):
             narrow(first.network, self.network, self.samples.inputs(slice(0, _LOOKED_AT)))
             log.info("learning from the wider %s %s, with its strongest channels", first.name, first.version)
-            labels = taught(self.samples, first, to, of, self.path.with_name("taught.npy"))
+            labels = teach(self.samples, first, to, of, self.path.with_name("taught.npy"))
             self.lessons = replace(self.samples, labels=labels)
 
     def _variables(self) -> list[Any]:

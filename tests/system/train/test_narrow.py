@@ -6,7 +6,7 @@ from bluesky_xtag.model import Preparation, TagModel
 from bluesky_xtag.simulate import TAGS
 from bluesky_xtag.train import train
 from bluesky_xtag.train.data import generate, load
-from bluesky_xtag.train.fit.narrow import is_wider, narrow, taught
+from bluesky_xtag.train.fit.narrow import is_wider, narrow, teach
 from bluesky_xtag.train.fit.network import build
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
@@ -66,7 +66,7 @@ def test_only_networks_that_are_alike_but_for_their_images_are_narrowed():
 
 def test_what_is_taught_lies_between_labels_and_scores(samples, wide, tmp_path):
     model, every = TagModel.load(wide), list(range(len(TAGS)))
-    labels = taught(samples, model, every[:5], every[:5], tmp_path / "taught.npy")
+    labels = teach(samples, model, every[:5], every[:5], tmp_path / "taught.npy")
     scores = model.network.predict_on_batch(samples.inputs(slice(None)))
     known = samples.labels[:, :5] >= 0
     halfway = (samples.labels[:, :5] + scores[:, :5]) / 2
