@@ -18,7 +18,7 @@ from .tagging import Tagging
 if TYPE_CHECKING:
     from event_model import DataKey
 
-    from ..model import TagModel
+    from ..model import ServedModel
 
 __all__ = [
     "STREAM",
@@ -82,7 +82,7 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
     }
 
 
-def configuration(name: str, model: TagModel) -> dict[str, Any]:
+def configuration(name: str, model: ServedModel) -> dict[str, Any]:
     """Return what the descriptor of the stream records of the model, by configuration key."""
     return {
         f"{name}_model": model.name,

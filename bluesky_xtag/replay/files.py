@@ -19,8 +19,10 @@ import pandas as pd
 from ..documents import STATUSES, FrameId, Tagging, score_column
 from ..errors import FrameError, XTagError, XTagValueError
 from ..frames import Frame, data_sets, load_mask, read
+from ..model import load_model
+from ..tagger import Outcome, batches, finish
 from .journal import Journal
-from .settings import Watch, fingerprint, loaded, make_engine
+from .settings import Watch, choose_backend, fingerprint
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -101,14 +103,15 @@ def replay_files(
     if out.exists() and not journal_path.exists():
         raise XTagValueError(f"{out} exists: choose another name, or remove it")
     paths = list(_matching([files] if isinstance(files, str | Path) else files))
-    model = loaded(model)
+    model = load_model(model)
     masked = None if mask is None else load_mask(mask)
     about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
         frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
-        with closing(make_engine(model, scheduler, workers)) as tagging:
-            for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
-                journal.add(done)
+        with closing(choose_backend(model, scheduler, workers)) as backend:
+            tagged = batches(backend.tag(_missing(frames, journal)))
+            for done in _watched(tagged, frames, journal, watch, str(out)):
+                journal.add(map(finish, done))
         rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
         _write(pd.DataFrame(rows), out)
         journal.remove()
@@ -148,8 +151,8 @@ def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
 
 
 def _watched(
-    tagged: Iterable[list[Tagging]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
-) -> Iterator[list[Tagging]]:
+    tagged: Iterable[list[Outcome]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
+) -> Iterator[list[Outcome]]:
     """Pass on what was tagged, and tell how far it is once that is in the journal."""
     for done in tagged:
         yield done

@@ -32,7 +32,7 @@ def install(
     streams: Sequence[str] | None = None,
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
-    backend: Backend | None = None,
+    backend: Backend | str = "inline",
     wait: Wait = "overlap",
     deadline: float = 2.0,
     queue_size: int = 64,

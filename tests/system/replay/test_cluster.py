@@ -67,7 +67,7 @@ def test_a_worker_loads_the_model_once(cluster, tmp_path):
 
 
 def test_what_cannot_be_reached_or_does_not_fit_is_explained(tmp_path, monkeypatch):
-    monkeypatch.setattr("bluesky_xtag.replay.cluster._PATIENCE", 1)
+    monkeypatch.setattr("bluesky_xtag.tagger.backends.dask_cluster._PATIENCE", 1)
     (tmp_path / "a.h5").touch()
     arguments = {"files": tmp_path / "a.h5", "out": tmp_path / "tags.csv", "model": CountsModel()}
     with pytest.raises(XTagError, match="the Dask scheduler tcp://127.0.0.1:9 cannot be reached"):
