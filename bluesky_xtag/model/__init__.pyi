@@ -1,3 +1,4 @@
+from .atomic import write_atomically as write_atomically
 from .card import DEFAULT as DEFAULT
 from .card import ModelCard as ModelCard
 from .card import ServedModel as ServedModel

@@ -7,13 +7,12 @@ writers leave: ``{"name": "summary", "run": uid, "doc": {...}}``.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import XTagValueError
+from ..model import write_atomically
 
 __all__ = ["default_directory", "keep", "kept"]
 
@@ -49,17 +48,8 @@ def keep(directory: Path, uid: str, summary: Mapping[str, Any]) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{uid}.jsonl"
-    handle, new = tempfile.mkstemp(prefix=".", suffix=".new", dir=directory)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump({"name": "summary", "run": uid, "doc": dict(summary)}, file)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
+    with write_atomically(path) as new:
+        new.write_text(json.dumps({"name": "summary", "run": uid, "doc": dict(summary)}) + "\n")
     return path
 
 

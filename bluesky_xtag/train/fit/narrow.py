@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from ...model import TagModel
+from ...model import TagModel, write_atomically
 from ..data import Samples
 
 __all__ = ["is_wider", "narrow", "teach"]
@@ -104,9 +104,9 @@ def teach(samples: Samples, first: TagModel, to: list[int], of: list[int], path:
         Where the scores are kept; read if they are there.
     """
     if not path.exists():
-        part = path.with_suffix(".part.npy")
-        np.save(part, np.concatenate(list(_scores(samples, first))))
-        part.replace(path)
+        scores = np.concatenate(list(_scores(samples, first)))
+        with write_atomically(path) as new, new.open("wb") as file:
+            np.save(file, scores)
     labels = np.array(samples.labels, np.float32)
     truth, scores = labels[:, to], np.load(path)[:, of]
     labels[:, to] = np.where(truth < 0, truth, truth + _TAUGHT * (scores - truth))

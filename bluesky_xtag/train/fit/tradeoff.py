@@ -19,7 +19,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...errors import XTagValueError
-from ...model import Inputs, Preparation, TagModel
+from ...model import Inputs, Preparation, TagModel, write_atomically
 from ...simulate import NUISANCES, TAGS, make_scene, prepare_scene
 from .. import data
 from ..evaluate.drops import Judged, compare
@@ -195,9 +195,8 @@ def _result(out: Path, settings: Settings, variant: Variant) -> dict[str, Any]:
     }
     _packaged(network, variant).save(model_directory(out, variant))
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(plain(result), indent=1) + "\n", "utf-8")
-    part.replace(path)
+    with write_atomically(path) as new:
+        new.write_text(json.dumps(plain(result), indent=1) + "\n", "utf-8")
     return json.loads(path.read_text("utf-8"))
 
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scipy.special import expit
 
 from ...errors import XTagValueError
-from ...model import Preparation, TagModel
+from ...model import Preparation, TagModel, write_atomically
 from ...simulate import TAGS
 from .. import data
 from ..evaluate.evaluation import figures
@@ -134,9 +134,8 @@ class _Fit:
 
         state = {"step": self.step, "history": self.history, "seconds": self.seconds}
         arrays: dict[str, Any] = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
-        part = self.path.with_suffix(".part.npz")
-        np.savez(part, **arrays, state=json.dumps(state))
-        part.replace(self.path)
+        with write_atomically(self.path) as new, new.open("wb") as file:
+            np.savez(file, **arrays, state=json.dumps(state))
 
     def restore(self) -> None:
         if not self.path.exists():
