@@ -16,13 +16,12 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 
 from ..documents import STREAM
-from ..frames import images_and_size, is_hdf5
+from ..frames import can_read, images_and_size
 from .values import FileValue, ServedValue
 
 __all__ = ["documents_of"]
 
 Document = tuple[str, Mapping[str, Any]]
-_BY_FABIO = frozenset({".tif", ".tiff", ".cbf", ".edf"})
 
 
 def documents_of(run: Any) -> Iterator[Document]:
@@ -162,7 +161,7 @@ def _files(client: Any) -> tuple[tuple[str, ...], str]:
     assets = sorted((asset for asset in source.assets if asset.parameter), key=lambda asset: asset.num or 0)
     addresses = [urlparse(asset.data_uri) for asset in assets]
     files = tuple(unquote(address.path) for address in addresses if address.scheme == "file")
-    known = all(is_hdf5(path) or Path(path).suffix.lower() in _BY_FABIO for path in files)
+    known = all(can_read(path) for path in files)
     # A server in this process sees what we see, so a file that is missing here is gone.
     near = hasattr(client.context.http_client, "app") or any(Path(path).exists() for path in files)
     if len(files) < len(assets) or not (known and near) or source.parameters.get("slice"):

@@ -2,24 +2,47 @@
 
 from .assembler import FrameAssembler
 from .data_keys import images_and_size
-from .files import data_sets, images_in, is_hdf5, read, warm
+from .files import FORMATS, FileFormat, can_read, data_sets, images_in, read, warm
 from .frame import Frame
-from .labelled import MeasuredFrames, each_frame, read_frames
-from .masks import Mask, load_mask, load_masks
+from .labelled import (
+    LabelledFile,
+    LabelledFrame,
+    MeasuredFrames,
+    add_labelled,
+    as_source,
+    check_new,
+    each_frame,
+    join_labelled,
+    open_labelled,
+    read_frames,
+    write_labelled,
+)
+from .masks import Mask, load_mask
+from .selection import FrameSelection
 
 __all__ = [
+    "FORMATS",
+    "FileFormat",
     "Frame",
     "FrameAssembler",
+    "FrameSelection",
+    "LabelledFile",
+    "LabelledFrame",
     "Mask",
     "MeasuredFrames",
+    "add_labelled",
+    "as_source",
+    "can_read",
+    "check_new",
     "data_sets",
     "each_frame",
-    "read_frames",
     "images_and_size",
     "images_in",
-    "is_hdf5",
+    "join_labelled",
     "load_mask",
-    "load_masks",
+    "open_labelled",
     "read",
+    "read_frames",
     "warm",
+    "write_labelled",
 ]

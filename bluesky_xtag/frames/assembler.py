@@ -11,27 +11,19 @@ from typing import Any
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
-from ..documents import STREAM, FrameId
-from .beam_centre import BeamCentre, BeamCentreRule, check_beam_centre, find_beam_centre
+from ..documents import FrameId
+from .arrays import shape_of
+from .beam_centre import BeamCentreRule, find_beam_centre
 from .data_keys import images_and_size, is_image
-from .files.hdf5 import Hdf5Frames
+from .files import FORMATS, ConsolidatedImages, HandlerImages, Hdf5Frames, format_of_mimetype
 from .frame import Frame, Images
-from .sources import (
-    ConsolidatedImages,
-    HandlerImages,
-    Hdf5DatumImages,
-    Hdf5Images,
-    InlineImages,
-    MissingImages,
-    path_of,
-    shape_of,
-)
+from .selection import FrameSelection
+from .sources import FileImages, Hdf5DatumImages, InlineImages, MissingImages, path_of
 
 __all__ = ["FrameAssembler"]
 
 logger = logging.getLogger(__name__)
 
-_LEFT_ALONE = frozenset({"baseline", "dark"})
 _EIGER = frozenset({"AD_EIGER", "AD_EIGER2", "AD_EIGER_SLICE"})
 # A resource outlives its run where a plan stages once for many runs; a datum is read twice where a device is read
 # twice without a trigger. The newest of each are kept, so that memory stays bounded.
@@ -77,33 +69,12 @@ class FrameAssembler:
 
     Parameters
     ----------
-    key : str or iterable of str, optional
-        Data keys of the images. None takes all that look like images (`is_image`).
-    streams : str or iterable of str, optional
-        Names of the streams. None takes all but "dark" and "baseline". The stream of the tags is never taken.
-    beam_centre : (float, float) or (str, str), optional
-        A fixed (column, row) in pixels, or the names of two keys in the event, the configuration or the start
-        document. None searches there for areaDetector's names, see `find_beam_centre`.
-    mask : array or mapping of str to array, optional
-        (rows, columns), true where pixels must not be used; or such a mask for each data key.
-
-    Raises
-    ------
-    XTagValueError
-        `beam_centre` is neither.
+    selection : FrameSelection, optional
+        Which frames to take, and what is known of them; all that look like images if None.
     """
 
-    def __init__(
-        self,
-        key: str | Iterable[str] | None = None,
-        streams: str | Iterable[str] | None = None,
-        beam_centre: BeamCentre | tuple[str, str] | None = None,
-        mask: np.ndarray | Mapping[str, np.ndarray] | None = None,
-    ) -> None:
-        self._keys = _names(key)
-        self._names = _names(streams)
-        self._beam_centre = check_beam_centre(beam_centre)
-        self._mask = mask
+    def __init__(self, selection: FrameSelection | None = None) -> None:
+        self._selection = selection or FrameSelection()
         self._runs: dict[str, _Run] = {}
         self._streams: dict[str, _Stream] = {}
         self._stream_resources: dict[str, Mapping[str, Any]] = {}
@@ -154,27 +125,21 @@ class FrameAssembler:
         name = doc.get("name", "primary")
         data_keys = doc["data_keys"]
         images: tuple[_ImageKey, ...] = ()
-        if self._takes(name):
+        if self._selection.takes_stream(name):
             run.keys.update(data_keys)
             looks = [key for key, data_key in data_keys.items() if is_image(data_key)]
             images = tuple(
                 _ImageKey(
                     key,
                     *images_and_size(data_keys[key].get("shape") or ()),
-                    find_beam_centre(self._beam_centre, key, looks, doc, run.start),
-                    self._mask.get(key) if isinstance(self._mask, Mapping) else self._mask,
+                    find_beam_centre(self._selection.beam_centre, key, looks, doc, run.start),
+                    self._selection.mask_of(key),
                 )
-                for key in (looks if self._keys is None else data_keys)
-                if self._keys is None or key in self._keys
+                for key in self._selection.choose_keys(data_keys)
             )
         external = tuple(key for key, data_key in data_keys.items() if "external" in data_key)
         run.descriptors.append(doc["uid"])
         self._streams[doc["uid"]] = _Stream(doc["run_start"], name, images, external, doc)
-
-    def _takes(self, stream: str) -> bool:
-        if stream == STREAM:
-            return False
-        return stream not in _LEFT_ALONE if self._names is None else stream in self._names
 
     def _datum(self, doc: Mapping[str, Any]) -> None:
         resource = self._resources.get(doc["resource"])
@@ -234,21 +199,15 @@ class FrameAssembler:
                 yield Frame(frame, centre, image.mask, source)
 
     def _warn_of_absent_keys(self, run_uid: str) -> None:
-        run = self._runs.get(run_uid)
-        if run is None or not run.keys or self._keys is None or self._keys & run.keys:
+        run, wanted = self._runs.get(run_uid), self._selection.key
+        if run is None or not run.keys or wanted is None or wanted & run.keys:
             return
         logger.warning(
             "No frames in run %s: it has no data key %s. Its keys are %s",
             run_uid,
-            " or ".join(sorted(self._keys)),
+            " or ".join(sorted(wanted)),
             ", ".join(sorted(run.keys)),
         )
-
-
-def _names(names: str | Iterable[str] | None) -> frozenset[str] | None:
-    if names is None:
-        return None
-    return frozenset({names} if isinstance(names, str) else names)
 
 
 def _keep(kept: dict[str, Any], key: str, value: Any, at_most: int) -> None:
@@ -269,7 +228,8 @@ def _datum_images(image: _ImageKey, datum: _Datum) -> tuple[int, Images]:
     path = os.path.join(resource.get("root") or "", resource["resource_path"])
     if spec in _EIGER and "seq_id" in datum.kwargs:
         master = f"{path}_{datum.kwargs['seq_id']}_master.h5"
-        return image.count, Hdf5Images(master, "/entry/data", datum.kwargs.get("frame_num") or 0, image.size)
+        first = datum.kwargs.get("frame_num") or 0
+        return image.count, FileImages(FORMATS["hdf5"], master, "/entry/data", first, image.size)
     count = max(image.count, int(kwargs.get("frame_per_point") or 1))
     if spec in Hdf5Frames.specs and set(datum.kwargs) == {"point_number"}:
         return count, Hdf5DatumImages(Hdf5Frames(path, **kwargs), datum.kwargs["point_number"], image.size)
@@ -296,13 +256,14 @@ def _stream_source(
     if "uri" not in resource:  # as ophyd-async wrote it before 0.4
         path = os.path.join(resource.get("root") or "", resource["resource_path"])
         dataset = parameters.get("path") or "/entry/data/data"
-        return lambda position: Hdf5Images(path, dataset, position * count, size)
+        return lambda position: FileImages(FORMATS["hdf5"], path, dataset, position * count, size)
     uri, path = resource["uri"], path_of(resource["uri"])
     if path is None:
         return lambda _: MissingImages(f"{uri} is not a file: only file URIs can be read")
     if parameters.get("slice"):
         return lambda _: MissingImages(f"{uri} is announced with a slice, which is not supported: announce images")
-    if resource["mimetype"] == "application/x-hdf5":
-        dataset = parameters["dataset"]
-        return lambda position: Hdf5Images(path, dataset, position * count, size)
+    form = format_of_mimetype(resource["mimetype"])
+    if form is not None:
+        dataset = parameters.get("dataset") or parameters.get("path") or ""
+        return lambda position: FileImages(form, path, dataset, position * count, size)
     return lambda position: ConsolidatedImages(resource, descriptor, position, size)

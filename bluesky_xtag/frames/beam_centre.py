@@ -38,14 +38,14 @@ class BeamCentreRule:
 
     def of(self, data: Mapping[str, Any]) -> BeamCentre | None:
         """Return (column, row) for an event's data, None if unknown."""
-        return (self.keys and _value(data, self.keys)) or self.constant
+        return (self.keys and _read_centre(data, self.keys)) or self.constant
 
 
 def check_beam_centre(wanted: Any) -> BeamCentre | tuple[str, str] | None:
     """Return a fixed (x, y) as floats or a pair of key names; XTagValueError for anything else."""
     if wanted is None:
         return None
-    pair = () if isinstance(wanted, str) else tuple(wanted)
+    pair = () if isinstance(wanted, str) or not isinstance(wanted, Iterable) else tuple(wanted)
     if len(pair) == 2 and all(isinstance(part, str) for part in pair):
         return pair
     try:
@@ -89,39 +89,39 @@ def find_beam_centre(
         if wanted:
             yield cast("tuple[str, str]", wanted)
         else:
-            yield from _pairs(set(names), key, images)
+            yield from _find_pairs(set(names), key, images)
 
     owners = {name: owner for owner, names in descriptor.get("object_keys", {}).items() for name in names}
     # What another detector says of itself does not concern this one, unless the user named it.
     foreign = set() if wanted else {owners[image] for image in images if image in owners} - {owners.get(key)}
     in_event = [name for name in descriptor["data_keys"] if owners.get(name) not in foreign]
     settings = [config["data"] for owner, config in descriptor.get("configuration", {}).items() if owner not in foreign]
-    constants = (_value(data, pair) for data in [*settings, start] for pair in pairs(data))
+    constants = (_read_centre(data, pair) for data in [*settings, start] for pair in pairs(data))
     return BeamCentreRule(
         keys=next((pair for pair in pairs(in_event) if set(pair) <= set(in_event)), None),
         constant=next((centre for centre in constants if centre), None),
     )
 
 
-def _pairs(names: set[str], key: str, images: set[str]) -> list[tuple[str, str]]:
+def _find_pairs(names: set[str], key: str, images: set[str]) -> list[tuple[str, str]]:
     found = []
     for x_name in names:
         match = _X_KEY.fullmatch(x_name)
         y_name = x_name[:-1] + ("y" if x_name.endswith("x") else "Y")
         if match and y_name in names:
             prefix = match["prefix"] or ""
-            shared = _shared(prefix, key)
-            if not prefix or shared and shared == max(_shared(prefix, image) for image in images | {key}):
+            shared = _count_shared_words(prefix, key)
+            if not prefix or shared and shared == max(_count_shared_words(prefix, image) for image in images | {key}):
                 found.append((-shared, len(prefix), x_name, y_name))
     return [(x_name, y_name) for *_, x_name, y_name in sorted(found)]
 
 
-def _shared(prefix: str, key: str) -> int:
+def _count_shared_words(prefix: str, key: str) -> int:
     """Return how many leading words two names share."""
     return len(os.path.commonprefix([_SEPARATOR.split(prefix), _SEPARATOR.split(key)]))
 
 
-def _value(data: Mapping[str, Any], keys: tuple[str, str]) -> BeamCentre | None:
+def _read_centre(data: Mapping[str, Any], keys: tuple[str, str]) -> BeamCentre | None:
     try:
         x, y = (float(np.asarray(data[key]).item()) for key in keys)
     except (KeyError, TypeError, ValueError):

@@ -65,10 +65,10 @@ class Frame:
         FrameError
             The pixels never will be right: foreign file, another shape than declared, not an image.
         """
-        return _checked(self.source.read(self.id.index), self.source.size, self.id.key)
+        return _check_image(self.source.read(self.id.index), self.source.size, self.id.key)
 
 
-def _checked(image: np.ndarray, declared: tuple[int, int] | None, key: str) -> np.ndarray:
+def _check_image(image: np.ndarray, declared: tuple[int, int] | None, key: str) -> np.ndarray:
     """Return the image as two dimensions in native byte order, or say why it is none."""
     while image.ndim > 2 and image.shape[0] == 1:
         image = image[0]

@@ -1,29 +1,51 @@
-"""Measured frames in front of the simulated detector: an HDF5 file with a data set a frame.
+"""Files of labelled frames: the one place that knows their layout.
 
-The file's attribute `tags` names the tags that were labelled. Attributes of a data set: `beam_centre_xy`
-(column, row; pixels) and `truth` (1 yes, 0 no, -1 uncertain, in the order of `tags`), both optional.
+An HDF5 file with a two-dimensional data set a frame (raw counts), in groups or not. Its attribute `tags` names the tags
+that were labelled, `definitions` may say what they mean. Attributes of a data set, all optional: `truth` (1 yes, 0 no,
+-1 uncertain, in the order of `tags`), `beam_centre_xy` (column, row; pixels), `source` and `detector` (text, where the
+frame comes from), and any others. A mask that is told apart from a frame lies under the same name in the group `masks`
+(true where pixels must not be used).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401 (registers the compression filters that detectors use)
+import hdf5plugin  # registers the compression filters that detectors use
 import numpy as np
 
-from ..errors import XTagValueError
+from ..errors import XTagError, XTagValueError
+from ..model import write_atomically
 
-__all__ = ["MeasuredFrame", "MeasuredFrames", "each_frame", "read_frames"]
+__all__ = [
+    "LabelledFile",
+    "LabelledFrame",
+    "MeasuredFrames",
+    "add_labelled",
+    "as_source",
+    "check_new",
+    "each_frame",
+    "join_labelled",
+    "open_labelled",
+    "read_frames",
+    "write_labelled",
+]
+
+_TAGS, _DEFINITIONS, _MASKS = "tags", "definitions", "masks"
+_TRUTH, _CENTRE, _SOURCE, _DETECTOR = "truth", "beam_centre_xy", "source", "detector"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredFrame:
-    """One measured frame.
+class LabelledFrame:
+    """One frame and what is known of it.
 
     Parameters
     ----------
@@ -31,17 +53,167 @@ class MeasuredFrame:
         Its name in the file.
     pixels : numpy.ndarray
         (rows, columns), counts as the detector wrote them.
+    truth : mapping of str to bool
+        Whether a tag holds; tags that are not in it are uncertain.
     beam_centre : tuple of float or None
         (x, y) = (column, row), pixels.
-    present, absent : frozenset of str
-        Tags that are labelled as holding and as not holding.
+    mask : numpy.ndarray or None
+        (rows, columns) bool, true where pixels must not be used, where it is told apart from the pixels.
+    source : str
+        Where the frame comes from, such as "beamline:file" or "owner/repository@revision:file"; see `origin`.
+    detector : str
+        What took it.
+    attributes : mapping
+        What else stands next to the frame.
     """
 
     name: str
     pixels: np.ndarray
-    beam_centre: tuple[float, float] | None
-    present: frozenset[str]
-    absent: frozenset[str]
+    truth: Mapping[str, bool] = field(default_factory=dict)
+    beam_centre: tuple[float, float] | None = None
+    mask: np.ndarray | None = None
+    source: str = ""
+    detector: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Tags that are labelled as holding."""
+        return frozenset(tag for tag, holds in self.truth.items() if holds)
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Tags that are labelled as not holding."""
+        return frozenset(tag for tag, holds in self.truth.items() if not holds)
+
+    @property
+    def origin(self) -> str:
+        """What frames of one origin share: the source without revision and file, else the detector, else "".
+
+        Of a source only what stands before the first ":" or "@" counts, but an address such as
+        "https://example.org/12" is one whole.
+        """
+        source = self.source.strip()
+        if not _ADDRESS.match(source):
+            source = re.split("[@:]", source, maxsplit=1)[0].strip()
+        return source or self.detector.strip()
+
+
+def as_source(name: str) -> str:
+    """Return a name as a `source` of which all counts, see `LabelledFrame.origin`."""
+    return re.sub("[@:]", " ", name)
+
+
+class LabelledFile:
+    """The frames of an open file, read one by one; see `open_labelled`.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    tags : tuple of str
+        The tags that were labelled.
+    names : tuple of str
+        The names of the frames.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+        self.tags = _read_words(file.attrs.get(_TAGS, ()))
+        self.names = tuple(_find_names(file))
+        if not self.names:
+            raise XTagValueError(f"{path} holds no two-dimensional data set of numbers: each frame must be one")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        return map(self.read, self.names)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What each tag means; "" where the file does not say it.
+
+        Raises
+        ------
+        XTagValueError
+            The file does not give one definition for each tag.
+        """
+        words = _read_words(self._file.attrs.get(_DEFINITIONS, ()))
+        if words and len(words) != len(self.tags):
+            raise XTagValueError(
+                f"{self.path} names {len(self.tags)} `tags` but gives {len(words)} `definitions`: give one for each tag"
+            )
+        return dict(zip(self.tags, words or [""] * len(self.tags), strict=True))
+
+    def read(self, name: str) -> LabelledFrame:
+        """Return the frame of a name; XTagValueError if its truth does not fit the tags."""
+        try:
+            data: Any = self._file[name]
+            mask: Any = self._file.get(f"{_MASKS}/{name}")
+            pixels, masked, about = data[()], None if mask is None else mask[()].astype(bool), dict(data.attrs)
+        except OSError as error:
+            raise XTagValueError(f"{self.path}, frame {name!r} cannot be read ({error}): copy it again") from error
+        truth, centre = about.pop(_TRUTH, None), about.pop(_CENTRE, None)
+        if truth is not None and len(truth) != len(self.tags):
+            raise XTagValueError(
+                f"frame {name!r} has {len(truth)} values of `truth` but the file names {len(self.tags)} `tags`: "
+                "give one value per tag"
+            )
+        labels = zip(self.tags, truth if truth is not None else (), strict=False)
+        return LabelledFrame(
+            name=name,
+            pixels=pixels,
+            truth={tag: bool(value) for tag, value in labels if value in (0, 1)},
+            beam_centre=None if centre is None else (float(centre[0]), float(centre[1])),
+            mask=masked,
+            source=_read_text(about.pop(_SOURCE, "")),
+            detector=_read_text(about.pop(_DETECTOR, "")),
+            attributes=about,
+        )
+
+
+@contextmanager
+def open_labelled(path: str | Path) -> Iterator[LabelledFile]:
+    """Open a file of labelled frames.
+
+    Parameters
+    ----------
+    path : str or Path
+        An HDF5 file, see `bluesky_xtag.frames.labelled`.
+
+    Raises
+    ------
+    XTagValueError
+        There is no such file, it is no HDF5 file, or it holds no frame.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise XTagValueError(f"there is no file {path}: name an HDF5 file with a data set a frame")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise XTagValueError(f"{path} cannot be read as HDF5 ({error}): name an HDF5 file") from error
+    with file:
+        yield LabelledFile(path, file)
+
+
+def each_frame(path: str | Path) -> Iterator[LabelledFrame]:
+    """Yield the frames of a file one by one, so that a file may be larger than the memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `open_labelled`.
+
+    Raises
+    ------
+    XTagValueError
+        As `open_labelled`; or a frame's truth does not fit the tags, or its pixels cannot be read.
+    """
+    with open_labelled(path) as file:
+        yield from file
 
 
 class MeasuredFrames:
@@ -59,12 +231,12 @@ class MeasuredFrames:
     distance = math.nan
     fixed_beam = False
 
-    def __init__(self, frames: list[MeasuredFrame]):
+    def __init__(self, frames: list[LabelledFrame]):
         self.frames = frames
         self.shape: tuple[int, int] = frames[0].pixels.shape
         self.dtype = frames[0].pixels.dtype
 
-    def at(self, x: float) -> MeasuredFrame:
+    def at(self, x: float) -> LabelledFrame:
         """Return the frame at a position; positions beyond the last frame start over."""
         return self.frames[round(x) % len(self.frames)]
 
@@ -78,7 +250,7 @@ class MeasuredFrames:
 
 
 def read_frames(path: str | Path) -> list[MeasuredFrames]:
-    """Read measured frames, grouped by shape and type because a detector has one of each.
+    """Read labelled frames, grouped by shape and type because a detector has one of each.
 
     Parameters
     ----------
@@ -95,42 +267,99 @@ def read_frames(path: str | Path) -> list[MeasuredFrames]:
     XTagValueError
         As `each_frame`.
     """
-    groups: dict[tuple[tuple[int, ...], np.dtype], list[MeasuredFrame]] = {}
+    groups: dict[tuple[tuple[int, ...], np.dtype], list[LabelledFrame]] = {}
     for frame in each_frame(path):
         groups.setdefault((frame.pixels.shape, frame.pixels.dtype), []).append(frame)
     return [MeasuredFrames(group) for group in groups.values()]
 
 
-def each_frame(path: str | Path) -> Iterator[MeasuredFrame]:
-    """Yield the frames of a file one by one, so that a file may be larger than the memory.
+def write_labelled(out: str | Path, tags: Sequence[str], frames: Iterable[LabelledFrame]) -> int:
+    """Write labelled frames to an HDF5 file, one by one, and return how many.
+
+    The file gets its name when all frames are on disk: whatever fails, there is a whole file or none.
 
     Parameters
     ----------
-    path : str or Path
-        An HDF5 file with a two-dimensional data set a frame, its attribute `truth` (1 yes, 0 no, -1 uncertain) in the
-        order of the file's attribute `tags`, and `beam_centre_xy` (column, row; pixels) where known.
+    out : path
+        The file; must not exist.
+    tags : sequence of str
+        The order of each frame's `truth`.
+    frames : iterable of LabelledFrame
+        At least one.
 
     Raises
     ------
     XTagValueError
-        There is no such file, it is no HDF5 file, it holds no frame, or a frame's truth does not fit the tags.
+        The file exists, its directory does not, or there is no frame.
+    XTagError
+        The disk does not take the frames.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise XTagValueError(f"there is no file {path}: name an HDF5 file with a data set a frame")
+    out, written = Path(out), 0
+    check_new(out)
     try:
-        with h5py.File(path, "r") as file:
-            tags = [tag.decode() if isinstance(tag, bytes) else str(tag) for tag in file.attrs.get("tags", ())]
-            names = _names(file)
-            for name in names:
-                yield _frame(name, file[name], tags)
+        with write_atomically(out) as path:
+            with h5py.File(path, "w") as file:
+                file.attrs[_TAGS] = list(tags)
+                for frame in frames:
+                    add_labelled(file, frame, tags)
+                    written += 1
+            if not written:
+                raise XTagValueError(f"there is no labelled frame to write to {out}: correct or confirm some first")
+            check_new(out)
+    except XTagError:
+        raise
     except OSError as error:
-        raise XTagValueError(f"{path} cannot be read as HDF5 ({error}): name an HDF5 file") from error
-    if not names:
-        raise XTagValueError(f"{path} holds no two-dimensional data set of numbers: each frame must be one")
+        raise XTagError(f"{out} cannot be written ({error}): mend that and call again; no file was left") from error
+    return written
 
 
-def _names(file: h5py.File) -> list[str]:
+def add_labelled(file: h5py.File, frame: LabelledFrame, tags: Sequence[str]) -> None:
+    """Write a frame, and its mask if it has one, to an open file; `tags` gives the order of its `truth`."""
+    packed = hdf5plugin.Bitshuffle(cname="lz4")
+    data = file.create_dataset(frame.name, data=frame.pixels, **packed)
+    data.attrs[_TRUTH] = np.array([int(frame.truth.get(tag, -1)) for tag in tags], np.int8)
+    if frame.beam_centre is not None:
+        data.attrs[_CENTRE] = np.array(frame.beam_centre, np.float32)
+    data.attrs.update({name: text for name, text in ((_SOURCE, frame.source), (_DETECTOR, frame.detector)) if text})
+    data.attrs.update(frame.attributes)
+    if frame.mask is not None:
+        file.create_dataset(f"{_MASKS}/{frame.name}", data=frame.mask, **packed)
+
+
+def join_labelled(out: Path, parts: Iterable[Path], tags: Sequence[str], attributes: Mapping[str, Any]) -> None:
+    """Copy the frames of files, and their masks, into one file, compressed as they are.
+
+    Parameters
+    ----------
+    out : Path
+        The file to write.
+    parts : iterable of Path
+        Files that `add_labelled` wrote to, with the same `tags`.
+    tags : sequence of str
+        The order of each frame's `truth`.
+    attributes : mapping
+        Of the file, next to `tags`.
+    """
+    with h5py.File(out, "w") as file:
+        file.attrs[_TAGS] = list(tags)
+        file.attrs.update(attributes)
+        for each in parts:
+            with h5py.File(each, "r") as part:
+                for frame in _find_names(part):
+                    for name in (frame, f"{_MASKS}/{frame}"):
+                        if name in part:
+                            part.copy(name, file, name)
+
+
+def check_new(out: Path) -> None:
+    """Raise XTagValueError unless a file can be made there without replacing another."""
+    if out.exists():
+        raise XTagValueError(f"{out} exists: choose another name or remove it first")
+    if not out.parent.is_dir():
+        raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
+
+
+def _find_names(file: h5py.File) -> list[str]:
     """Return the names of all frames of an open file."""
     found: list[str] = []
 
@@ -139,21 +368,12 @@ def _names(file: h5py.File) -> list[str]:
             found.append(name)
 
     file.visititems(visit)
-    return found
+    return [name for name in found if not name.startswith(f"{_MASKS}/")]
 
 
-def _frame(name: str, data: Any, tags: list[str]) -> MeasuredFrame:
-    centre, truth = data.attrs.get("beam_centre_xy"), data.attrs.get("truth")
-    if truth is not None and len(truth) != len(tags):
-        raise XTagValueError(
-            f"frame {name!r} has {len(truth)} values of `truth` but the file names {len(tags)} `tags`: "
-            "give one value per tag"
-        )
-    labels = dict(zip(tags, truth if truth is not None else (), strict=False))
-    return MeasuredFrame(
-        name=name,
-        pixels=data[()],
-        beam_centre=None if centre is None else (float(centre[0]), float(centre[1])),
-        present=frozenset(tag for tag, value in labels.items() if value == 1),
-        absent=frozenset(tag for tag, value in labels.items() if value == 0),
-    )
+def _read_words(values: Any) -> tuple[str, ...]:
+    return tuple(map(_read_text, values))
+
+
+def _read_text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

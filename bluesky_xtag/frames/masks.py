@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import XTagValueError
+from ..errors import FrameError, XTagValueError
+from .files import read_mask
 
-__all__ = ["Mask", "load_mask", "load_masks"]
+__all__ = ["Mask", "load_mask"]
 
 Mask = np.ndarray | str | Path
-
-
-def load_masks(mask: Mask | Mapping[str, Mask] | None) -> np.ndarray | dict[str, np.ndarray] | None:
-    """Return a mask, or one for each data key, or None, as they are given; see `load_mask`."""
-    if mask is None:
-        return None
-    if isinstance(mask, Mapping):
-        return {key: load_mask(one) for key, one in mask.items()}
-    return load_mask(mask)
 
 
 def load_mask(mask: Mask) -> np.ndarray:
@@ -29,7 +20,8 @@ def load_mask(mask: Mask) -> np.ndarray:
     Parameters
     ----------
     mask : str, Path or numpy.ndarray
-        The mask itself, or a file that fabio reads: EDF, TIFF, CBF, NumPy, or HDF5 as ``"file.h5::/path/to/mask"``.
+        The mask itself, or a file of any format in the registry: EDF, TIFF, CBF, NumPy, or HDF5 as
+        ``"file.h5::/path/to/mask"``.
         As in pyFAI, what is not zero is masked.
 
     Returns
@@ -53,13 +45,11 @@ def load_mask(mask: Mask) -> np.ndarray:
     return mask != 0
 
 
-def _read(path: str) -> np.ndarray:
-    import fabio  # takes a while to import, and few sessions need it
-
+def _read(name: str) -> np.ndarray:
+    path, _, dataset = (name, "", "") if Path(name).exists() else name.partition("::")
     try:
-        with fabio.open(path) as image:
-            return np.asarray(image.data)
-    except Exception as error:  # fabio raises whatever its readers raise
+        return read_mask(path, dataset)
+    except FrameError as error:
         raise XTagValueError(
-            f"the mask file {path} cannot be read ({error}): name an EDF, TIFF, CBF, NumPy or HDF5 image"
+            f"the mask file {name} cannot be read ({error}): name an EDF, TIFF, CBF, NumPy or HDF5 image"
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +17,8 @@ import pandas as pd
 
 from ..documents import STATUSES, FrameId, Tagging, score_column
 from ..errors import FrameError, XTagError, XTagValueError
-from ..frames import Frame, data_sets, load_mask, read
-from ..model import load_model
+from ..frames import Frame, FrameSelection, Mask, data_sets, read
+from ..model import load_model, write_atomically
 from ..tagger import Outcome, batches, finish
 from .journal import Journal
 from .settings import Watch, choose_backend, fingerprint
@@ -53,7 +52,7 @@ def replay_files(
     model: TagModel | str | Path | None = None,
     key: str | None = None,
     beam_centre: tuple[float, float] | None = None,
-    mask: np.ndarray | str | Path | None = None,
+    mask: Mask | Mapping[str, Mask] | None = None,
     name: str = "xtag",
     workers: int | None = None,
     scheduler: str | None = None,
@@ -77,8 +76,8 @@ def replay_files(
         The data set of the images in HDF5 files; if None, those that look like images.
     beam_centre : (float, float), optional
         Column and row in pixels; estimated from each image if None.
-    mask : array, str or Path, optional
-        Pixels that must not be used, see `bluesky_xtag.frames.load_mask`.
+    mask : array, str or Path, or a mapping of these, optional
+        Pixels that must not be used, see `bluesky_xtag.frames.load_mask`; or one for each data set.
     name : str
         First part of the column names.
     workers, scheduler, watch
@@ -92,7 +91,7 @@ def replay_files(
     Raises
     ------
     XTagValueError
-        No file matches, or the table cannot be written there.
+        An argument does not fit, no file matches, or the table cannot be written there.
     """
     out = Path(out)
     journal_path = out.with_name(f".{out.name}.journal")
@@ -102,12 +101,12 @@ def replay_files(
         raise XTagValueError(f"there is no directory {out.parent} for the table: make it first")
     if out.exists() and not journal_path.exists():
         raise XTagValueError(f"{out} exists: choose another name, or remove it")
+    selection = FrameSelection(key=key, beam_centre=beam_centre, mask=mask)
     paths = list(_matching([files] if isinstance(files, str | Path) else files))
     model = load_model(model)
-    masked = None if mask is None else load_mask(mask)
-    about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
+    about = {"settings": fingerprint(model, name, key, selection.fixed_centre, selection.mask)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
-        frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
+        frames = [frame for path in paths for frame in frames_of(path, selection)]
         with closing(choose_backend(model, scheduler, workers)) as backend:
             tagged = batches(backend.tag(_missing(frames, journal)))
             for done in _watched(tagged, frames, journal, watch, str(out)):
@@ -127,23 +126,31 @@ def _matching(patterns: Iterable[str | Path]) -> Iterator[str]:
         yield from (path for path in found if os.path.isfile(path))
 
 
-def frames_of(
-    path: str,
-    key: str | None = None,
-    beam_centre: tuple[float, float] | None = None,
-    mask: np.ndarray | None = None,
-) -> Iterator[Frame]:
-    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
+def frames_of(path: str, selection: FrameSelection | None = None) -> Iterator[Frame]:
+    """Yield the images of a file as frames; one that cannot be read, if it holds none.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    selection : FrameSelection, optional
+        Beam centre, mask and, as `key`, the data sets of the images, for formats that name theirs; if None, or where
+        it has no `key`, the data sets that look like images.
+    """
+    selection = selection or FrameSelection()
+    centre = selection.fixed_centre
 
     def frame(source: _Source, index: int) -> Frame:
-        return Frame(FrameId(path, "", source.dataset, 1, index, path), beam_centre, mask, source)
+        place = FrameId(path, "", source.dataset, 1, index, path)
+        return Frame(place, centre, selection.mask_of(source.dataset), source)
 
-    try:
-        for dataset, count in data_sets(path, key):
-            source = _Source(path, dataset)
-            yield from (frame(source, index) for index in range(count))
-    except FrameError as error:
-        yield frame(_Source(path, key or "", reason=str(error)), 0)
+    for wanted in [None] if selection.key is None else sorted(selection.key):
+        try:
+            for dataset, count in data_sets(path, wanted):
+                source = _Source(path, dataset)
+                yield from (frame(source, index) for index in range(count))
+        except FrameError as error:
+            yield frame(_Source(path, wanted or "", reason=str(error)), 0)
 
 
 def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
@@ -177,20 +184,15 @@ def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[
 
 def _write(table: pd.DataFrame, out: Path) -> None:
     """Write the table, all or nothing."""
-    handle, new = tempfile.mkstemp(prefix=f".{out.stem}-", suffix=out.suffix, dir=out.parent)
-    os.close(handle)
     try:
-        if out.suffix == ".csv":
-            table.to_csv(new, index=False)
-        else:
-            table.to_parquet(new, index=False)
-        os.chmod(new, 0o644)
-        os.replace(new, out)
+        with write_atomically(out) as new:
+            if out.suffix == ".csv":
+                table.to_csv(new, index=False)
+            else:
+                table.to_parquet(new, index=False)
     except OSError as error:
         raise XTagError(
             f"the table {out} could not be written ({error.strerror}): make room, then call again"
         ) from error
     except ImportError as error:
         raise XTagValueError("Parquet needs pyarrow: pip install pyarrow, or name a .csv file") from error
-    finally:
-        Path(new).unlink(missing_ok=True)

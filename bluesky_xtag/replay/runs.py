@@ -18,7 +18,7 @@ from .. import documents
 from ..catalog import asking, chosen, client, documents_of, is_away, start_of, store
 from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
 from ..errors import XTagError
-from ..frames import Frame, FrameAssembler, Mask, load_masks
+from ..frames import Frame, FrameAssembler, FrameSelection, Mask
 from ..model import load_model
 from ..tagger import Backend, batches, finish
 from .journal import Journal
@@ -90,15 +90,15 @@ def replay(
         A run is not there, or an argument does not fit.
     """
     model = load_model(model)
-    masks = load_masks(mask)
-    settings = fingerprint(model, name, key, streams, beam_centre, masks)
+    selection = FrameSelection(key, streams, beam_centre, mask)
+    settings = fingerprint(model, name, key, streams, beam_centre, selection.mask)
     catalog = client(catalog)
     outcomes = []
     with closing(choose_backend(model, scheduler, workers)) as backend, asking(str(catalog.uri), "read"):
         one = _OneRun(catalog, model, backend, name, settings, again, Path(work or work_directory()), watch)
         for run in chosen(catalog, runs):
             begin, start = time.perf_counter(), start_of(run)
-            outcome = one.replay(run, FrameAssembler(key, streams, beam_centre, masks))
+            outcome = one.replay(run, FrameAssembler(selection))
             known = {"run": start["uid"], "scan_id": start.get("scan_id"), "seconds": time.perf_counter() - begin}
             outcomes.append(known | outcome)
     empty = {"run": "", "scan_id": None, "outcome": "", "frames": 0} | dict.fromkeys(STATUSES, 0)

@@ -7,49 +7,22 @@ its own mistakes. `correct(..., confirm=True)` says that all the rest is right.
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..catalog import chosen, client, frames_of, readable, start_of
 from ..documents import KEY, Correction, FrameId, verdicts
-from ..errors import XTagError, XTagValueError
+from ..errors import XTagValueError
+from ..frames import LabelledFrame, as_source, check_new, write_labelled
 from ..search import configuration, said_of, tagging
 
-__all__ = ["Exported", "LabelledFrame", "export_labels", "write_labelled"]
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledFrame:
-    """One frame and what is certain of it.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the file.
-    pixels : numpy.ndarray
-        (rows, columns), counts as the detector wrote them.
-    truth : mapping of str to bool
-        Whether a tag holds; tags that are not in it are uncertain.
-    beam_centre : tuple of float or None
-        (column, row), pixels.
-    attributes : mapping
-        What else is to stand beside the frame, such as its `source`.
-    """
-
-    name: str
-    pixels: np.ndarray
-    truth: Mapping[str, bool]
-    beam_centre: tuple[float, float] | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["Exported", "export_labels"]
 
 
 @dataclass(frozen=True)
@@ -155,9 +128,17 @@ def _labelled(run: Any, said: Sequence[Correction], unreadable: dict[str, str]) 
         if isinstance(pixels, str):
             unreadable[name] = pixels
             continue
-        about = {"source": _source(start), "detector": frame.id.key, "by": verdict.by, "note": verdict.note}
+        about = {"by": verdict.by, "note": verdict.note}
         name = f"{start['uid']}_{frame.id.stream}_{frame.id.key}_{frame.id.seq_num}_{frame.id.index}"
-        yield LabelledFrame(name, pixels, verdict.truth, frame.beam_centre, about)
+        yield LabelledFrame(
+            name,
+            pixels,
+            verdict.truth,
+            frame.beam_centre,
+            source=_source(start),
+            detector=frame.id.key,
+            attributes=about,
+        )
     unreadable |= dict.fromkeys(sorted(missing), "the run's documents do not tell where its pixels are")
 
 
@@ -172,74 +153,5 @@ def _source(start: Mapping[str, Any]) -> str:
         if isinstance(sample, Mapping):
             sample = sample.get("name")
         if sample:
-            # What follows these signs would not count, see `bluesky_xtag.train.adapt.examples_of_frames.source`.
-            return re.sub("[@:]", " ", str(sample))
+            return as_source(str(sample))
     return f"run {start['uid']}"
-
-
-def write_labelled(out: str | Path, tags: Sequence[str], frames: Iterable[LabelledFrame]) -> int:
-    """Write labelled frames to an HDF5 file, one by one, and return how many.
-
-    The file gets its name when all frames are on disk: whatever fails, there is a whole file or none.
-
-    Parameters
-    ----------
-    out : path
-        The file; must not exist.
-    tags : sequence of str
-        The order of each frame's `truth`.
-    frames : iterable of LabelledFrame
-        At least one.
-
-    Raises
-    ------
-    XTagValueError
-        The file exists, its directory does not, or there is no frame.
-    XTagError
-        The disk does not take the frames.
-    """
-    import h5py
-    import hdf5plugin
-
-    out = Path(out)
-    check_new(out)
-    written, packed = 0, hdf5plugin.Bitshuffle(cname="lz4")
-    try:
-        with _finished(out) as path, h5py.File(path, "w") as file:
-            file.attrs["tags"] = list(tags)
-            for frame in frames:
-                data = file.create_dataset(frame.name, data=frame.pixels, **packed)
-                data.attrs["truth"] = np.array([int(frame.truth.get(tag, -1)) for tag in tags], np.int8)
-                if frame.beam_centre is not None:
-                    data.attrs["beam_centre_xy"] = np.array(frame.beam_centre, np.float32)
-                data.attrs.update(frame.attributes)
-                written += 1
-            if not written:
-                raise XTagValueError(f"there is no labelled frame to write to {out}: correct or confirm some first")
-    except XTagError:
-        raise
-    except OSError as error:
-        raise XTagError(f"{out} cannot be written ({error}): mend that and call again; no file was left") from error
-    return written
-
-
-def check_new(out: Path) -> None:
-    """Raise XTagValueError unless a file can be made there without replacing another."""
-    if out.exists():
-        raise XTagValueError(f"{out} exists: choose another name or remove it first")
-    if not out.parent.is_dir():
-        raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
-
-
-@contextmanager
-def _finished(out: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `out` when all that was written is on disk."""
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
-    try:
-        yield unfinished
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
-        check_new(out)
-        unfinished.replace(out)
-    finally:
-        unfinished.unlink(missing_ok=True)

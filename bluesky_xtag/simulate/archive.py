@@ -8,23 +8,22 @@ what carries the file's name is complete.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import XTagError, XTagValueError
+from ..frames import LabelledFrame, add_labelled, check_new, join_labelled
+from ..model import write_atomically
 from .dataset import make_scene, raw
 from .processes import worker_pool
 from .scene.nuisances import select_nuisances
@@ -34,7 +33,6 @@ from .truth.labels import TAGS
 __all__ = ["nuisance_names", "simulate"]
 
 _SETTINGS = "settings.json"
-_MASKS = "masks"
 _CHANCE = 3  # of the exposure, apart from that of the scene
 _SPARE = 2**40  # far from the numbers of all frames
 
@@ -100,10 +98,7 @@ def simulate(
         A process ended before its frame was done, or the disk does not take the frames.
     """
     out = Path(out)
-    if out.exists():
-        raise XTagValueError(f"{out} exists: choose another name or remove it first")
-    if not out.parent.is_dir():
-        raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
+    check_new(out)
     if frames < 1:
         raise XTagValueError(f"at least one frame is needed, but got {frames}")
     if seed < 0:
@@ -147,7 +142,7 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         begun = json.loads((parts / _SETTINGS).read_text("utf-8"))
     except FileNotFoundError:
         parts.mkdir(exist_ok=True)
-        with _finished(parts / _SETTINGS, parts) as path:
+        with write_atomically(parts / _SETTINGS) as path:
             path.write_text(json.dumps(asdict(settings)), "utf-8")
         return
     other = [
@@ -176,53 +171,38 @@ def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int
 
 def _write_part(parts: Path, index: int, settings: _Settings) -> None:
     """Simulate one frame into a file of its own."""
-    image, mask, attributes = _frame(index, settings)
-    name, packed = _part(parts, index).stem, hdf5plugin.Bitshuffle(cname="lz4")
-    with _finished(_part(parts, index), parts) as path, h5py.File(path, "w") as file:
-        file.create_dataset(name, data=image, **packed).attrs.update(attributes)
-        if mask is not None:
-            file.create_dataset(f"{_MASKS}/{name}", data=mask, **packed)
+    path = _part(parts, index)
+    frame = _frame(path.stem, index, settings)
+    with write_atomically(path) as unfinished, h5py.File(unfinished, "w") as file:
+        add_labelled(file, frame, TAGS.names)
 
 
-def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
+def _frame(name: str, index: int, settings: _Settings) -> LabelledFrame:
+    """Return a frame with its truth, and the mask that is told apart from it, if any."""
     shown = make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
     chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
     image, labels, mask = raw(shown, chance)
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
-        return _frame(index + _SPARE, settings)
-    name = shown.layout.name or f"{image.shape[1]} x {image.shape[0]}"
-    attributes: dict[str, Any] = {"truth": labels, "detector": name, **continuous_truth(shown)}
-    if shown.told_centre is not None:
-        attributes["beam_centre_xy"] = np.array(shown.told_centre, np.float32)
-    return image, mask, attributes
+        return _frame(name, index + _SPARE, settings)
+    return LabelledFrame(
+        name,
+        image,
+        truth={tag: bool(label) for tag, label in zip(TAGS.names, labels, strict=True) if label >= 0},
+        beam_centre=shown.told_centre,
+        mask=mask,
+        detector=shown.layout.name or f"{image.shape[1]} x {image.shape[0]}",
+        attributes=continuous_truth(shown),
+    )
 
 
 def _join(parts: Path, settings: _Settings, out: Path) -> None:
-    """Copy all frames, as they are compressed, into one file."""
-    with _finished(out, parts) as path, h5py.File(path, "w") as file:
-        file.attrs["tags"] = list(TAGS.names)
-        file.attrs.update(asdict(settings))
-        for index in range(settings.frames):
-            frame = _part(parts, index).stem
-            with h5py.File(_part(parts, index), "r") as part:
-                for name in (frame, f"{_MASKS}/{frame}"):
-                    if name in part:
-                        part.copy(name, file, name)
+    """Copy all frames into one file."""
+    with write_atomically(out, parts) as path:
+        join_labelled(path, (_part(parts, index) for index in range(settings.frames)), TAGS.names, asdict(settings))
 
 
 def _part(parts: Path, index: int) -> Path:
     return parts / f"{index:06d}.h5"
-
-
-@contextmanager
-def _finished(path: Path, parts: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` when all that was written is on disk."""
-    unfinished = parts / f"{path.name}.{os.getpid()}.unfinished"
-    yield unfinished
-    with unfinished.open("rb+") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _progress() -> Progress:

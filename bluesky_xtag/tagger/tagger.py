@@ -22,7 +22,7 @@ from event_model import DataKey, PartialEventPage
 from .. import documents
 from ..documents import FrameId, Tagging
 from ..errors import XTagValueError
-from ..frames import FrameAssembler, Mask, load_masks, warm
+from ..frames import FrameAssembler, FrameSelection, Mask, warm
 from .backends import Backend, make_backend
 from .ledger import Ledger
 from .statistics import Statistics
@@ -124,7 +124,7 @@ class Tagger:
         self.deadline = deadline
         self.closing = ExitStack()
         self._on_error = on_error
-        self._assemble = FrameAssembler(key, streams, beam_centre, load_masks(mask))
+        self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask))
         self._queue = FrameQueue(queue_size, policy)
         self._backend = _backend(backend, model)
         warm()

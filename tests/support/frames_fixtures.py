@@ -12,7 +12,7 @@ from ophyd import Device, DeviceStatus
 from ophyd.areadetector.filestore_mixins import resource_factory
 
 from bluesky_xtag.errors import FrameError, FrameNotReady
-from bluesky_xtag.frames import FrameAssembler
+from bluesky_xtag.frames import FrameAssembler, FrameSelection
 
 DATA = "/entry/data/data"
 IMAGE = {"shape": [24, 32]}
@@ -181,7 +181,7 @@ class Seen:
     """Feeds an assembler and keeps its frames; `pool`, if given, reads them in another thread as they come."""
 
     def __init__(self, pool=None, **arguments):
-        self.assembler = FrameAssembler(**arguments)
+        self.assembler = FrameAssembler(FrameSelection(**arguments))
         self.frames = []
         self.documents = []
         self._pool = pool
@@ -267,7 +267,7 @@ class Documents:
 
 def frames_of(documents, **arguments):
     """Return the frames of documents."""
-    assembler = FrameAssembler(**arguments)
+    assembler = FrameAssembler(FrameSelection(**arguments))
     return [frame for name, doc in documents for frame in assembler(name, doc)]
 
 

@@ -1,14 +1,22 @@
-"""Files of images."""
+"""Files of images: one registry of their formats, and the readers that documents name."""
 
-from .formats import data_sets, images_in, is_hdf5, read
-from .hdf5 import Hdf5Frames, read_image, warm
+from .adapters import ConsolidatedImages
+from .file_format import FileFormat
+from .formats import FORMATS, can_read, data_sets, format_of_mimetype, images_in, read, read_mask
+from .handlers import HandlerImages
+from .hdf5 import Hdf5Frames, warm
 
 __all__ = [
+    "FORMATS",
+    "ConsolidatedImages",
+    "FileFormat",
+    "HandlerImages",
     "Hdf5Frames",
+    "can_read",
     "data_sets",
+    "format_of_mimetype",
     "images_in",
-    "is_hdf5",
     "read",
-    "read_image",
+    "read_mask",
     "warm",
 ]

@@ -66,9 +66,9 @@ def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int
     FrameError
         It is not an HDF5 file, or the dataset holds no images.
     """
-    with _opened(path) as file:
+    with _open_for_reading(path) as file:
         node, position = _locate(file, dataset, index)
-        return _image(node, position, rows)
+        return _take_image(node, position, rows)
 
 
 def warm() -> None:
@@ -110,14 +110,14 @@ class Hdf5Frames:
 
     def __call__(self, point_number: int) -> np.ndarray:
         """Return the images of a datum, shape (images, rows, columns); raises as `read_image` does."""
-        with _opened(self._filename) as file:
+        with _open_for_reading(self._filename) as file:
             node, _ = _locate(file, self._dataset, 0)
             count = self._per_point * _images_per_row(node)
-            return np.stack([_image(node, point_number * count + index) for index in range(count)])
+            return np.stack([_take_image(node, point_number * count + index) for index in range(count)])
 
     def image(self, point_number: int, index: int) -> np.ndarray:
         """Return image `index` of a datum, shape (rows, columns); raises as `read_image` does."""
-        with _opened(self._filename) as file:
+        with _open_for_reading(self._filename) as file:
             node, _ = _locate(file, self._dataset, 0)
             count = self._per_point * _images_per_row(node)
             if index >= count:
@@ -125,7 +125,7 @@ class Hdf5Frames:
                     f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
                     "point: make frame_per_point of the resource and the shape of the data key agree"
                 )
-            return _image(node, point_number * count + index)
+            return _take_image(node, point_number * count + index)
 
     def get_file_list(self, datum_kwarg_gen: Any) -> list[str]:
         """Return the files of the given datums."""
@@ -133,7 +133,7 @@ class Hdf5Frames:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def _open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open a file for reading; whatever HDF5 complains of inside the block becomes a FrameNotReady."""
     try:
         with _ONE_AT_A_TIME, _open(path) as file:
@@ -238,7 +238,7 @@ def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
     names = [name, *_AREA_DETECTOR] if f"/{name.strip('/')}" in _AREA_DETECTOR else [name]
     node: Any = next((file[found] for found in names if found in file), None)
     if node is None:
-        raise FrameNotReady(f"{file.filename} has no dataset {name!r} (yet); it has {_listing(file)}")
+        raise FrameNotReady(f"{file.filename} has no dataset {name!r} (yet); it has {_list_datasets(file)}")
     if isinstance(node, h5py.Group):
         return _locate_in_group(node, index)
     node.refresh()
@@ -263,7 +263,7 @@ def _images_per_row(dataset: h5py.Dataset) -> int:
     return math.prod(dataset.shape[1:-2])
 
 
-def _image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.ndarray:
+def _take_image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.ndarray:
     shape = dataset.shape
     where = f"{dataset.file.filename}:{dataset.name}"
     if len(shape) < 2:
@@ -277,12 +277,12 @@ def _image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.nda
         lead = (row, *np.unravel_index(inner, shape[1:-2]))
         region = (*(slice(int(at), int(at) + 1) for at in lead), slice(0, shape[-2]), slice(0, shape[-1]))
         complete = row < shape[0]
-    if not complete or not _written(dataset, region):
+    if not complete or not _is_written(dataset, region):
         raise FrameNotReady(f"{where} has the shape {shape} so far; image {index} is not written yet")
     return dataset[region].reshape(-1, shape[-1])
 
 
-def _written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
+def _is_written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
     """Tell whether all of a region is in the file.
 
     A writer makes the dataset longer before it writes the new chunks, and a file may be cut off: HDF5 reads zeros then,
@@ -307,7 +307,7 @@ def _written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
     return all(chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= size for chunk in chunks)
 
 
-def _listing(file: h5py.File) -> str:
+def _list_datasets(file: h5py.File) -> str:
     import h5py
 
     found: list[str] = []

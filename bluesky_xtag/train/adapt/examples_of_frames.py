@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from ...errors import FrameError, XTagValueError
+from ...frames import LabelledFile, open_labelled
 from ...model import Inputs, Tag, TagModel, Taxonomy
 from .head import Head
 
-__all__ = ["FEWEST", "Labelled", "read_labelled", "source"]
+__all__ = ["FEWEST", "Labelled", "read_labelled"]
 
 FEWEST = 20
 _BATCH = 16
@@ -35,7 +33,7 @@ class Labelled:
     labels : numpy.ndarray
         (n, tags) int8: 1 holds, 0 does not, -1 uncertain or not labelled.
     sources : numpy.ndarray
-        (n,) str, see `source`.
+        (n,) str: where each frame comes from, see `bluesky_xtag.frames.LabelledFrame.origin`, or else its own name.
     """
 
     taxonomy: Taxonomy
@@ -70,68 +68,45 @@ def read_labelled(path: Path, model: TagModel, head: Head) -> Labelled:
     FrameError
         A frame cannot be used.
     """
-    features, labelled, frames = [], [], _prepared(path, model)
-    while batch := list(islice(frames, _BATCH)):
-        layers = {name: np.stack([getattr(inputs, name) for _, inputs in batch]) for name in model.preparation.shapes}
-        features.append(head.features(layers))
-        labelled += [frame for frame, _ in batch]
-    if len(labelled) < FEWEST:
-        raise XTagValueError(
-            f"{path} holds {len(labelled)} labelled frames, but at least {FEWEST} are needed: label more of them"
-        )
-    taxonomy, sources = _attributes(path, [name for name, *_ in labelled], model)
+    features, labelled, origins = [], [], []
+    with open_labelled(path) as file:
+        frames = _prepare(file, model)
+        while batch := list(islice(frames, _BATCH)):
+            layers = {name: np.stack([getattr(each, name) for *_, each in batch]) for name in model.preparation.shapes}
+            features.append(head.features(layers))
+            labelled += [truth for _, truth, _ in batch]
+            origins += [origin for origin, *_ in batch]
+        if len(labelled) < FEWEST:
+            raise XTagValueError(
+                f"{path} holds {len(labelled)} labelled frames, but at least {FEWEST} are needed: label more of them"
+            )
+        taxonomy, sources = _add_own_tags(model, file), np.array(origins)
     if (count := np.unique(sources).size) < 3:
         raise XTagValueError(
             f"the frames of {path} come from {count} source(s), but at least 3 are needed to judge on frames of other "
             "sources: tell them apart in each frame's attribute `source`, for instance by sample or by run"
         )
-    labels = [
-        [1 if tag in present else 0 if tag in absent else -1 for tag in taxonomy.names]
-        for _, present, absent in labelled
-    ]
+    labels = [[int(truth.get(tag, -1)) for tag in taxonomy.names] for truth in labelled]
     return Labelled(taxonomy, np.concatenate(features), np.array(labels, np.int8), sources)
 
 
-def source(name: str, attributes: Any) -> str:
-    """Return where a frame comes from.
-
-    What stands in its attribute `source` before the first "@" or ":" (of "beamline:file" the beamline), else its
-    `detector`, else its own name.
-    """
-    told = re.split(r"@|:(?!//)", str(attributes.get("source", "")), maxsplit=1)[0].strip()
-    return told or str(attributes.get("detector", "")).strip() or name
-
-
-def _prepared(path: Path, model: TagModel) -> Iterator[tuple[tuple[str, frozenset[str], frozenset[str]], Inputs]]:
-    """Yield name, present and absent tags, and network inputs of each labelled frame."""
-    from ...frames import each_frame
-
-    for frame in each_frame(path):
-        if not frame.present | frame.absent:
+def _prepare(file: LabelledFile, model: TagModel) -> Iterator[tuple[str, Mapping[str, bool], Inputs]]:
+    """Yield where each labelled frame comes from, its truth, and what the network sees of it."""
+    for frame in file:
+        if not frame.truth:
             continue
         try:
             inputs = model.preparation(frame.pixels, frame.beam_centre)
         except FrameError as error:
-            raise FrameError(f"{path}, frame {frame.name!r}: {error}") from error
-        yield (frame.name, frame.present, frame.absent), inputs
+            raise FrameError(f"{file.path}, frame {frame.name!r}: {error}") from error
+        yield frame.origin or frame.name, frame.truth, inputs
 
 
-def _attributes(path: Path, frames: list[str], model: TagModel) -> tuple[Taxonomy, np.ndarray]:
-    """Return the tags of model and file, and the source of each frame."""
-    with h5py.File(path, "r") as file:
-        tags, definitions = (_words(file.attrs.get(name, ())) for name in ("tags", "definitions"))
-        sources = np.array([source(name, file[name].attrs) for name in frames])
-    if definitions and len(definitions) != len(tags):
-        raise XTagValueError(
-            f"{path} names {len(tags)} `tags` but gives {len(definitions)} `definitions`: give one for each tag"
-        )
+def _add_own_tags(model: TagModel, file: LabelledFile) -> Taxonomy:
+    """Return the tags of the model, and behind them those that only the file knows."""
     own = [
-        Tag(name, "own", definition or f"as labelled in {path.name}")
-        for name, definition in zip(tags, definitions or [""] * len(tags), strict=True)
+        Tag(name, "own", definition or f"as labelled in {file.path.name}")
+        for name, definition in file.definitions.items()
         if name not in model.taxonomy.names
     ]
-    return Taxonomy((*model.taxonomy.tags, *own)), sources
-
-
-def _words(values: Any) -> list[str]:
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    return Taxonomy((*model.taxonomy.tags, *own))

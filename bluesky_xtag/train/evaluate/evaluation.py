@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from ...errors import FrameError, XTagValueError
+from ...frames import LabelledFrame, open_labelled
 from ...model import TagModel
 from .report import Report, TagFigures, figures, shown
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Scored", "TagFigures", "evaluate", "figures", "score"]
 
-MASKS = "masks"  # the group of the masks, each under its frame's name
 OF_ORIGIN = {"frames": "frames", "mAP": "mAP", "chance": "chance", "macro_f1": "macro F1", "right": "labels right"}
 
 
@@ -43,7 +41,7 @@ class Scored:
     frames : tuple of str
         Names of the frames.
     origins : tuple of str
-        Where each frame comes from: its source (without revision and file), else its detector, else "".
+        Where each frame comes from, see `bluesky_xtag.frames.LabelledFrame.origin`.
     truth : numpy.ndarray
         (frames, tags) int8: 1 holds, 0 does not, -1 uncertain.
     scores : numpy.ndarray
@@ -137,18 +135,17 @@ def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> S
     seen, origins, truth, scores, seconds, labelled = [], [], [], [], [], set()
     model.warm()
     for frame in _each_frame(path):
-        mask, origin = _beside(path, frame.name)
         start = time.perf_counter()
         try:
-            found = model.predict([frame.pixels], [frame.beam_centre if use_centres else None], [mask])[0]
+            found = model.predict([frame.pixels], [frame.beam_centre if use_centres else None], [frame.mask])[0]
         except FrameError as error:
             raise FrameError(f"{path}, frame {frame.name!r}: {error}") from error
         seconds.append(time.perf_counter() - start)
         seen.append(frame.name)
-        origins.append(origin)
+        origins.append(frame.origin)
         scores.append(found)
-        truth.append([1 if name in frame.present else 0 if name in frame.absent else -1 for name in names])
-        labelled |= frame.present | frame.absent
+        truth.append([int(frame.truth.get(name, -1)) for name in names])
+        labelled |= frame.truth.keys()
     known = [position for position, name in enumerate(names) if name in labelled]
     if not known:
         raise XTagValueError(f"{path} labels none of the model's tags in its attributes 'tags' and 'truth'")
@@ -172,31 +169,14 @@ def evaluate(model: TagModel, frames: str | Path, *, use_centres: bool = True) -
     return score(model, frames, use_centres=use_centres).report
 
 
-def _each_frame(path: Path) -> Iterator[Any]:
+def _each_frame(path: Path) -> Iterator[LabelledFrame]:
     """Yield the frames of a file and show how far this is."""
     from rich.console import Console
     from rich.progress import track
 
-    from ...frames import each_frame
-
-    total = None
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            total = len(file.keys() - {MASKS})
     console = Console(stderr=True)
-    yield from track(each_frame(path), f"Scoring {path.name}", total=total, console=console, transient=True)
-
-
-def _beside(path: Path, name: str) -> tuple[np.ndarray | None, str]:
-    """Return the mask that the file tells apart from a frame, if any, and where the frame comes from.
-
-    Of a source "owner/repository@revision:file" the first part counts; without a source the detector does.
-    """
-    with h5py.File(path) as opened:
-        file: Any = opened
-        mask, attributes = file.get(f"{MASKS}/{name}"), file[name].attrs
-        source = re.split("[@:]", str(attributes.get("source", "")), maxsplit=1)[0].strip()
-        return (None if mask is None else mask[()].astype(bool)), source or str(attributes.get("detector", ""))
+    with open_labelled(path) as file:
+        yield from track(file, f"Scoring {path.name}", total=len(file), console=console, transient=True)
 
 
 def _origin_table(reports: dict[str, Report]) -> Table:

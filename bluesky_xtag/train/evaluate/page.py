@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
+from ...frames import LabelledFile, open_labelled
 from .charts import calibration_curves, log_picture, precision_recall_curves
-from .evaluation import MASKS, OF_ORIGIN, Scored
+from .evaluation import OF_ORIGIN, Scored
 from .report import Report, shown
 
 __all__ = ["Mistake", "mistakes", "write_page"]
@@ -156,7 +155,7 @@ def _origin_table(reports: dict[str, Report]) -> str:
 
 def _mistaken(scored: Scored) -> Iterable[str]:
     """Yield a section for each tag that the model is wrong about."""
-    with h5py.File(scored.path) as file:
+    with open_labelled(scored.path) as file:
         for number, tag in enumerate(scored.tags):
             worst = [*mistakes(scored, number, held=False), *mistakes(scored, number, held=True)]
             if worst:
@@ -164,18 +163,17 @@ def _mistaken(scored: Scored) -> Iterable[str]:
                 yield f'<h3>{escape(tag)}</h3><div class="cards">{cards}</div>'
 
 
-def _card(scored: Scored, mistake: Mistake, file: Any) -> str:
+def _card(scored: Scored, mistake: Mistake, file: LabelledFile) -> str:
     """Return one frame with what the model says and what the label says."""
-    name = scored.frames[mistake.frame]
-    data, mask = file[name], file.get(f"{MASKS}/{name}")
-    detector = str(data.attrs.get("detector", "")) or f"{data.shape[1]} × {data.shape[0]}"
-    picture = _image(log_picture(data[()], None if mask is None else mask[()]), name)
+    frame = file.read(scored.frames[mistake.frame])
+    detector = frame.detector or f"{frame.pixels.shape[1]} × {frame.pixels.shape[0]}"
+    picture = _image(log_picture(frame.pixels, frame.mask), frame.name)
     held = scored.truth[mistake.frame, mistake.tag] == 1
     verdict = f"{mistake.score:.2f}, but it {'holds' if held else 'does not hold'}"
     return (
         f'<div class="card"><b>{verdict}</b>{picture}'
         f'<div class="said">{_said(scored, mistake.frame)}</div>'
-        f'<div class="soft name">{escape(detector)}: {escape(name)}</div></div>'
+        f'<div class="soft name">{escape(detector)}: {escape(frame.name)}</div></div>'
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import h5py
-import hdf5plugin  # noqa: F401 (registers the compression filters that detectors use)
 import numpy as np
 
+from ...frames import LabelledFile, open_labelled
 from .charts import INK, RED, log_picture
 from .page import Mistake, mistakes
 
@@ -38,7 +37,7 @@ def worst_frames(scored: Scored) -> bytes:
     figure = Figure((11.6, 3.1 * max(1, -(-len(shown) // columns))), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(max(1, -(-len(shown) // columns)), columns, squeeze=False)
-    with h5py.File(scored.path) as file:
+    with open_labelled(scored.path) as file:
         for axes, mistake in zip(grid.flat, shown, strict=False):
             _show(axes, scored, mistake, file)
     for axes in grid.flat[len(shown) :]:
@@ -54,12 +53,11 @@ def _worst(scored: Scored) -> list[Mistake]:
     return [found for tag in order for held in (False, True) for found in mistakes(scored, int(tag), held, 1)]
 
 
-def _show(axes: Axes, scored: Scored, mistake: Mistake, file: Any) -> None:
+def _show(axes: Axes, scored: Scored, mistake: Mistake, file: LabelledFile) -> None:
     from matplotlib.image import imread
 
-    name, tag = scored.frames[mistake.frame], scored.tags[mistake.tag]
-    data, mask = file[name], file.get(f"masks/{name}")
-    axes.imshow(imread(io.BytesIO(log_picture(data[()], None if mask is None else mask[()]))))
+    frame, tag = file.read(scored.frames[mistake.frame]), scored.tags[mistake.tag]
+    axes.imshow(imread(io.BytesIO(log_picture(frame.pixels, frame.mask))))
     axes.set_xticks([])
     axes.set_yticks([])
     missed = scored.truth[mistake.frame, mistake.tag] == 1

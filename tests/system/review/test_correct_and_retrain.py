@@ -20,7 +20,6 @@ from bluesky_xtag.review import correct, export_labels
 from bluesky_xtag.search import tags
 from bluesky_xtag.simulate import PhotonCounter, motor
 from bluesky_xtag.train import adapt_model, score
-from bluesky_xtag.train.adapt.examples_of_frames import source
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning"),  # databroker, of NaN
@@ -76,7 +75,7 @@ def test_what_people_said_evaluates_and_retrains_the_model(RE, tag, catalog, mod
             else:  # what nobody spoke of is uncertain, whatever the model said
                 expected = ({"ring"}, {"spots"}) if int(seq_num) % 2 else (set(), {"ring"})
                 assert (frame.present, frame.absent) == expected
-        assert {source(name, file[name].attrs) for name in file} == {"A", "B", "C"}
+        assert {frame.origin for frame in each_frame(out)} == {"A", "B", "C"}
         assert {file[name].attrs["note"] for name in file} == {"", "flat"}
 
     figures = tmp_path / "figures.json"
@@ -119,8 +118,7 @@ def test_files_that_are_gone_are_left_out_and_named(RE, tag, tmp_path):
     (frame,) = each_frame(out)
     assert frame.beam_centre == (4.5, 6.0) and frame.pixels.dtype == np.int32
     assert (frame.pixels.ravel()[1:] == 2).all() and frame.pixels[0, 0] == -1
-    with h5py.File(out) as file:
-        assert source(frame.name, file[frame.name].attrs) == f"run {kept}"
+    assert frame.origin == f"run {kept}"
 
     with pytest.raises(XTagValueError, match="none of the 1 corrected frames can be read"):
         export_labels(catalog, tmp_path / "other.h5", lost)

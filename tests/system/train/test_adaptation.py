@@ -12,7 +12,7 @@ from bluesky_xtag import install
 from bluesky_xtag.errors import ModelError, XTagValueError
 from bluesky_xtag.model import Preparation, Tag, TagModel, Taxonomy
 from bluesky_xtag.train import adapt_model
-from bluesky_xtag.train.adapt.examples_of_frames import source
+from bluesky_xtag.train.adapt.examples_of_frames import read_labelled
 from bluesky_xtag.train.adapt.head import Head
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
@@ -131,18 +131,17 @@ def test_definitions_that_do_not_fit_the_tags_are_refused(base, tmp_path):
         adapt_model(base, write(tmp_path, definitions=["a", "b"]), tmp_path / "adapted")
 
 
-@pytest.mark.parametrize(
-    ("attributes", "expected"),
-    [
-        ({"source": "owner/repository@0a1b2c:folder/file.tif", "detector": "Pilatus"}, "owner/repository"),
-        ({"source": "beamline 7: run 12"}, "beamline 7"),
-        ({"source": "https://example.org/12"}, "https://example.org/12"),
-        ({"detector": "Pilatus 1M"}, "Pilatus 1M"),
-        ({}, "frame"),
-    ],
-)
-def test_where_a_frame_comes_from(attributes, expected):
-    assert source("frame", attributes) == expected
+def test_sources_are_told_apart_by_origin_and_frames_without_one_by_name(base, tmp_path):
+    path = write(tmp_path)
+    with h5py.File(path, "a") as file:
+        for number, frame in enumerate(file.values()):
+            frame.attrs["source"] = ("https://example.org/1", "https://example.org/2", "lab@1:file")[number % 3]
+        del file["frame03"].attrs["source"]
+        file["frame04"].attrs["source"] = ""
+        file["frame04"].attrs["detector"] = "Pilatus"
+    sources = read_labelled(path, base, Head.of(base)).sources
+    expected = ["https://example.org/1", "https://example.org/2", "lab", "frame03", "Pilatus", "lab"]
+    assert list(sources[:6]) == expected
 
 
 def small(*last):

@@ -107,6 +107,9 @@ def test_frames_are_told_apart_by_source_else_by_detector(model, frames):
     assert {name: report.frames for name, report in scored.reports.items()} == {"lab/archive": 2, "Pilatus": 1}
     assert scored.to_json()["origins"]["lab/archive"]["frames"] == 2
     assert [table.row_count for table in scored.tables()] == [3, 2]
+    with h5py.File(frames, "a") as file:
+        file["c"].attrs["source"] = "https://example.org/12"
+    assert score(model, frames).origins == ("lab/archive", "lab/archive", "https://example.org/12")
 
 
 def test_masks_in_the_file_are_used(model, frames):

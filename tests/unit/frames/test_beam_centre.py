@@ -6,7 +6,7 @@ from ophyd import Component, Device, Signal
 from support.frames_fixtures import IMAGE, STREAMED, Documents, Hdf5Detector, Seen, frames_of, numbered
 
 from bluesky_xtag.errors import XTagValueError
-from bluesky_xtag.frames import FrameAssembler
+from bluesky_xtag.frames import FrameSelection
 
 
 def centre(data_keys=(), configuration=None, metadata=None, event=None, image="pil_image", **arguments):
@@ -79,8 +79,8 @@ def test_beam_centre_by_argument():
 
 @pytest.mark.parametrize("wrong", ["beam", (1,), (1, "y"), (1, None), (float("nan"), 2), 5])
 def test_wrong_beam_centre_argument(wrong):
-    with pytest.raises((XTagValueError, TypeError)):
-        FrameAssembler(beam_centre=wrong)
+    with pytest.raises(XTagValueError, match="give .x, y. = .column, row. in pixels"):
+        FrameSelection(beam_centre=wrong)
 
 
 def test_beam_centre_of_an_ophyd_device_and_of_a_stream(RE, tmp_path):  # noqa: N803

@@ -1,9 +1,11 @@
+"""Files of labelled frames, as anybody may have written them."""
+
 import h5py
 import numpy as np
 import pytest
 
 from bluesky_xtag import XTagValueError
-from bluesky_xtag.frames import read_frames
+from bluesky_xtag.frames import LabelledFrame, each_frame, open_labelled, read_frames
 
 
 @pytest.fixture
@@ -57,3 +59,47 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, path):
         file["tall"].attrs["truth"] = [1, 0]
     with pytest.raises(XTagValueError, match="'tall' has 2 values of `truth`.* 3 `tags`"):
         read_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "detector", "origin"),
+    [
+        ("owner/repository@0a1b2c:folder/file.tif", "Pilatus", "owner/repository"),
+        ("beamline 7: run 12", "", "beamline 7"),
+        ("beamline@run 12", "", "beamline"),
+        (" beamline ", "Pilatus", "beamline"),
+        ("https://example.org/12", "Pilatus", "https://example.org/12"),
+        ("https://example.org:8080/12@1", "", "https://example.org:8080/12@1"),
+        ("s3://bucket/file.h5:3", "", "s3://bucket/file.h5:3"),
+        ("beamline: https://example.org/12", "", "beamline"),
+        (":file", "Pilatus 1M ", "Pilatus 1M"),
+        ("", "", ""),
+    ],
+)
+def test_where_a_frame_comes_from(tmp_path, source, detector, origin):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = np.zeros((3, 4))
+        file["a"].attrs.update({"source": source, "detector": detector})
+    (frame,) = each_frame(tmp_path / "a.h5")
+    assert frame.origin == LabelledFrame("a", frame.pixels, source=source, detector=detector).origin == origin
+
+
+def test_masks_belong_to_their_frames_and_are_none(path):
+    with h5py.File(path, "a") as file:
+        file["masks/tall"] = np.eye(9, 4, dtype=np.uint8)
+        file["masks/set/wide"] = np.zeros((4, 9), bool)
+    frames = {frame.name: frame for frame in each_frame(path)}
+    assert set(frames) == {"set/another", "set/wide", "tall"}
+    assert frames["tall"].mask.dtype == bool and frames["tall"].mask.sum() == 4
+    assert frames["set/wide"].mask.shape == (4, 9) and frames["set/another"].mask is None
+
+
+def test_frames_are_read_by_name_and_their_tags_defined(path):
+    with open_labelled(path) as file:
+        assert len(file) == 3 and file.tags == ("ring", "halo", "spots")
+        assert file.read("tall").pixels.shape == (9, 4)
+        assert file.definitions == {"ring": "", "halo": "", "spots": ""}
+    with h5py.File(path, "a") as file:
+        file.attrs["definitions"] = ["a", "b"]
+    with open_labelled(path) as file, pytest.raises(XTagValueError, match="3 `tags` but gives 2 `definitions`"):
+        _ = file.definitions
