@@ -34,7 +34,7 @@ def correct(
 ) -> None:
     """Overrule the model: say which tags frames have and which they have not. Nothing is overwritten."""
     with explained():
-        from ..catalog import chosen, plain
+        from ..catalog import chosen, plain_rows
         from ..review import correct, corrections
         from ..search import tags
 
@@ -42,7 +42,7 @@ def correct(
         with opened(catalog, api_key) as client:
             (found,) = chosen(client, run)
             uid = correct(found, wanted, ",".join(add or ()), ",".join(remove or ()), by=by, note=note, confirm=confirm)
-            told, table = corrections(found), plain(tags(found), found)
+            told, table = corrections(found), plain_rows(tags(found), found)
     changed = told[told["correction"] == uid].merge(table, on=["key", "seq_num", "index"], suffixes=("_said", ""))
     for row in changed.to_dict("records"):
         print(f"row {row['row']} ({row['key']} {row['seq_num']}:{row['index']}): {row['tags'] or 'no tags'}")

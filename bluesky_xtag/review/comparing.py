@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..catalog import PLACE, catalog_of, newest_runs, pixels, plain, score_tags
-from ..documents import identity
+from ..catalog import catalog_of, newest_runs, pixels, plain_rows
+from ..documents import PLACE, identity, score_tags
 from ..errors import NoTagsError, XTagValueError
 from ..search import configuration, own_tags, tagging
 
@@ -108,7 +108,7 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs
             continue
         for held, names in zip(both, models, strict=True):
             names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(identity(configuration(held))))
-        pairs.append([plain(own_tags(held), run) for held in both])
+        pairs.append([plain_rows(own_tags(held), run) for held in both])
     if not pairs:
         raise NoTagsError(
             f"none of the newest {runs} runs has tags by both {_called(first)} and {_called(second)}: tag some with "

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from ..catalog import PLACE, catalog_of, newest_runs, pixels, plain, score_tags
-from ..documents import MODEL
+from ..catalog import catalog_of, newest_runs, pixels, plain_rows
+from ..documents import MODEL, PLACE, score_tags
 from ..errors import NoTagsError, XTagValueError
 from ..search import tags
 
@@ -138,7 +138,7 @@ def _rows(catalog: Any, model: str, runs: int) -> pd.DataFrame:
     for run in newest_runs(catalog, runs):
         whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
         with suppress(NoTagsError):
-            tables.append(plain(tags(run, model, catalog=whole), run))
+            tables.append(plain_rows(tags(run, model, catalog=whole), run))
     if not tables:
         raise NoTagsError(f"none of the newest {runs} runs has tags by the model {model!r}: there is nothing to review")
     return pd.concat(tables, ignore_index=True)
