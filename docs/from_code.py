@@ -177,7 +177,7 @@ def model_measures():
 
 
 def robustness():
-    """Return the figures of `xtag evaluate --robustness` that are kept with these pages."""
+    """Return the figures of `xtag robustness` that are kept with these pages."""
     if not ROBUSTNESS.exists():
         return "There are no figures for this version yet.\n"
     figures = json.loads(ROBUSTNESS.read_text("utf-8"))

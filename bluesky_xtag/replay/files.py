@@ -27,7 +27,7 @@ from .settings import Watch, choose_backend, fingerprint
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["frames_of", "replay_files"]
+__all__ = ["frames_of", "tag_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class _Source:
         return read(self.path, self.dataset, index)
 
 
-def replay_files(
+def tag_files(
     files: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
@@ -133,7 +133,7 @@ def frames_of(
     beam_centre: tuple[float, float] | None = None,
     mask: np.ndarray | None = None,
 ) -> Iterator[Frame]:
-    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
+    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `tag_files`."""
 
     def frame(source: _Source, index: int) -> Frame:
         return Frame(FrameId(path, "", source.dataset, 1, index, path), beam_centre, mask, source)

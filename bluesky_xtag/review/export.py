@@ -1,4 +1,4 @@
-"""Files of labelled frames, in the layout that `xtag train --frames` and `xtag evaluate` read.
+"""Files of labelled frames, in the layout that `xtag adapt` and `xtag evaluate` read.
 
 What people said of a frame is certain in such a file. What nobody spoke of is not (-1), whatever the model said of it:
 a person who corrects one tag has not thereby looked for all others, and a model that learns from its own answers learns

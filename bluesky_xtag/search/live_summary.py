@@ -105,7 +105,7 @@ class LiveSummary:
             path = keep(self.backup, run, self._summary(run))
         except Exception:
             logger.exception(
-                "the summary of run %s is neither stored (%s) nor kept in %s; `xtag index` makes it from the rows",
+                "the summary of run %s is neither stored (%s) nor kept in %s; `xtag summarise` makes it from the rows",
                 run,
                 reason,
                 self.backup,
@@ -113,7 +113,7 @@ class LiveSummary:
         else:
             logger.warning(
                 "the summary of run %s is not in the catalogue (%s); it is kept in %s, from where "
-                "`xtag index CATALOG --recover %s` stores it",
+                "`xtag recover CATALOG %s` stores it",
                 run,
                 reason,
                 path,

@@ -44,7 +44,7 @@ def runs_with_tag(
 ) -> Any:
     """Return the catalogue of those runs in which a tag was seen.
 
-    Only summaries are looked at (see `bluesky_xtag.documents.summary`): runs without one, which `xtag index` gives
+    Only summaries are looked at (see `bluesky_xtag.documents.summary`): runs without one, which `xtag summarise` gives
     them, are not found.
 
     Parameters
