@@ -1,7 +1,6 @@
 """What the help promises, and what is said where a command or an option is not known."""
 
 import shlex
-from pathlib import Path
 
 import pytest
 import typer.main
@@ -71,9 +70,9 @@ def test_options_mean_one_thing():
                 if option.startswith("-"):
                     kinds.setdefault(option, {}).setdefault((each.bare_type(), each.multiple), []).append(name)
     numbers = [option for option in ("-n", "--last", "--seed", "--epochs", "--samples", "--workers") if option in kinds]
-    assert {option: list(kinds[option]) for option in numbers} == {option: [(int, False)] for option in numbers}
-    assert list(kinds["--frames"]) == [(Path, False)]
-    assert list(kinds["--runs"]) == [(str, True)]
+    assert {option: list(kinds[option]) for option in numbers} == {option: [("int", False)] for option in numbers}
+    assert list(kinds["--frames"]) == [("Path", False)]
+    assert list(kinds["--runs"]) == [("str", True)]
     differing = {option: found for option, found in kinds.items() if len(found) > 1}
     # A model of stored tags is named in words, since its directory need not be here.
     assert differing.keys() <= {"--model"}
