@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model import Preparation
 from ..scene.detectors import expose
+from ..scene.exposure_limits import check_seconds
 from ..scene.geometry import Geometry
 from ..scene.layouts import Layout, valid_fraction
 from ..scene.patterns import Component, HighQ
@@ -92,7 +93,14 @@ class Sample:
         return float(np.exp(-sum(d * np.exp(-2 * ((x - x0) ** 2 + (y - y0) ** 2)) for x0, y0, d in _THIN)))
 
     def scene(self, x: float, y: float, seconds: float) -> Scene:
-        """Return all that scatters at a position in mm, with the photons of an exposure."""
+        """Return all that scatters at a position in mm, with the photons of an exposure.
+
+        Raises
+        ------
+        XTagValueError
+            `seconds` is not from 0 to `LONGEST_EXPOSURE`.
+        """
+        check_seconds(seconds)
         fractions, thickness = self.fractions(x, y), self.thickness(x, y)
         found = []
         for phase, fraction in zip(PHASES, fractions, strict=True):
