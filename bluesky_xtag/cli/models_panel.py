@@ -64,6 +64,9 @@ def simulate(
         str, typer.Option(help="What may spoil the frames: names with commas between, all, or none for clean frames.")
     ] = "all",
     workers: Workers = None,
+    leave_out: Annotated[
+        list[int] | None, typer.Option(help="Number of a frame that the file does not hold; may be given again.")
+    ] = None,
     gallery: Annotated[
         Path | None, typer.Option(help="Draw a picture there with examples of each tag and of each nuisance.")
     ] = None,
@@ -79,7 +82,10 @@ def simulate(
             from ..simulate import nuisance_names, simulate
 
             try:
-                print(simulate(out, frames, seed, held_out, nuisances=nuisance_names(nuisances), workers=workers))
+                names = nuisance_names(nuisances)
+                print(
+                    simulate(out, frames, seed, held_out, nuisances=names, workers=workers, leave_out=leave_out or ())
+                )
             except KeyboardInterrupt:
                 print("xtag: stopped; the same command goes on from there", file=sys.stderr)
                 raise typer.Exit(130) from None
