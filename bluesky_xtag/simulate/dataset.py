@@ -8,7 +8,7 @@ import numpy as np
 
 from ..model import Inputs, Preparation
 from .scene.sampler import draw_scene
-from .scene.scenes import Rendering, Scene, expose_binned, expose_full, render, told_mask
+from .scene.scenes import Rendering, Scene, expose_binned, expose_full, make_mask, render
 from .truth.labels import label
 
 __all__ = ["at_grid", "make_scene", "prepare_scene", "raw", "sample"]
@@ -70,7 +70,7 @@ def raw(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
     """
     rendering = render(scene)
     image = expose_full(rendering, rng)
-    mask = told_mask(rendering)
+    mask = make_mask(rendering)
     limited = Preparation().bin(image, mask)
     at_limit = limited.at_limit if limited.maximum >= scene.defects.limit else 0
     return image, label(at_grid(scene), at_limit), mask

@@ -108,7 +108,7 @@ class Sample:
                 found.append(replace(part, photons=float(seconds * part.photons * fraction * thickness)))
         return film(found, seconds)
 
-    def expected(self, x: float, y: float, seconds: float) -> np.ndarray:
+    def photons(self, x: float, y: float, seconds: float) -> np.ndarray:
         """Return the photons expected per pixel in an exposure, (rows, columns) float32."""
         visible = (part for part in self.scene(x, y, seconds).parts if part.photons > 0.1)
         total = np.zeros(self.shape, np.float32)
@@ -118,7 +118,7 @@ class Sample:
 
     def expose(self, x: float, y: float, seconds: float) -> np.ndarray:
         """Return the counts of an exposure, (rows, columns) int32, -1 in the gaps."""
-        return expose(self.expected(x, y, seconds), self._noise, gaps=self._gaps)
+        return expose(self.photons(x, y, seconds), self._noise, gaps=self._gaps)
 
     def truth(self, x: float, y: float, seconds: float) -> tuple[frozenset[str], frozenset[str]]:
         """Return the tags that hold at a position in mm, and those that do not; the others are undecided.

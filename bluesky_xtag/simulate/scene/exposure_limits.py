@@ -19,7 +19,7 @@ __all__ = [
     "check_seconds",
     "check_shares",
     "draw_counts",
-    "limit_photons",
+    "limit_scale",
 ]
 
 BEAM_FLUX = 1e13
@@ -51,22 +51,22 @@ HIGHEST_LIMIT = 2.0**31 - 2
 """Counts at which a pixel stops at the latest: frames are int32, and the highest number often means a bad pixel."""
 
 
-def limit_photons(photons: float, visible: float, scattered: float) -> float:
-    """Return how many photons of a part can reach the valid pixels.
+def limit_scale(scale: float, scattered: float) -> float:
+    """Return by what to multiply the pattern of a part, so that no more is scattered than can be.
 
     Parameters
     ----------
-    photons : float
-        Wanted on the valid pixels; finite, 0 or more.
-    visible, scattered : float
-        Of each so many photons `scattered` towards the frame, `visible` reach valid pixels; in any common unit.
+    scale : float
+        What the part's photons on the valid pixels would need, 0 or more.
+    scattered : float
+        Sum of the pattern, before anything stands in its way, over the whole frame.
 
     Returns
     -------
     float
-        `photons`, or the number at which `MOST_SCATTERED` photons are scattered, if that is less.
+        `scale`, or that with which `MOST_SCATTERED` photons are scattered, if it is less.
     """
-    return min(photons, MOST_SCATTERED * min(1.0, visible / scattered) if scattered > 0 else MOST_SCATTERED)
+    return min(scale, MOST_SCATTERED / max(scattered, 1e-12))
 
 
 def draw_counts(expected: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,13 +11,13 @@ import numpy as np
 
 from ...errors import XTagValueError
 from ...model import SPIKE_COUNTS, SPIKE_RATIO, Binned
-from .exposure_limits import HIGHEST_LIMIT, check_shares, draw_counts, limit_photons
+from .exposure_limits import HIGHEST_LIMIT, check_shares, draw_counts, limit_scale
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
 from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Rim, Slope
 
-__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "told_mask"]
+__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "make_mask"]
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,9 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     No part scatters more than `MOST_SCATTERED` photons towards the frame. One whose stated photons would need more,
     because nearly all of it falls where no pixel sees it, brings fewer; the scene of the rendering says how many.
     """
-    geometry = scene.geometry.binned(factor)
+    geometry = scene.geometry.bin(factor)
     q, chi = geometry.q(), _sample_azimuth(scene, geometry.chi())
-    valid = _blinded(valid_fraction(scene.layout, factor), scene.blind)
+    valid = _blind(valid_fraction(scene.layout, factor), scene.blind)
     around, passed = np.ones_like(q), np.ones_like(q)
     for shadow in scene.shadows:
         if isinstance(shadow, Beamstop):
@@ -207,10 +207,11 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
         shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
             shape = cv2.GaussianBlur(shape, (0, 0), scene.defects.psf / factor)
-        visible = max(float((shape * valid).sum()), 1e-12)
-        possible = limit_photons(part.photons, visible, float(scattered.sum()))
-        parts.append(part if possible == part.photons else replace(part, photons=possible))
-        level = np.float32(possible / visible)
+        visible = float((shape * valid).sum())
+        wanted = part.photons / max(visible, 1e-12)
+        possible = limit_scale(wanted, float(scattered.sum()))
+        parts.append(part if possible == wanted else replace(part, photons=possible * visible))
+        level = np.float32(possible)
         photons.append(level * shape)
         missing += level * unstopped * (1 - passed)
         below += level * (above - unstopped) * passed
@@ -225,9 +226,9 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     """Expose straight onto blocks (a sum of Poisson counts is a Poisson count): as binning a full frame would."""
     defects, factor = rendering.scene.defects, rendering.factor
     area = factor**2
-    told = _told_valid(rendering)
+    told = _tell_valid(rendering)
     lit = rendering.valid if told is rendering.valid else rendering.valid * told
-    counts = _noisy(rendering.total * lit, rng, defects, factor)
+    counts = _count(rendering.total * lit, rng, defects, factor)
     ceiling = (defects.limit * area * lit).astype(np.float32)
     at_limit = int((area * lit[counts >= ceiling]).sum())
     counts = np.minimum(counts, ceiling)
@@ -260,7 +261,7 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
 def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
     defects = rendering.scene.defects
-    counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
+    counts = _count(rendering.total, rng, defects, 1).astype(np.float64)
     lost = rng.poisson((defects.dead + defects.salt / 2) * counts.size)
     counts.flat[rng.integers(0, counts.size, lost)] = 0
     for where, bursts in (_tracks(defects, counts.shape, 1, rng), *_bursts(defects, counts.size, 1, rng)):
@@ -271,12 +272,12 @@ def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def told_mask(rendering: Rendering) -> np.ndarray | None:
+def make_mask(rendering: Rendering) -> np.ndarray | None:
     """Return the mask that is told apart from the image, true where pixels must not be used; None if none is."""
-    return _told_valid(rendering) < 0.5 if any(rendering.scene.defects.mask_shift) else None
+    return _tell_valid(rendering) < 0.5 if any(rendering.scene.defects.mask_shift) else None
 
 
-def _told_valid(rendering: Rendering) -> np.ndarray:
+def _tell_valid(rendering: Rendering) -> np.ndarray:
     """Return the share of valid pixels in each block as the mask tells it."""
     defects = rendering.scene.defects
     if any(defects.mask_shift):
@@ -310,7 +311,7 @@ def _tracks(
     return where, np.broadcast_to(counts, crossed.shape)[crossed].astype(np.float32)
 
 
-def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
+def _count(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
     if defects.dead_time > 0:
         expected = expected / (1 + np.float32(defects.dead_time / factor**2) * expected)
     if defects.flat_field > 0:
@@ -324,7 +325,7 @@ def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, fac
     return counts
 
 
-def _blinded(valid: np.ndarray, blind: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
+def _blind(valid: np.ndarray, blind: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
     if not blind:
         return valid
     valid = valid.copy()
