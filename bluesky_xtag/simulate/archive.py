@@ -26,7 +26,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import XTagError, XTagValueError
-from .dataset import make_scene, raw
+from .dataset import expose_raw, make_scene, render_both
 from .processes import worker_pool
 from .scene.nuisances import select_nuisances
 from .truth.continuous import continuous_truth
@@ -242,9 +242,11 @@ def _write_part(parts: Path, index: int, settings: _Settings) -> _Failure | None
 
 def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
-    shown = make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
-    chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
-    image, labels, mask = raw(shown, chance)
+    rendering, judged = render_both(
+        make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
+    )
+    shown, chance = judged.scene, np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
+    image, labels, mask = expose_raw(rendering, judged, chance)
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
         return _frame(index + _SPARE, settings)
     name = shown.layout.name or f"{image.shape[1]} x {image.shape[0]}"

@@ -7,7 +7,7 @@ from support.draws import RecordingChance, expose_on_grid
 from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import Preparation
 from bluesky_xtag.simulate import Exposed, Region, Sample, make_scene
-from bluesky_xtag.simulate.dataset import at_grid, raw
+from bluesky_xtag.simulate.dataset import at_grid, raw, render_both
 from bluesky_xtag.simulate.scene import patterns
 from bluesky_xtag.simulate.scene.detectors import expose
 from bluesky_xtag.simulate.scene.exposure_limits import (
@@ -46,6 +46,13 @@ def test_a_pattern_that_is_nearly_all_masked_does_not_light_up_the_rest():
     image, labels, _ = raw(scene, chance)
     assert all(expected.max() <= MOST_PER_PIXEL for expected in chance.expected)
     assert image.max() <= scene.defects.limit and labels.shape == (22,)
+
+
+@pytest.mark.parametrize("number", [13, 359])
+def test_labels_speak_of_the_photons_that_the_frame_has(number):
+    rendering, judged = render_both(make_scene(90210417, number, held_out=True))
+    shown = [part.photons for part in rendering.scene.parts]
+    assert [part.photons for part in judged.scene.parts] == pytest.approx(shown, rel=1e-6)
 
 
 def test_ordinary_scenes_bring_the_photons_that_they_state():
