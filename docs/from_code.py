@@ -11,7 +11,11 @@ from bluesky_xtag import DEFAULT_TAXONOMY
 
 __all__ = [
     "adaptive",
+    "columns",
     "command_line",
+    "configuration",
+    "corrections",
+    "decision_columns",
     "measured",
     "measures",
     "model",
@@ -55,7 +59,11 @@ def write(directory):
     directory.mkdir(parents=True, exist_ok=True)
     for part in (
         adaptive,
+        columns,
         command_line,
+        configuration,
+        corrections,
+        decision_columns,
         measured,
         measures,
         model,
@@ -74,6 +82,39 @@ def tags():
     return _table(
         ("group", "tag", "holds when"), ((tag.group, f"`{tag.name}`", tag.definition) for tag in DEFAULT_TAXONOMY.tags)
     )
+
+
+def columns():
+    """Return a table of the columns of the stream "tags"."""
+    from bluesky_xtag.documents import ROW, SCORE
+
+    return _columns("column", "xtag", (SCORE, *ROW))
+
+
+def corrections():
+    """Return a table of the columns that corrections have besides."""
+    from bluesky_xtag.documents import CORRECTION
+
+    return _columns("column of corrections", "xtag", CORRECTION)
+
+
+def configuration():
+    """Return a table of what the descriptor of the stream "tags" records."""
+    from bluesky_xtag.documents import CONFIGURATION
+
+    return _columns("configuration key", "xtag", CONFIGURATION)
+
+
+def decision_columns():
+    """Return a table of the columns of the stream "decisions"."""
+    from bluesky_xtag.plans.decisions import CHOSEN, COLUMNS
+
+    return _columns("decision column", "decision", (*COLUMNS, CHOSEN))
+
+
+def _columns(head, name, described):
+    rows = ((f"`{name}_{each.suffix}`", each.dtype, each.meaning) for each in described)
+    return _table((head, "dtype", "meaning"), rows)
 
 
 def model():
@@ -136,7 +177,7 @@ def model_measures():
 
 
 def robustness():
-    """Return the figures of `xtag evaluate --robustness` that are kept with these pages."""
+    """Return the figures of `xtag robustness` that are kept with these pages."""
     if not ROBUSTNESS.exists():
         return "There are no figures for this version yet.\n"
     figures = json.loads(ROBUSTNESS.read_text("utf-8"))

@@ -1,5 +1,6 @@
 from .card import DEFAULT as DEFAULT
 from .card import ModelCard as ModelCard
+from .card import ServedModel as ServedModel
 from .prepare import SCALARS as SCALARS
 from .prepare import SPIKE_COUNTS as SPIKE_COUNTS
 from .prepare import SPIKE_RATIO as SPIKE_RATIO
@@ -9,6 +10,7 @@ from .prepare import Preparation as Preparation
 from .prepare import coarse as coarse
 from .quiet import without_build_notes as without_build_notes
 from .tag_model import TagModel as TagModel
+from .tag_model import load_model as load_model
 from .taxonomy import DEFAULT_TAXONOMY as DEFAULT_TAXONOMY
 from .taxonomy import Tag as Tag
 from .taxonomy import Taxonomy as Taxonomy

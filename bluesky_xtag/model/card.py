@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..errors import ModelError, XTagError, XTagValueError
 from .prepare import Preparation
 from .taxonomy import Tag, Taxonomy
 
-__all__ = ["CARD", "DEFAULT", "FORMAT", "ModelCard", "fingerprint"]
+__all__ = ["CARD", "DEFAULT", "FORMAT", "ModelCard", "ServedModel", "fingerprint"]
 
 CARD = "card.json"
 DEFAULT = Path(__file__).parent / "default"
@@ -96,6 +96,18 @@ class ModelCard:
             preparation,
             dict(stored),
         )
+
+
+class ServedModel(Protocol):
+    """What is told of a model that serves somewhere: its card's fields, and the device that it runs on."""
+
+    name: str
+    version: str
+    sha256: str
+    taxonomy: Taxonomy
+    thresholds: np.ndarray
+    preparation: Preparation
+    device: str
 
 
 def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:

@@ -22,10 +22,11 @@ from ..errors import ModelError, XTagValueError
 from .card import DEFAULT, FORMAT, ModelCard, fingerprint
 from .model_files import NETWORK, load_network, write_model
 from .prepare import Inputs, Preparation
+from .quiet import without_build_notes
 from .serving import Score, serve
 from .taxonomy import Taxonomy
 
-__all__ = ["TagModel"]
+__all__ = ["TagModel", "load_model"]
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +210,20 @@ class TagModel:
     def _side_by_side(self, score: Callable[..., np.ndarray], *of_frames: Sequence[Any]) -> np.ndarray:
         each = map if len(of_frames[0]) == 1 else self._threads.map
         return np.array(list(each(score, *of_frames)), np.float32).reshape(-1, len(self.taxonomy))
+
+
+def load_model(model: TagModel | str | Path | None = None) -> TagModel:
+    """Return a model, loading it where a directory is named; the packaged one if None.
+
+    Raises
+    ------
+    ModelError
+        What is in the directory is no model, or it is damaged.
+    """
+    if model is not None and not isinstance(model, str | Path):
+        return model
+    with without_build_notes():
+        return TagModel.load(model)
 
 
 def _device() -> str:

@@ -1,16 +1,12 @@
 """Tag stored runs, or files, again: with any model, through the code that tags live."""
 
-from .engine import BATCH, Engine
-from .files import frames_of, replay_files
+from .files import frames_of, tag_files
 from .runs import replay
-from .settings import loaded, make_engine
+from .settings import choose_backend
 
 __all__ = [
-    "BATCH",
-    "Engine",
-    "make_engine",
+    "choose_backend",
     "frames_of",
-    "loaded",
     "replay",
-    "replay_files",
+    "tag_files",
 ]

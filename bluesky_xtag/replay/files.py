@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..documents import STATUSES, FrameId, Tagging, score_column
+from ..documents import STATUSES, FrameId, Tagging, column, score_values
 from ..errors import FrameError, XTagError, XTagValueError
 from ..frames import Frame, data_sets, load_mask, read
+from ..model import load_model
+from ..tagger import Outcome, batches, finish
 from .journal import Journal
-from .settings import Watch, fingerprint, loaded, make_engine
+from .settings import Watch, choose_backend, fingerprint
 
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["frames_of", "replay_files"]
+__all__ = ["frames_of", "tag_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class _Source:
         return read(self.path, self.dataset, index)
 
 
-def replay_files(
+def tag_files(
     files: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
@@ -101,18 +103,19 @@ def replay_files(
     if out.exists() and not journal_path.exists():
         raise XTagValueError(f"{out} exists: choose another name, or remove it")
     paths = list(_matching([files] if isinstance(files, str | Path) else files))
-    model = loaded(model)
+    model = load_model(model)
     masked = None if mask is None else load_mask(mask)
     about = {"settings": fingerprint(model, name, key, beam_centre, masked)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
         frames = [frame for path in paths for frame in frames_of(path, key, beam_centre, masked)]
-        with closing(make_engine(model, scheduler, workers)) as tagging:
-            for done in _watched(tagging.tag(_missing(frames, journal)), frames, journal, watch, str(out)):
-                journal.add(done)
+        with closing(choose_backend(model, scheduler, workers)) as backend:
+            tagged = batches(backend.tag(_missing(frames, journal)))
+            for done in _watched(tagged, frames, journal, watch, str(out)):
+                journal.add(map(finish, done))
         rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
         _write(pd.DataFrame(rows), out)
         journal.remove()
-    counts = Counter(row[f"{name}_status"] for row in rows)
+    counts = Counter(row[column(name, "status")] for row in rows)
     return {status: counts[status] for status in STATUSES}
 
 
@@ -130,7 +133,7 @@ def frames_of(
     beam_centre: tuple[float, float] | None = None,
     mask: np.ndarray | None = None,
 ) -> Iterator[Frame]:
-    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `replay_files`."""
+    """Yield the images of a file as frames; one that cannot be read, if it holds none. Arguments of `tag_files`."""
 
     def frame(source: _Source, index: int) -> Frame:
         return Frame(FrameId(path, "", source.dataset, 1, index, path), beam_centre, mask, source)
@@ -148,8 +151,8 @@ def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
 
 
 def _watched(
-    tagged: Iterable[list[Tagging]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
-) -> Iterator[list[Tagging]]:
+    tagged: Iterable[list[Outcome]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
+) -> Iterator[list[Outcome]]:
     """Pass on what was tagged, and tell how far it is once that is in the journal."""
     for done in tagged:
         yield done
@@ -158,17 +161,16 @@ def _watched(
 
 
 def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[str, Any]:
-    scores = tagging.scores or (np.nan,) * len(model.taxonomy)
     return {
         "file": frame.id.run,
         "dataset": frame.id.key,
         "index": frame.id.index,
-        **{score_column(name, tag): score for tag, score in zip(model.taxonomy.names, scores, strict=True)},
-        f"{name}_tags": " ".join(tagging.tags),
-        f"{name}_status": tagging.status,
-        f"{name}_reason": tagging.reason,
-        f"{name}_model": f"{model.name} {model.version}",
-        f"{name}_model_sha256": model.sha256,
+        **score_values(name, model.taxonomy, tagging),
+        column(name, "tags"): " ".join(tagging.tags),
+        column(name, "status"): tagging.status,
+        column(name, "reason"): tagging.reason,
+        column(name, "model"): f"{model.name} {model.version}",
+        column(name, "model_sha256"): model.sha256,
     }
 
 

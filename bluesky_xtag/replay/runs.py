@@ -19,9 +19,10 @@ from ..catalog import asking, chosen, client, documents_of, is_away, start_of, s
 from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
 from ..errors import XTagError
 from ..frames import Frame, FrameAssembler, Mask, load_masks
-from .engine import Engine
+from ..model import load_model
+from ..tagger import Backend, batches, finish
 from .journal import Journal
-from .settings import Watch, fingerprint, loaded, make_engine, work_directory
+from .settings import Watch, choose_backend, fingerprint, work_directory
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -88,13 +89,13 @@ def replay(
     XTagValueError
         A run is not there, or an argument does not fit.
     """
-    model = loaded(model)
+    model = load_model(model)
     masks = load_masks(mask)
     settings = fingerprint(model, name, key, streams, beam_centre, masks)
     catalog = client(catalog)
     outcomes = []
-    with closing(make_engine(model, scheduler, workers)) as tagging, asking(str(catalog.uri), "read"):
-        one = _OneRun(catalog, model, tagging, name, settings, again, Path(work or work_directory()), watch)
+    with closing(choose_backend(model, scheduler, workers)) as backend, asking(str(catalog.uri), "read"):
+        one = _OneRun(catalog, model, backend, name, settings, again, Path(work or work_directory()), watch)
         for run in chosen(catalog, runs):
             begin, start = time.perf_counter(), start_of(run)
             outcome = one.replay(run, FrameAssembler(key, streams, beam_centre, masks))
@@ -111,7 +112,7 @@ class _OneRun:
 
     catalog: Any
     model: TagModel
-    engine: Engine
+    backend: Backend
     name: str
     settings: str
     again: bool
@@ -167,8 +168,8 @@ class _OneRun:
 
         start, stop = start_of(run), run.metadata.get("stop") or {}
         total = (stop.get("num_events") or {}).get(STREAM)
-        for done in self.engine.tag(missing()):
-            journal.add(done)
+        for done in batches(self.backend.tag(missing())):
+            journal.add(map(finish, done))
             if self.watch is not None:
                 self.watch(start["uid"], len(journal.taggings), total)
         return frames

@@ -12,29 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import XTagValueError
-from ..model import without_build_notes
-from .engine import Engine, Threads
+from ..tagger import Backend, make_backend
 
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["Watch", "make_engine", "fingerprint", "loaded", "work_directory"]
+__all__ = ["Watch", "choose_backend", "fingerprint", "work_directory"]
 
 # Told after each batch: the run (or the table), how many of its frames are done, and how many there are, if known.
 Watch = Callable[[str, int, int | None], None]
 
 
-def loaded(model: TagModel | str | Path | None) -> TagModel:
-    """Return a model, loading it where a directory is named; the packaged one if None."""
-    if model is not None and not isinstance(model, str | Path):
-        return model
-    from ..model import TagModel
-
-    with without_build_notes():
-        return TagModel.load(model)
-
-
-def make_engine(model: TagModel, scheduler: str | None, workers: int | None) -> Engine:
+def choose_backend(model: TagModel, scheduler: str | None, workers: int | None) -> Backend:
     """Return what tags frames: this process, or a Dask cluster.
 
     Raises
@@ -45,17 +34,12 @@ def make_engine(model: TagModel, scheduler: str | None, workers: int | None) -> 
         The scheduler cannot be reached.
     """
     if scheduler is None and workers is None:
-        model.warm()
-        return Threads(model)
+        return make_backend("threads", model)
     if scheduler is not None and workers is not None:
         raise XTagValueError("give a scheduler or a number of workers, not both: a scheduler has workers of its own")
     if workers is not None and workers < 1:
         raise XTagValueError(f"workers={workers}: give at least 1")
-    try:
-        from .cluster import Cluster
-    except ImportError as error:
-        raise XTagValueError("workers need Dask: pip install 'bluesky_xtag[dask]'") from error
-    return Cluster(model, scheduler, workers or 1)
+    return make_backend("dask", model, scheduler=scheduler, workers=workers or 1)
 
 
 def fingerprint(model: TagModel, *settings: Any) -> str:

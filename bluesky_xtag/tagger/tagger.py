@@ -23,8 +23,7 @@ from .. import documents
 from ..documents import FrameId, Tagging
 from ..errors import XTagValueError
 from ..frames import FrameAssembler, Mask, load_masks, warm
-from ..model import without_build_notes
-from .backends import Backend, InlineBackend
+from .backends import Backend, make_backend
 from .ledger import Ledger
 from .statistics import Statistics
 from .status import TaggingStatus
@@ -32,7 +31,7 @@ from .ticket import Ticket
 from .worker import FrameQueue, Policy, Worker
 
 if TYPE_CHECKING:
-    from ..model import TagModel
+    from ..model import ServedModel, TagModel
 
 __all__ = ["Mask", "Tagger", "Wait"]
 
@@ -45,7 +44,7 @@ _HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside m
 class Listener(Protocol):
     """What hears the documents that a tagger takes."""
 
-    def hear(self, name: str, doc: Mapping[str, Any]) -> None:
+    def __call__(self, name: str, doc: Any) -> Any:
         """Take a document, quickly: the RunEngine waits."""
         ...
 
@@ -69,8 +68,9 @@ class Tagger:
         is looked for under the usual names.
     mask : array, str or Path, or a mapping of these, optional
         Pixels that must not be used: an array or a file, see `load_mask`; or one for each data key.
-    backend : Backend, optional
-        Where inference runs; in this process if None. Give either a model or a backend.
+    backend : str or Backend
+        Where inference runs: the name of one of `bluesky_xtag.tagger.BACKENDS`, or a backend, which has a model of its
+        own.
     wait : {"overlap", "point"}
         "overlap" writes a row when it is ready, behind motion and exposure; "point" holds the plan after each point
         until its tags are known.
@@ -103,7 +103,7 @@ class Tagger:
         streams: Sequence[str] | None = None,
         beam_centre: tuple[float, float] | tuple[str, str] | None = None,
         mask: Mask | Mapping[str, Mask] | None = None,
-        backend: Backend | None = None,
+        backend: Backend | str = "inline",
         wait: Wait = "overlap",
         deadline: float = 2.0,
         queue_size: int = 64,
@@ -119,8 +119,6 @@ class Tagger:
             raise XTagValueError(f"on_error={on_error!r} is not known; choose one of record, raise")
         if not re.fullmatch(r"[A-Za-z]\w*", name):
             raise XTagValueError(f"name={name!r} begins column names: use letters, digits and underscores")
-        if model is not None and backend is not None:
-            raise XTagValueError("give a model or a backend, not both: a backend has a model of its own")
         self.name = name
         self.wait = wait
         self.deadline = deadline
@@ -128,7 +126,7 @@ class Tagger:
         self._on_error = on_error
         self._assemble = FrameAssembler(key, streams, beam_centre, load_masks(mask))
         self._queue = FrameQueue(queue_size, policy)
-        self._backend = backend or InlineBackend(_loaded(model))
+        self._backend = _backend(backend, model)
         warm()
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
@@ -147,7 +145,7 @@ class Tagger:
     # What people ask
 
     @property
-    def model(self) -> TagModel:
+    def model(self) -> ServedModel:
         """The model whose tags these are."""
         return self._backend.model
 
@@ -183,7 +181,7 @@ class Tagger:
         try:
             self._take(name, doc)
             for listener in list(self._listeners):
-                listener.hear(name, doc)
+                listener(name, doc)
         except Exception:
             if self._on_error == "raise":
                 raise
@@ -314,10 +312,11 @@ class Tagger:
         return ticket.tagging
 
 
-def _loaded(model: TagModel | str | Path | None) -> TagModel:
-    if model is not None and not isinstance(model, str | Path):
-        return model
-    from ..model import TagModel  # only when a model is needed: loading it brings TensorFlow
+def _backend(backend: Backend | str, model: TagModel | str | Path | None) -> Backend:
+    if isinstance(backend, str):
+        from ..model import load_model  # only when a model is needed: loading it brings TensorFlow
 
-    with without_build_notes():
-        return TagModel.load(model)
+        return make_backend(backend, load_model(model))
+    if model is not None:
+        raise XTagValueError("give a model or a backend, not both: a backend has a model of its own")
+    return backend

@@ -1,7 +1,7 @@
 """What happens to a frame between its document and its tagging, off the RunEngine's thread.
 
-The `FrameQueue` is bounded. The `Worker` reads pixels, asks the backend for scores and settles tickets; nothing that it
-meets can reach the RunEngine.
+The `FrameQueue` is bounded. The `Worker` hands frames to the backend and settles tickets; nothing that it meets can
+reach the RunEngine.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterable, Iterator
+from typing import Literal, get_args
 
-import numpy as np
-
-from ..errors import FrameError, FrameNotReady, XTagValueError
+from ..errors import XTagValueError
 from ..frames import Frame
 from .backends import Backend
+from .scoring import BATCH, NotReady, Outcome, say
 from .ticket import Ticket
 
 __all__ = ["FrameQueue", "Policy", "Worker"]
@@ -24,7 +24,6 @@ __all__ = ["FrameQueue", "Policy", "Worker"]
 logger = logging.getLogger("bluesky_xtag")
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
-_BATCH = 16  # frames that are read and scored together
 _RETRY = 0.02  # seconds between two attempts to read a frame whose file is not there yet
 
 
@@ -82,12 +81,6 @@ class FrameQueue:
         return taken
 
 
-class _Read(NamedTuple):
-    ticket: Ticket
-    pixels: np.ndarray
-    frame: Frame
-
-
 class Worker:
     """The thread that turns tickets into taggings.
 
@@ -118,7 +111,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stopped.is_set() or self._not_ready or self._queue:
-            tickets = self._queue.take(_BATCH, timeout=_RETRY if self._not_ready else 0.2)
+            tickets = self._queue.take(BATCH, timeout=_RETRY if self._not_ready else 0.2)
             retried, self._not_ready = self._not_ready, []
             if tickets:
                 time.sleep(max(0.0, tickets[-1].arrived + self._head_start - time.monotonic()))
@@ -127,51 +120,28 @@ class Worker:
             except Exception as error:  # whatever it is, the frames must have their outcome
                 logger.exception("the tagging of %d frames failed", len(tickets))
                 for ticket in retried + tickets:
-                    ticket.settle("failed", _reason(error))
+                    ticket.settle("failed", say(error))
         self._backend.close()
 
     def _tag(self, tickets: list[Ticket]) -> None:
-        read = [_Read(ticket, *found) for ticket in tickets if (found := self._read(ticket)) is not None]
-        for start in range(0, len(read), _BATCH):
-            self._score(read[start : start + _BATCH])
+        handed: deque[Ticket] = deque()
+        for outcome in self._backend.tag(_still_wanted(tickets, handed)):
+            self._settle(handed.popleft(), outcome)
+        for ticket in handed:
+            ticket.settle("failed", f"{type(self._backend).__name__} gave no outcome")
 
-    def _read(self, ticket: Ticket) -> tuple[np.ndarray, Frame] | None:
-        """Return the pixels and their frame, or None where there is nothing (more) to be scored."""
-        frame = ticket.frame
-        if ticket.expire() or frame is None:
-            return None
-        try:
-            return frame.pixels(), frame
-        except FrameNotReady as error:
-            ticket.problem = _reason(error)
+    def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
+        if isinstance(outcome, NotReady):
+            ticket.problem = outcome.reason
             self._not_ready.append(ticket)
-        except Exception as error:  # handlers are foreign code: whatever they raise, this frame cannot be read
-            ticket.settle("unreadable", _reason(error))
-        return None
-
-    def _score(self, batch: list[_Read]) -> None:
-        images = [read.pixels for read in batch]
-        centres = [read.frame.beam_centre for read in batch]
-        masks = [read.frame.mask for read in batch]
-        try:
-            scores = np.asarray(self._backend.score(images, centres, masks))
-            if scores.shape != (len(batch), len(self._backend.model.taxonomy)):
-                raise XTagValueError(f"the backend returned scores of shape {scores.shape}")
-        except Exception as error:
-            if len(batch) > 1:  # find the frame that is to blame; the others keep their tags
-                for one in batch:
-                    self._score([one])
-            elif isinstance(error, FrameError):
-                batch[0].ticket.settle("unreadable", _reason(error))
-            else:
-                logger.warning("frame %s could not be scored: %s", batch[0].ticket.id, _reason(error))
-                batch[0].ticket.settle("failed", _reason(error))
-            return
-        model = self._backend.model
-        for read, row in zip(batch, scores, strict=True):
-            if not read.ticket.expire():
-                read.ticket.settle("ok", scores=row, tags=model.taxonomy.accepted(row, model.thresholds))
+        elif outcome.status != "ok" or not ticket.expire():
+            ticket.settle(outcome.status, outcome.reason, outcome.scores, outcome.tags)
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _still_wanted(tickets: Iterable[Ticket], handed: deque[Ticket]) -> Iterator[Frame]:
+    """Yield the frames of tickets without an outcome, looking only when each is asked for; note which these are."""
+    for ticket in tickets:
+        frame = ticket.frame
+        if frame is not None and not ticket.expire():
+            handed.append(ticket)
+            yield frame

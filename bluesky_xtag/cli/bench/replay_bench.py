@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ...frames import Frame
-from ...replay import BATCH, Engine, frames_of, loaded, make_engine
+from ...model import load_model
+from ...replay import choose_backend, frames_of
+from ...tagger import BATCH, Backend
 from .machine import described, frames
 
 __all__ = ["replay"]
@@ -49,7 +51,7 @@ def replay(
         until the first frames are tagged, and ``peak_mib``, the most memory that a worker had; and what was measured.
     """
     console = Console()
-    model = loaded(directory)
+    model = load_model(directory)
     figures: dict[str, Any] = described(model, "distributed", "h5py", "numpy")
     figures |= {"frames": count, "rows": _SHAPE[0], "columns": _SHAPE[1], "engines": {}}
     with tempfile.TemporaryDirectory() as place:
@@ -58,7 +60,7 @@ def replay(
             name = "this process" if number is None else f"{number} worker{'s' if number > 1 else ''}"
             with console.status(f"Measuring {name}"):
                 begin = perf_counter()
-                with closing(make_engine(model, None, number)) as tagging:
+                with closing(choose_backend(model, None, number)) as tagging:
                     figures["engines"][name] = _measured(tagging, path, begin, number or 1)
     _print(console, figures)
     if json_path is not None:
@@ -77,7 +79,7 @@ def _written(path: Path, count: int) -> str:
     return str(path)
 
 
-def _measured(tagging: Engine, path: str, begin: float, workers: int) -> dict[str, float]:
+def _measured(tagging: Backend, path: str, begin: float, workers: int) -> dict[str, float]:
     every: list[Frame] = list(frames_of(path))
     _run(tagging, every[: BATCH * workers])
     started = perf_counter()
@@ -87,9 +89,8 @@ def _measured(tagging: Engine, path: str, begin: float, workers: int) -> dict[st
     return figures | {"peak_mib": max(peaks) / 2**20}
 
 
-def _run(tagging: Engine, every: list[Frame]) -> None:
-    for done in tagging.tag(every):
-        assert all(tagging.status == "ok" for tagging in done)
+def _run(tagging: Backend, every: list[Frame]) -> None:
+    assert all(getattr(outcome, "status", "") == "ok" for outcome in tagging.tag(every))
 
 
 def _print(console: Console, figures: dict[str, Any]) -> None:

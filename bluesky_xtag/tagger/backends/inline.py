@@ -1,11 +1,14 @@
-"""Inference in this process, on the tagger's own thread."""
+"""Inference in this process, on the thread that asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
+from ...frames import Frame
+from ..scoring import BATCH, Outcome, tag_together
+from .backend import peak_memory
 
 if TYPE_CHECKING:
     from ...model import TagModel
@@ -26,14 +29,15 @@ class InlineBackend:
         self.model = model
         model.warm()
 
-    def score(
-        self,
-        images: Sequence[np.ndarray],
-        beam_centres: Sequence[tuple[float, float] | None],
-        masks: Sequence[np.ndarray | None],
-    ) -> np.ndarray:
-        """Return scores, shape (n, tags), of n raw images (rows, columns)."""
-        return self.model.predict(images, beam_centres, masks)
+    def tag(self, frames: Iterable[Frame]) -> Iterator[Outcome]:
+        """Yield what came of each frame, in their order; a few are read and scored together."""
+        wanted = iter(frames)
+        while outcomes := tag_together(self.model, islice(wanted, BATCH)):
+            yield from outcomes
+
+    def peak_memory(self) -> list[int]:
+        """Return the most memory that this process has had so far, bytes."""
+        return [peak_memory()]
 
     def close(self) -> None:
         """Nothing to free: the model goes with its last reference."""

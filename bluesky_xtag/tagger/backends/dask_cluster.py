@@ -20,24 +20,25 @@ from distributed.comm.core import CommClosedError
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 
-from ..catalog import ServedValue
-from ..documents import Tagging
-from ..errors import CatalogError, FrameError, XTagError
-from ..frames import Frame
-from ..model import without_build_notes
-from .engine import batches, peak_memory, tag_frame
+from ...catalog import ServedValue
+from ...documents import Tagging
+from ...errors import CatalogError, FrameError, XTagError
+from ...frames import Frame
+from ...model import without_build_notes
+from ..scoring import Outcome, batches, say, tag_frame
+from .backend import peak_memory
 
 if TYPE_CHECKING:
-    from ..model import TagModel
+    from ...model import TagModel
 
-__all__ = ["MEMORY", "Cluster"]
+__all__ = ["MEMORY", "DaskBackend"]
 
 MEMORY = "2 GiB"  # of a local worker, beyond which Dask ends it and starts another
 _AHEAD = 2  # batches that a worker may have, so that none waits for the next
 _PATIENCE = 30  # seconds to reach a scheduler
 
 
-class Cluster:
+class DaskBackend:
     """Tags frames on a Dask cluster.
 
     A worker holds the model, and one frame at a time for each of its threads. Frames travel as the names of their
@@ -59,6 +60,7 @@ class Cluster:
     """
 
     def __init__(self, model: TagModel, scheduler: str | None = None, workers: int = 1) -> None:
+        self.model = model
         self._local = None
         if scheduler is None:
             # Never forked, since TensorFlow does not survive that.
@@ -82,8 +84,8 @@ class Cluster:
         self._plugin = f"xtag-{hashlib.sha256(parts).hexdigest()[:16]}"
         self._client.register_plugin(_ModelPlugin(parts), name=self._plugin)
 
-    def tag(self, frames: Iterable[Frame]) -> Iterator[list[Tagging]]:
-        """Yield the taggings of the frames in their order."""
+    def tag(self, frames: Iterable[Frame]) -> Iterator[Outcome]:
+        """Yield what came of each frame, in their order."""
         waiting: deque[tuple[list[Frame | Tagging], Future | None]] = deque()
         try:
             for batch in batches(frames):
@@ -92,9 +94,9 @@ class Cluster:
                 future = self._client.submit(_tag, sent, self._plugin, pure=False) if sent else None
                 waiting.append((parcels, future))
                 if len(waiting) >= _AHEAD * self._threads():
-                    yield _arrived(*waiting.popleft())
+                    yield from _collect(*waiting.popleft())
             while waiting:
-                yield _arrived(*waiting.popleft())
+                yield from _collect(*waiting.popleft())
         except (KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
             raise XTagError(
                 f"the Dask cluster gave up ({type(error).__name__}: {error}): see that its workers run and have "
@@ -119,7 +121,7 @@ class Cluster:
             self._local.close()
 
 
-def _arrived(parcels: Sequence[Frame | Tagging], future: Future | None) -> list[Tagging]:
+def _collect(parcels: Sequence[Frame | Tagging], future: Future | None) -> list[Outcome]:
     back = iter(future.result() if future is not None else ())
     return [next(back) if isinstance(parcel, Frame) else parcel for parcel in parcels]
 
@@ -146,11 +148,10 @@ def _parcel(frame: Frame) -> Frame | Tagging:
     except CatalogError:
         raise
     except FrameError as error:
-        reason = f"{type(error).__name__}: {error}"
-        return Tagging(frame.id, "unreadable", reason=reason)
+        return Tagging(frame.id, "unreadable", reason=say(error))
 
 
-def _tag(frames: Sequence[Frame], plugin: str) -> list[Tagging]:
+def _tag(frames: Sequence[Frame], plugin: str) -> list[Outcome]:
     """Tag frames, on a worker."""
     model = cast(_ModelPlugin, get_worker().plugins[plugin]).model
     return [tag_frame(model, frame) for frame in frames]
