@@ -3,7 +3,9 @@
 They are made anew with every build, so that they cannot differ from what they describe.
 """
 
+import ast
 import json
+import tomllib
 from pathlib import Path
 
 import bluesky_xtag
@@ -11,7 +13,12 @@ from bluesky_xtag import DEFAULT_TAXONOMY
 
 __all__ = [
     "adaptive",
+    "columns",
     "command_line",
+    "configuration",
+    "corrections",
+    "decision_columns",
+    "layers",
     "measured",
     "measures",
     "model",
@@ -24,6 +31,7 @@ __all__ = [
     "write",
 ]
 
+ROOT = Path(__file__).parents[1]
 CARD = Path(bluesky_xtag.__file__).parent / "model" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
@@ -55,7 +63,12 @@ def write(directory):
     directory.mkdir(parents=True, exist_ok=True)
     for part in (
         adaptive,
+        columns,
         command_line,
+        configuration,
+        corrections,
+        decision_columns,
+        layers,
         measured,
         measures,
         model,
@@ -74,6 +87,61 @@ def tags():
     return _table(
         ("group", "tag", "holds when"), ((tag.group, f"`{tag.name}`", tag.definition) for tag in DEFAULT_TAXONOMY.tags)
     )
+
+
+def layers():
+    """Return the layers of the package, from the import contract, and what each package is for."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    contract = next(each for each in settings["contracts"] if each["type"] == "layers")
+    floors = [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
+    return _table(
+        ("floor", "package", "what is there"),
+        (
+            (str(len(floors) - number) if first else "", f"`{name}`", _first_line(name))
+            for number, floor in enumerate(floors)
+            for first, name in ((name == floor[0], name) for name in floor)
+        ),
+    )
+
+
+def _first_line(package):
+    """Return the first sentence of a package's docstring."""
+    path = Path(bluesky_xtag.__file__).parent / package
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text("utf-8")
+    return " ".join(ast.get_docstring(ast.parse(source)).split("\n\n")[0].split())
+
+
+def columns():
+    """Return a table of the columns of the stream "tags"."""
+    from bluesky_xtag.documents import ROW, SCORE
+
+    return _columns("column", "xtag", (SCORE, *ROW))
+
+
+def corrections():
+    """Return a table of the columns that corrections have besides."""
+    from bluesky_xtag.documents import CORRECTION
+
+    return _columns("column of corrections", "xtag", CORRECTION)
+
+
+def configuration():
+    """Return a table of what the descriptor of the stream "tags" records."""
+    from bluesky_xtag.documents import CONFIGURATION
+
+    return _columns("configuration key", "xtag", CONFIGURATION)
+
+
+def decision_columns():
+    """Return a table of the columns of the stream "decisions"."""
+    from bluesky_xtag.plans.decisions import CHOSEN, COLUMNS
+
+    return _columns("decision column", "decision", (*COLUMNS, CHOSEN))
+
+
+def _columns(head, name, described):
+    rows = ((f"`{name}_{each.suffix}`", each.dtype, each.meaning) for each in described)
+    return _table((head, "dtype", "meaning"), rows)
 
 
 def model():
@@ -136,7 +204,7 @@ def model_measures():
 
 
 def robustness():
-    """Return the figures of `xtag evaluate --robustness` that are kept with these pages."""
+    """Return the figures of `xtag robustness` that are kept with these pages."""
     if not ROBUSTNESS.exists():
         return "There are no figures for this version yet.\n"
     figures = json.loads(ROBUSTNESS.read_text("utf-8"))

@@ -1,7 +1,7 @@
 """Stored runs, wherever they lie: the only place that knows Tiled from databroker."""
 
 from .documents_of_runs import documents_of
-from .frames_of_runs import PLACE, frames_of, newest_runs, pixels, plain, readable, score_tags
+from .frames_of_runs import frames_of, newest_runs, pixels, plain_rows, readable
 from .opening import FRAMES, asking, last_scan_id, open_any, open_catalog
 from .selecting import chosen
 from .stored_runs import catalog_of, client, descriptor_of, start_of, stream_names, table_of
@@ -10,7 +10,6 @@ from .writing import can_replace, is_whole, store, write
 
 __all__ = [
     "FRAMES",
-    "PLACE",
     "ServedValue",
     "asking",
     "can_replace",
@@ -27,9 +26,8 @@ __all__ = [
     "open_any",
     "open_catalog",
     "pixels",
-    "plain",
+    "plain_rows",
     "readable",
-    "score_tags",
     "start_of",
     "store",
     "stream_names",

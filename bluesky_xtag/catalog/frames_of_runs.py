@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..documents import tagger_name
+from ..documents import PLACE, TagTable
 from ..errors import CatalogError
 from ..frames import Frame, FrameAssembler
 from .documents_of_runs import documents_of
 from .stored_runs import client, start_of
 
-__all__ = ["PLACE", "frames_of", "newest_runs", "pixels", "plain", "readable", "score_tags"]
+__all__ = ["frames_of", "newest_runs", "pixels", "plain_rows", "readable"]
 
 _PAGE = 50
-PLACE = ["key", "seq_num", "index"]  # of a frame within its run
 
 
 def newest_runs(catalog: Any, at_most: int) -> Iterator[Any]:
@@ -73,30 +72,7 @@ def pixels(catalog: Any, frames: pd.DataFrame) -> list[np.ndarray | None]:
     return [found.get(place) for place in frames[["run", *PLACE]].itertuples(index=False, name=None)]
 
 
-def plain(table: pd.DataFrame, run: Any) -> pd.DataFrame:
-    """Return rows of tags whatever the tagger was called, with the run that they belong to.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `bluesky_xtag.search.tags`.
-    run : BlueskyRun or Header
-        The run with the frames.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `run` (uid), `scan_id`, `row`, `time`, and the others without the tagger's name: `p_<tag>`, `tags`,
-        `status`, `event`, `key`, `seq_num`, `index`, ...
-    """
-    name, start = tagger_name(table.columns), start_of(run)
-    shown = table.rename(columns=lambda column: column.removeprefix(f"{name}_").removeprefix("frame_"))
-    shown = shown.rename_axis("row").reset_index()
-    shown.insert(0, "run", start["uid"])
-    shown.insert(1, "scan_id", start.get("scan_id", 0))
-    return shown
-
-
-def score_tags(table: pd.DataFrame) -> list[str]:
-    """Return the tags of which a table with plain names has scores."""
-    return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+def plain_rows(table: pd.DataFrame, run: Any) -> pd.DataFrame:
+    """Return rows of tags under plain names, with the run that they belong to; see `TagTable.plain`."""
+    start = start_of(run)
+    return TagTable(table).plain(start["uid"], start.get("scan_id", 0))

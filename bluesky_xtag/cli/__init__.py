@@ -8,20 +8,52 @@ from __future__ import annotations
 import typer
 
 from .bench_panel import bench
-from .catalog_commands import index
-from .models_panel import evaluate, info, simulate, train
+from .helpful import HelpfulCommand, HelpfulGroup
+from .models_panel import adapt, evaluate, gallery, robustness, simulate, train
 from .people_panel import compare, correct, export_labels, review
-from .runs_panel import replay
-from .tag_panel import demo
+from .runs_panel import decisions, recover, replay, summarise, tag_files
+from .tag_panel import demo, info, map_phases
 
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=HelpfulGroup,
     help="Tags every detector frame of a Bluesky scan while it runs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, simulate, evaluate, info, index, replay, correct, export_labels, review, compare):
-    app.command()(command)
-app.add_typer(bench, name="bench")
+
+# By panel: each command with its name and an example.
+_PANELS = {
+    "Tag": (
+        (demo, "demo", "xtag demo --points 5 5"),
+        (map_phases, "map", "xtag map --tag ring --max-points 60"),
+        (info, "info", "xtag info --model MY-MODEL"),
+    ),
+    "Runs": (
+        (summarise, "summarise", "xtag summarise xtag-demo --since 2026-03-01"),
+        (recover, "recover", "xtag recover xtag-demo ~/.local/share/bluesky_xtag"),
+        (replay, "replay", "xtag replay xtag-demo --runs plan_name=grid_scan --model MY-MODEL"),
+        (tag_files, "tag-files", "xtag tag-files data/*.h5 --out tags.csv"),
+        (decisions, "decisions", "xtag decisions xtag-demo --run -1"),
+    ),
+    "People": (
+        (review, "review", "xtag review xtag-demo --order novel -n 10"),
+        (correct, "correct", "xtag correct xtag-demo 7 3 --add ring --by ab"),
+        (compare, "compare", "xtag compare xtag-demo --models 'default 0.6.0' mine"),
+        (export_labels, "export-labels", "xtag export-labels xtag-demo labels.h5"),
+    ),
+    "Models": (
+        (train, "train", "xtag train --out MY-MODEL --samples 20000 --epochs 4"),
+        (adapt, "adapt", "xtag adapt labels.h5 --out MY-MODEL"),
+        (evaluate, "evaluate", "xtag evaluate labels.h5 --html figures.html"),
+        (robustness, "robustness", "xtag robustness -n 100 --picture robustness.png"),
+        (simulate, "simulate", "xtag simulate simulated.h5 -n 500 --seed 1"),
+        (gallery, "gallery", "xtag gallery gallery.png"),
+    ),
+}
+for panel, commands in _PANELS.items():
+    for function, name, example in commands:
+        app.command(name, cls=HelpfulCommand, epilog=f"Example: {example}", rich_help_panel=panel)(function)
+app.add_typer(bench, name="bench", rich_help_panel="Models")

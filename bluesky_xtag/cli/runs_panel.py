@@ -1,8 +1,7 @@
-"""`xtag replay`: what is stored, tagged or decided again."""
+"""`xtag summarise`, `recover`, `replay`, `tag-files` and `decisions`: what is stored, tagged or decided again."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,136 +9,161 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .catalog_commands import ApiKey, opened
-from .options import Model, explained, finish
+from .options import (
+    ApiKey,
+    Catalog,
+    Model,
+    Runs,
+    Since,
+    Until,
+    finish,
+    open_catalogue,
+    report_errors,
+    resumable,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-__all__ = ["decisions_again", "replay"]
+__all__ = ["decisions", "recover", "replay", "summarise", "tag_files"]
+
+Centre = Annotated[
+    tuple[float, float] | None, typer.Option(help="Column and row of the beam in pixels, if you know better.")
+]
+Masked = Annotated[str | None, typer.Option(help="File of pixels that must not be used.")]
+Processes = Annotated[int | None, typer.Option("--workers", min=1, help="How many processes to start on this machine.")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.")]
+
+
+def summarise(
+    catalog: Catalog,
+    since: Since = None,
+    until: Until = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be written.")] = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Give each tagged run that lacks one the summary by which its tags are found.
+
+    Called again, it goes on from where it was: runs that have a summary are left alone.
+    """
+    with report_errors():
+        from ..search import index
+
+        with open_catalogue(catalog, api_key) as client:
+            track = show_progress("Summarising")
+            found = index(client, since=since, until=until, dry_run=dry_run, name=catalog, track=track)
+    print(
+        f"{found.runs} runs: {len(found.written)} {'lack a' if dry_run else 'got their'} summary, {found.had} had one, "
+        f"{found.untagged} have no tags, {found.unfinished} are not finished"
+    )
+    finish(f"run {uid}: {trouble}" for uid, trouble in found.troubles.items())
+
+
+def recover(
+    catalog: Catalog,
+    directory: Annotated[Path, typer.Argument(help="Where runs or summaries were kept when the catalogue failed.")],
+    api_key: ApiKey = None,
+) -> None:
+    """Store the runs and summaries that were kept on this machine because the catalogue did not take them.
+
+    A file is removed when all of it is stored, so the command can be called again.
+    """
+    with report_errors():
+        from ..search import recover as store
+
+        with open_catalogue(catalog, api_key) as client:
+            found = store(client, directory, name=catalog, track=show_progress("Recovering"))
+    print(f"recovered {len(found.runs)} runs and {len(found.summaries)} summaries from {directory}")
+    finish(f"{what}: {trouble}" for what, trouble in found.left.items())
 
 
 def replay(
-    catalog: Annotated[
-        str | None,
-        typer.Argument(
-            help="Directory of an embedded catalogue, address of a Tiled server (http://...), or name of a Tiled "
-            "profile; none with --files.",
-            show_default=False,
-        ),
-    ] = None,
-    runs: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RUN",
-            help="A uid or its beginning, a scan_id, -1 for the newest, or a condition such as plan_name=scan or "
-            "time>=2026-03-01; may be given again. All runs if not given.",
-        ),
-    ] = None,
-    files: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILES", help="Instead of runs: image files, such as 'data/*.h5' in quotes; may be given again."
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --files: the table to write, .csv or .parquet.")] = None,
-    decisions: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN",
-            help="Instead of tags: compute the decisions of this run again from what is stored: a uid, a scan_id, or "
-            "-1 for the newest; status 1 if a decision differs.",
-        ),
-    ] = None,
+    catalog: Catalog,
+    runs: Runs = None,
     model: Model = None,
-    key: Annotated[
-        str | None, typer.Option(help="The data key of the images; with --files, the data set. Found if not given.")
-    ] = None,
-    beam_centre: Annotated[
-        tuple[float, float] | None, typer.Option(help="Column and row of the beam in pixels, if you know better.")
-    ] = None,
-    mask: Annotated[str | None, typer.Option(help="File of pixels not to use.")] = None,
+    key: Annotated[str | None, typer.Option(help="The data key of the images; found if it is not given.")] = None,
+    beam_centre: Centre = None,
+    mask: Masked = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also runs that were replayed with this model before.")
+        bool, typer.Option("--again", help="Also replay runs that were replayed with this model before.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes to start on this machine.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.")] = None,
+    workers: Processes = None,
+    scheduler: Scheduler = None,
     work: Annotated[
-        Path | None, typer.Option(help="Directory that remembers how far runs are; ~/.local/state if not given.")
+        Path | None,
+        typer.Option(help="Directory that remembers how far runs are; one in ~/.local/state if it is not given."),
     ] = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Tag stored runs, or files, with a model; the tags of runs are stored as runs of their own beside them.
+    """Tag stored runs with a model; their tags are stored as runs of their own next to them.
 
-    Called again after a stop, it goes on from there. Ends with status 1 if a run could not be replayed.
+    Called again after a stop, it goes on from there. The status is 1 if a run could not be replayed.
     """
-    with explained():
-        engine = {"workers": workers, "scheduler": scheduler}
-        _check_choice(catalog, runs, files, out, decisions)
-        if decisions is not None:
-            of_tags = {"model": model, "key": key, "beam-centre": beam_centre, "mask": mask, "again": again or None}
-            _check_unused(of_tags | engine | {"work": work})
-        if files:
-            assert out is not None  # checked above
-            with _resumable():
-                tag_files(files, out, model=model, key=key, beam_centre=beam_centre, mask=mask, **engine)
-            return
-        with opened(catalog or "", api_key) as client:
-            if decisions is not None:
-                troubles = list(decisions_again(client, decisions))
-            else:
-                options = {"key": key, "beam_centre": beam_centre, "mask": mask, "again": again, "work": work}
-                with _resumable():
-                    troubles = tag_runs(client, runs, model=model, **options, **engine)
+    with report_errors(), open_catalogue(catalog, api_key) as client, resumable():
+        options = {"key": key, "beam_centre": beam_centre, "mask": mask, "again": again, "work": work}
+        troubles = _replay(client, runs, model=model, workers=workers, scheduler=scheduler, **options)
     finish(troubles)
 
 
-def _check_choice(
-    catalog: str | None, runs: list[str] | None, files: list[str] | None, out: Path | None, decisions: str | None
+def tag_files(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="Image files, or patterns such as 'data/**/*.cbf' in quotes."),
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write: a .csv or .parquet file that does not exist yet.")],
+    model: Model = None,
+    key: Annotated[
+        str | None, typer.Option(help="The data set of the images in HDF5 files; found if not given.")
+    ] = None,
+    beam_centre: Centre = None,
+    mask: Masked = None,
+    workers: Processes = None,
+    scheduler: Scheduler = None,
 ) -> None:
-    """Raise unless one of the three things that may be replayed is asked for, with what it needs."""
-    from ..errors import XTagValueError
+    """Tag the images of files, without a catalogue, and write a table with a row for each image.
 
-    if files:
-        if catalog is not None or runs or decisions is not None:
-            raise XTagValueError("--files needs no catalogue and no runs: give one or the other")
-        if out is None:
-            raise XTagValueError("--files needs --out, the table to write, such as --out tags.csv")
-    elif catalog is None:
-        raise XTagValueError("name a catalogue whose runs to replay, or give --files")
-    elif out is not None:
-        raise XTagValueError("--out is for --files: the tags of runs go into the catalogue")
-    elif runs and decisions is not None:
-        raise XTagValueError("--decisions replays the decisions of one run: leave --runs out")
+    Called again after a stop, it goes on from there.
+    """
+    with report_errors(), resumable():
+        from ..replay import tag_files as write_table
 
-
-def _check_unused(options: dict[str, Any]) -> None:
-    """Raise if an option is given that decisions have no use for."""
-    from ..errors import XTagValueError
-
-    if given := [f"--{name}" for name, value in options.items() if value is not None]:
-        raise XTagValueError(f"--decisions looks at stored rows only: leave {', '.join(given)} out")
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Say that nothing is lost when a person stops the command."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("xtag: stopped; the same command goes on from there", file=sys.stderr)
-        raise typer.Exit(130) from None
+        with _watch() as watch:
+            counts = write_table(
+                files,
+                out,
+                model=model,
+                key=key,
+                beam_centre=beam_centre,
+                mask=mask,
+                workers=workers,
+                scheduler=scheduler,
+                watch=watch,
+            )
+    print(f"{sum(counts.values())} frames: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}")
+    print(out)
 
 
-def tag_runs(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
+def decisions(
+    catalog: Catalog,
+    run: Annotated[str, typer.Option(help="The run: a uid or its beginning, a scan_id, or -1 for the newest.")] = "-1",
+    api_key: ApiKey = None,
+) -> None:
+    """Compute the decisions of a run again from what is stored; the status is 1 if a decision differs."""
+    with report_errors(), open_catalogue(catalog, api_key) as client:
+        troubles = list(_decide_again(client, run))
+    finish(troubles)
+
+
+def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     """Replay runs with a progress bar, and print what came of them; return the troubles."""
     from rich.console import Console
     from rich.table import Table
 
-    from ..replay import replay
+    from ..replay import replay as tag_again
 
     with _watch() as watch:
-        outcomes = replay(client, runs, watch=watch, **options)
+        outcomes = tag_again(client, runs, watch=watch, **options)
     shown = ["run", "scan_id", "outcome", "frames", "ok", "unreadable", "failed", "seconds"]
     table = Table(*shown)
     for row in outcomes.to_dict("records"):
@@ -154,16 +178,6 @@ def tag_runs(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     console.print(f"{len(outcomes)} runs, {len(tagged)} tagged: {tagged['frames'].sum()} frames{rate}")
     failed = outcomes[outcomes["outcome"].str.startswith("failed")]
     return [f"run {run}: {outcome}" for run, outcome in zip(failed["run"], failed["outcome"], strict=True)]
-
-
-def tag_files(files: list[str], out: Path, **options: Any) -> None:
-    """Tag files with a progress bar, and print what came of them."""
-    from ..replay import replay_files
-
-    with _watch() as watch:
-        counts = replay_files(files, out, watch=watch, **options)
-    print(f"{sum(counts.values())} frames: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}")
-    print(out)
 
 
 @contextmanager
@@ -186,7 +200,7 @@ def _watch() -> Iterator[Callable[[str, int, int | None], None]]:
         yield watch
 
 
-def decisions_again(client: Any, run: str) -> Iterator[str]:
+def _decide_again(client: Any, run: str) -> Iterator[str]:
     """Compute the decisions of a run again and print what came of it.
 
     Parameters

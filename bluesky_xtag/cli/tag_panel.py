@@ -1,4 +1,4 @@
-"""`xtag demo`."""
+"""`xtag demo`, `map` and `info`: see what tagging is."""
 
 from __future__ import annotations
 
@@ -7,49 +7,86 @@ from typing import Annotated
 
 import typer
 
-from .options import Model, explained, finish
+from .options import Model, finish, report_errors
 
-__all__ = ["demo"]
+__all__ = ["demo", "info", "map_phases"]
+
+Directory = Annotated[
+    Path, typer.Option("--catalog", help="Directory of the embedded Tiled catalogue; made if it is not there.")
+]
+Drawn = Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")]
 
 
 def demo(
-    catalog: Annotated[
-        Path, typer.Option(help="Directory of the embedded Tiled catalogue; made, or opened again.")
-    ] = Path("xtag-demo"),
+    catalog: Directory = Path("xtag-demo"),
     frames: Annotated[
         Path | None,
-        typer.Option(help="HDF5 file of measured frames, a data set a frame; a simulated sample if not given."),
+        typer.Option(help="HDF5 file of measured frames, a data set a frame; a simulated sample if it is not given."),
     ] = None,
     points: Annotated[tuple[int, int], typer.Option(help="Columns and rows of the scan of the sample.", min=1)] = (
         7,
         7,
     ),
-    picture: Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")] = Path("tags.png"),
-    adaptive: Annotated[
-        bool, typer.Option("--adaptive", help="Map where a tag begins and ends, each place chosen by the tags so far.")
-    ] = False,
-    tag: Annotated[str, typer.Option(help="Of --adaptive: the tag.")] = "ring",
-    max_points: Annotated[int, typer.Option(min=1, help="Of --adaptive: how many places at most.")] = 140,
+    picture: Drawn = Path("tags.png"),
     model: Model = None,
 ) -> None:
     """Scan a simulated sample, or measured frames, and tag every frame while the scan runs.
 
-    Ends with status 0 only if every frame has its row in the catalogue.
+    The status is 0 only if every frame has its row in the catalogue.
     """
-    with explained():
+    with report_errors():
         from rich.console import Console
 
-        from ..errors import XTagValueError
         from .demo import measured_scans, run, sample_scan
 
-        if adaptive:
-            if frames is not None:
-                raise XTagValueError("--adaptive maps the simulated sample: leave --frames out")
-            from .demo.map_demo import run_adaptive
-
-            console = Console(highlight=False)
-            finish(run_adaptive(catalog, picture, console, model, tag=tag, frames=max_points))
-            return
         scans = [sample_scan(*points)] if frames is None else measured_scans(frames)
         troubles = run(scans, catalog, picture, Console(highlight=False), model)
     finish(troubles)
+
+
+def map_phases(
+    catalog: Directory = Path("xtag-demo"),
+    tag: Annotated[str, typer.Option(help="The tag whose region is mapped.")] = "ring",
+    max_points: Annotated[int, typer.Option(min=1, help="How many places are looked at, at most.")] = 140,
+    picture: Drawn = Path("tags.png"),
+    model: Model = None,
+) -> None:
+    """Map where a tag begins and ends on a simulated sample; each place is chosen by the tags so far."""
+    with report_errors():
+        from rich.console import Console
+
+        from .demo.map_demo import run_adaptive
+
+        troubles = run_adaptive(catalog, picture, Console(highlight=False), model, tag=tag, frames=max_points)
+    finish(troubles)
+
+
+def info(model: Model = None) -> None:
+    """Print what is installed, the model with its tags and thresholds, and the device on which it runs."""
+    with report_errors():
+        from importlib.metadata import version
+
+        from rich.console import Console
+        from rich.table import Table
+
+        from ..model import load_model
+
+        loaded = load_model(model)
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("bluesky_xtag", version("bluesky_xtag"))
+    for package in ("bluesky", "tensorflow", "keras"):
+        table.add_row(package, version(package))
+    table.add_row("model", f"{loaded.name} {loaded.version}, sha256 {loaded.sha256[:12]}")
+    table.add_row("device", loaded.device)
+    measured = loaded.card.stored.get("figures", {}).get("held_out", {})
+    if measured:
+        found, chance = measured["mean_average_precision"], measured["chance"]
+        table.add_row("held-out mAP", f"{found:.3f} (chance {chance:.3f}), simulated geometries never trained on")
+    console.print(table)
+    precision = {row["tag"]: row["average_precision"] for row in measured.get("tags", ())}
+    tags = Table("tag", "group", "threshold", "AP", "holds when")
+    for tag, threshold in zip(loaded.taxonomy.tags, loaded.thresholds, strict=True):
+        known = precision.get(tag.name)
+        tags.add_row(tag.name, tag.group, f"{threshold:.2f}", "" if known is None else f"{known:.3f}", tag.definition)
+    console.print(tags)

@@ -1,15 +1,17 @@
-"""The columns of the stream "tags": the only place that knows their names.
+"""The columns of the stream "tags", each in one place: its name, its type, what it means and what fills it.
 
-Rows are scalars only, because lists do not survive every store (SQLite refuses them, DuckDB returns strings).
+Rows are scalars only, because lists do not survive every store (SQLite refuses them, DuckDB returns strings). A new
+column is one more entry here, filled from one more field of `Tagging`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..errors import XTagValueError
 from ..model import Taxonomy
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
     from ..model import ServedModel
 
 __all__ = [
+    "CONFIGURATION",
+    "CORRECTION",
+    "DECIDED_BY",
+    "FRAME",
+    "ROW",
+    "SCORE",
     "STREAM",
+    "Column",
+    "column",
     "configuration",
     "configuration_keys",
     "correction_keys",
+    "data_key",
     "data_keys",
     "row",
     "score_column",
@@ -33,33 +44,140 @@ __all__ = [
 
 STREAM = "tags"
 
+DType = Literal["number", "integer", "string", "boolean", "array"]
+# Types that every store gives back as they went in; for strings of any length NumPy has no name in the schema.
+_NUMPY_TYPES = {"number": "<f8", "integer": "<i8", "boolean": "|b1"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of rows, or an entry of the stream's configuration.
+
+    Parameters
+    ----------
+    suffix : str
+        Its name after that of the tagger and an underscore.
+    dtype : {"number", "integer", "string", "boolean", "array"}
+        Its type in event-model's sense.
+    meaning : str
+        What it says, for the documentation.
+    fill : callable
+        Returns the value, given a `Tagging` (columns of rows) or a model (configuration).
+    units : str, optional
+        Unit of a number.
+    """
+
+    suffix: str
+    dtype: DType
+    meaning: str
+    fill: Callable[[Any], Any]
+    units: str | None = None
+
+    def key(self, name: str, **more: Any) -> DataKey:
+        """Return the event-model data key of this column of the tagger called `name`."""
+        if self.units is not None:
+            more["units"] = self.units
+        return data_key(f"bluesky_xtag:{name}", self.dtype, **more)
+
+
+def _of_frame(part: str) -> Callable[[Tagging], Any]:
+    return lambda tagging: getattr(tagging.frame, part)
+
+
+SCORE = Column(
+    "p_<tag>",
+    "number",
+    "score of a tag, 0 to 1; one column for each tag of the model, in the order of its taxonomy; NaN unless the status "
+    "is `ok`",
+    lambda score: float(score),
+)
+FRAME = (
+    Column(
+        "frame_event", "string", "uid of the event that brought the frame, or of the stream_datum", _of_frame("event")
+    ),
+    Column("frame_key", "string", "data key of the image", _of_frame("key")),
+    Column("frame_seq_num", "integer", "sequence number of that event in its stream, from 1", _of_frame("seq_num")),
+    Column("frame_index", "integer", "which image within that event, from 0", _of_frame("index")),
+)
+ROW = (
+    Column(
+        "tags",
+        "string",
+        'the accepted tags in the order of the taxonomy, separated by spaces; `""` if none',
+        lambda tagging: " ".join(tagging.tags),
+    ),
+    Column("status", "string", "what became of the frame, see below", lambda tagging: tagging.status),
+    *FRAME,
+    Column(
+        "latency",
+        "number",
+        "seconds from the arrival of the document to the outcome",
+        lambda tagging: tagging.latency,
+        units="s",
+    ),
+)
+CORRECTION = (
+    Column("added", "string", "tags that hold, separated by spaces", lambda said: " ".join(said.added)),
+    Column("removed", "string", "tags that do not hold", lambda said: " ".join(said.removed)),
+    Column("by", "string", "who said so", lambda said: said.by),
+    Column("note", "string", "why", lambda said: said.note),
+)
+DECIDED_BY = "decided_by"  # suffix of a column that is not stored: "model", or who corrected the frame last
+CONFIGURATION = (
+    Column("model", "string", "the model's name", lambda model: model.name),
+    Column("model_version", "string", "its version", lambda model: model.version),
+    Column("model_sha256", "string", "SHA-256 of its network, tags and preparation", lambda model: model.sha256),
+    Column("taxonomy", "array", "names of its tags, in order", lambda model: list(model.taxonomy.names)),
+    Column(
+        "thresholds",
+        "array",
+        "score from which each tag is accepted",
+        lambda model: [float(threshold) for threshold in model.thresholds],
+    ),
+    Column(
+        "preparation",
+        "string",
+        "settings of the preparation, as JSON",
+        lambda model: json.dumps(model.preparation.to_dict(), sort_keys=True),
+    ),
+    Column("package_version", "string", "version of bluesky_xtag", lambda model: version("bluesky_xtag")),
+    Column("device", "string", "`CPU`, or `GPU: ` and its name", lambda model: model.device),
+)
+_CAST = {"number": float, "integer": int, "string": str}
+
+
+def data_key(source: str, dtype: DType, **more: Any) -> DataKey:
+    """Return an event-model data key; of a scalar, unless a shape is given."""
+    key = {"source": source, "dtype": dtype, "shape": []}
+    if dtype in _NUMPY_TYPES:
+        key["dtype_numpy"] = _NUMPY_TYPES[dtype]
+    return cast("DataKey", key | more)
+
+
+def column(name: str, suffix: str) -> str:
+    """Return the full name of a column of the tagger called `name`."""
+    return f"{name}_{suffix}"
+
 
 def score_column(name: str, tag: str) -> str:
-    """Return the column that holds the probability of a tag, for the tagger called `name`."""
-    return f"{name}_p_{tag}"
+    """Return the column that holds the score of a tag, for the tagger called `name`."""
+    return column(name, f"p_{tag}")
 
 
 def tagger_name(columns: Iterable[str]) -> str:
     """Return the name of the tagger whose columns these are, the first part of their names."""
-    mark = "_frame_event"
-    for column in columns:
-        if column.endswith(mark):
-            return column.removesuffix(mark)
+    mark = f"_{FRAME[0].suffix}"
+    columns = list(columns)
+    for each in columns:
+        if each.endswith(mark):
+            return each.removesuffix(mark)
     raise XTagValueError(f"these are no rows of a tagger: no column *{mark} among {', '.join(columns) or 'none'}")
 
 
 def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of the columns of a tagger called `name`, in column order."""
-    scores = {score_column(name, tag): _key(name, "number") for tag in taxonomy.names}
-    return scores | {
-        f"{name}_tags": _key(name, "string"),
-        f"{name}_status": _key(name, "string"),
-        f"{name}_frame_event": _key(name, "string"),
-        f"{name}_frame_key": _key(name, "string"),
-        f"{name}_frame_seq_num": _key(name, "integer"),
-        f"{name}_frame_index": _key(name, "integer"),
-        f"{name}_latency": _key(name, "number", units="s"),
-    }
+    scores = {score_column(name, tag): SCORE.key(name) for tag in taxonomy.names}
+    return scores | {column(name, each.suffix): each.key(name) for each in ROW}
 
 
 def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | int | str]:
@@ -67,67 +185,32 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
 
     The scores of a tagging that is not "ok" are NaN.
     """
+    return score_values(name, taxonomy, tagging) | {
+        column(name, each.suffix): _CAST[each.dtype](each.fill(tagging)) for each in ROW
+    }
+
+
+def score_values(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | int | str]:
+    """Return the scores of a tagging by their columns; NaN if it is not "ok"."""
     scores: Sequence[float] = tagging.scores or (math.nan,) * len(taxonomy)
-    columns: Mapping[str, float] = {
-        score_column(name, tag): float(score) for tag, score in zip(taxonomy.names, scores, strict=True)
-    }
-    return dict(columns) | {
-        f"{name}_tags": " ".join(tagging.tags),
-        f"{name}_status": tagging.status,
-        f"{name}_frame_event": tagging.frame.event,
-        f"{name}_frame_key": tagging.frame.key,
-        f"{name}_frame_seq_num": int(tagging.frame.seq_num),
-        f"{name}_frame_index": int(tagging.frame.index),
-        f"{name}_latency": float(tagging.latency),
-    }
+    return {score_column(name, tag): SCORE.fill(score) for tag, score in zip(taxonomy.names, scores, strict=True)}
 
 
 def configuration(name: str, model: ServedModel) -> dict[str, Any]:
     """Return what the descriptor of the stream records of the model, by configuration key."""
-    return {
-        f"{name}_model": model.name,
-        f"{name}_model_version": model.version,
-        f"{name}_model_sha256": model.sha256,
-        f"{name}_taxonomy": list(model.taxonomy.names),
-        f"{name}_thresholds": [float(threshold) for threshold in model.thresholds],
-        f"{name}_preparation": json.dumps(model.preparation.to_dict(), sort_keys=True),
-        f"{name}_package_version": version("bluesky_xtag"),
-        f"{name}_device": model.device,
-    }
+    return {column(name, each.suffix): each.fill(model) for each in CONFIGURATION}
 
 
 def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of `configuration`."""
-    tags = [len(taxonomy)]
     longest = max(map(len, taxonomy.names), default=1)
-    return {
-        f"{name}_model": _key(name, "string"),
-        f"{name}_model_version": _key(name, "string"),
-        f"{name}_model_sha256": _key(name, "string"),
-        f"{name}_taxonomy": _key(name, "array", shape=tags, dtype_numpy=f"<U{longest}"),
-        f"{name}_thresholds": _key(name, "array", shape=tags, dtype_numpy="<f8"),
-        f"{name}_preparation": _key(name, "string"),
-        f"{name}_package_version": _key(name, "string"),
-        f"{name}_device": _key(name, "string"),
+    types = {"taxonomy": f"<U{longest}", "thresholds": "<f8"}
+    arrays: dict[str, Mapping[str, Any]] = {
+        suffix: {"shape": [len(taxonomy)], "dtype_numpy": dtype} for suffix, dtype in types.items()
     }
-
-
-# Types that every store gives back as they went in; for strings of any length NumPy has no name in the schema.
-_NUMPY_TYPES = {"number": "<f8", "integer": "<i8"}
-
-
-def _key(name: str, dtype: str, **more: Any) -> DataKey:
-    key = {"source": f"bluesky_xtag:{name}", "dtype": dtype, "shape": []}
-    if dtype in _NUMPY_TYPES:
-        key["dtype_numpy"] = _NUMPY_TYPES[dtype]
-    return cast("DataKey", key | more)
+    return {column(name, each.suffix): each.key(name, **arrays.get(each.suffix, {})) for each in CONFIGURATION}
 
 
 def correction_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of a correction: the columns of `data_keys`, and what a person said of the frame."""
-    return data_keys(name, taxonomy) | {
-        f"{name}_added": _key(name, "string"),
-        f"{name}_removed": _key(name, "string"),
-        f"{name}_by": _key(name, "string"),
-        f"{name}_note": _key(name, "string"),
-    }
+    return data_keys(name, taxonomy) | {column(name, each.suffix): each.key(name) for each in CORRECTION}

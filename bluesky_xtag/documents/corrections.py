@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from .columns import tagger_name
+from .table import TagTable
 from .tagging import FrameId
 
-__all__ = ["Correction", "Verdict", "decided_by", "overlay", "verdicts"]
+__all__ = ["MODEL", "Correction", "Verdict", "overlay", "verdicts"]
 
 logger = logging.getLogger(__name__)
 
@@ -104,29 +104,23 @@ class Verdict:
         return kept + [tag for tag, holds in self.truth.items() if holds and tag not in given]
 
 
-def decided_by(name: str) -> str:
-    """Return the column that says who decided on a frame's tags: "model", or who corrected them last."""
-    return f"{name}_decided_by"
-
-
-def verdicts(table: pd.DataFrame, said: Iterable[Correction]) -> dict[Any, Verdict]:
-    """Return what people hold of the frames of a table, by the table's index.
+def verdicts(frames: Sequence[FrameId], said: Iterable[Correction]) -> dict[int, Verdict]:
+    """Return what people hold of frames, by their position.
 
     Parameters
     ----------
-    table : pandas.DataFrame
-        Rows of a stream "tags", of any model.
+    frames : sequence of FrameId
+        The frames of a run.
     said : iterable of Correction
-        In any order. What was said of frames that are not in the table is left out.
+        In any order. What was said of other frames is left out.
     """
-    name = tagger_name(table.columns)
-    places = [table[f"{name}_frame_{part}"].tolist() for part in ("event", "key", "seq_num", "index")]
-    rows: dict[tuple[Any, ...], list[Any]] = {}
-    for row, event, *place in zip(table.index, *places, strict=True):
-        rows.setdefault((event, *place), []).append(row)
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for row, frame in enumerate(frames):
+        place = (frame.key, frame.seq_num, frame.index)
+        rows.setdefault((frame.event, *place), []).append(row)
         # A store may give the events of a replay other uids than they had live.
-        rows.setdefault(tuple(place), []).append(row)
-    found: dict[Any, Verdict] = {}
+        rows.setdefault(place, []).append(row)
+    found: dict[int, Verdict] = {}
     for each in sorted(said, key=lambda each: each.time):
         place = (each.frame.key, each.frame.seq_num, each.frame.index)
         at = rows.get((each.frame.event, *place)) or rows.get(place, [])
@@ -152,18 +146,16 @@ def overlay(table: pd.DataFrame, said: Iterable[Correction]) -> pd.DataFrame:
     The scores stay those of the model. Tags stand in the order of the table's scores, those that its model does not
     know behind them.
     """
-    name = tagger_name(table.columns)
-    found = verdicts(table, said)
-    order = [column.removeprefix(f"{name}_p_") for column in table.columns if column.startswith(f"{name}_p_")]
-    place = {tag: number for number, tag in enumerate(order)}
+    rows = TagTable(table)
+    found = {table.index[row]: verdict for row, verdict in verdicts(rows.frames(), said).items()}
+    place = {tag: number for number, tag in enumerate(rows.tags)}
     changed = table.copy()
     for row, verdict in found.items():
-        tags = verdict.apply(str(table.at[row, f"{name}_tags"]).split())
-        changed.at[row, f"{name}_tags"] = " ".join(sorted(tags, key=lambda tag: place.get(tag, len(place))))
+        tags = verdict.apply(str(table.at[row, rows.column("tags")]).split())
+        changed.at[row, rows.column("tags")] = " ".join(sorted(tags, key=lambda tag: place.get(tag, len(place))))
     # The rows of a correction tell themselves who decided.
-    own = f"{name}_by"
-    deciders = table[own].to_list() if own in table else [MODEL] * len(table)
-    changed[decided_by(name)] = [
+    deciders = rows["by"].to_list() if "by" in rows else [MODEL] * len(table)
+    changed[rows.decided_by()] = [
         found[row].by if row in found else decider for row, decider in zip(table.index, deciders, strict=True)
     ]
     return changed

@@ -6,18 +6,24 @@ in databroker's Mongo layout and in Tiled on SQLite and on PostgreSQL.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from .columns import score_column, tagger_name
+from .table import TagTable
 
-__all__ = ["KEY", "Source", "identity", "summarise"]
+if TYPE_CHECKING:
+    from ..model import ServedModel
+
+__all__ = ["KEY", "Source", "describes", "identity", "model_keys", "summarise"]
 
 KEY = "xtag"  # of the start document
 
 Source = Literal["live", "replay", "human"]
+_FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+_NAME_AND_VERSION = re.compile(r"(?P<name>.+) (?P<version>\d\S*)")
 
 
 def summarise(
@@ -49,11 +55,11 @@ def summarise(
         - ``model``, ``model_version``, ``model_sha256``, and ``name``, the first part of the column names (str);
         - ``source`` and ``derived``, as given.
     """
-    name = tagger_name(table.columns)
-    taxonomy = [str(tag) for tag in configuration[f"{name}_taxonomy"]]
+    rows = TagTable(table)
+    taxonomy = [str(tag) for tag in configuration[rows.column("taxonomy")]]
     frames = len(table)
-    largest = table.reindex(columns=[score_column(name, tag) for tag in taxonomy]).astype("float64").max().to_list()
-    accepted = table[f"{name}_tags"].str.split().explode().value_counts()
+    largest = rows.scores(taxonomy).astype("float64").max().to_list()
+    accepted = rows["tags"].str.split().explode().value_counts()
     count = {tag: int(accepted.get(tag, 0)) for tag in taxonomy}
     return {
         # Numbers must be float, not int: SQLite compares what is stored as the type of what is asked.
@@ -61,9 +67,9 @@ def summarise(
         "count": count,
         "fraction": {tag: number / frames if frames else 0.0 for tag, number in count.items()},
         "frames": frames,
-        "failed": int((table[f"{name}_status"] != "ok").sum()),
+        "failed": int((rows["status"] != "ok").sum()),
         **identity(configuration),
-        "name": name,
+        "name": rows.name,
         "source": source,
         "derived": derived,
     }
@@ -75,3 +81,25 @@ def identity(configuration: Mapping[str, Any]) -> dict[str, str]:
     (name,) = [key.removesuffix(mark) for key in configuration if key.endswith(mark)]
     keys = ("model", "model_version", "model_sha256")
     return {key: str(configuration[f"{name}_{key}"]) for key in keys}
+
+
+def model_keys(model: str | ServedModel) -> dict[str, str]:
+    """Return what the summary of a tagging by this model holds: `model`, `model_version`, or `model_sha256`.
+
+    The last may be just the beginning of the fingerprint.
+    """
+    if not isinstance(model, str):
+        return {"model_sha256": model.sha256}
+    if _FINGERPRINT.fullmatch(model):
+        return {"model_sha256": model}
+    if found := _NAME_AND_VERSION.fullmatch(model):
+        return {"model": found["name"], "model_version": found["version"]}
+    return {"model": model}
+
+
+def describes(model: str | ServedModel, summary: Mapping[str, Any]) -> bool:
+    """Return whether the summary of a tagging tells of this model."""
+    return all(
+        str(summary[key]).startswith(value) if key == "model_sha256" else summary[key] == value
+        for key, value in model_keys(model).items()
+    )

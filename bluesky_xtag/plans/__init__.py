@@ -1,7 +1,7 @@
 """Plans steered by tags; each makes one run, with the streams primary, tags and decisions."""
 
 from .adaptive import tag_adaptive_scan
-from .conditions import Seen, condition
+from .conditions import condition
 from .decisions import STREAM, DecisionsAgain, SkipEmpty, replay_decisions
 from .exposure import expose_until
 from .line import scan_until
@@ -12,7 +12,6 @@ __all__ = [
     "STREAM",
     "SkipEmpty",
     "DecisionsAgain",
-    "Seen",
     "condition",
     "expose_until",
     "make",

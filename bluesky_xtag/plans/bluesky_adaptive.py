@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bluesky import plan_stubs as bps
-from event_model import unpack_event_page
 
-from ..documents import STREAM, score_column
+from ..documents import STREAM, TagRow, TagRows, column
 from ..errors import XTagError, XTagValueError
 
 if TYPE_CHECKING:
@@ -81,38 +80,9 @@ class TagEvaluation:
         if unknown := [tag for tag in self._tags.values() if tag not in known]:
             raise XTagValueError(f"no tag {', '.join(unknown)}; the model's tags: {', '.join(known)}")
         self._name = tagger.name
-        self._missing = float(missing)
-        self._runs: dict[str, _Run] = {}
-        self._streams: dict[str, str] = {}  # descriptor of the stream "tags" to run
-        tagger.listen(self)
-
-    def hear(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take a document; the tagger calls this."""
-        match name:
-            case "start":
-                self._runs[doc["uid"]] = _Run(doc)
-                if len(self._runs) > _RUNS_KEPT:
-                    del self._runs[next(iter(self._runs))]
-            case "descriptor" if doc.get("name") == STREAM:
-                self._streams[doc["uid"]] = doc["run_start"]
-            case "event" if doc["descriptor"] in self._streams:
-                self._row(self._streams[doc["descriptor"]], doc["data"])
-            case "event_page" if doc["descriptor"] in self._streams:
-                for event in unpack_event_page(cast(Any, doc)):
-                    self.hear("event", event)
-            case "stop":
-                if doc["run_start"] in self._runs:
-                    self._runs[doc["run_start"]].open = False
-                self._streams = {uid: run for uid, run in self._streams.items() if run != doc["run_start"]}
-
-    def _row(self, run: str, data: Mapping[str, Any]) -> None:
-        ok = data[f"{self._name}_status"] == "ok"
-        scores = {
-            outcome: float(data[score_column(self._name, tag)]) if ok else self._missing
-            for outcome, tag in self._tags.items()
-        }
-        if run in self._runs:
-            self._runs[run].rows[int(data[f"{self._name}_frame_seq_num"])] = scores
+        self._listener = _Listener(tagger.name, self._tags, float(missing))
+        self._runs = self._listener.runs
+        tagger.listen(self._listener)
 
     def __call__(self, uid: Any, suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the outcomes of suggestions.
@@ -160,6 +130,45 @@ class TagEvaluation:
                 )
             found[one] = run.rows[number]
         return found
+
+
+class _Listener(TagRows):
+    """Keeps the outcomes of the frames of the newest runs.
+
+    Parameters
+    ----------
+    name : str
+        The tagger's name.
+    tags : mapping of str to str
+        The tag of each outcome.
+    missing : float
+        The outcome of a frame without tags.
+    """
+
+    def __init__(self, name: str, tags: Mapping[str, str], missing: float) -> None:
+        super().__init__()
+        self.runs: dict[str, _Run] = {}
+        self._name = name
+        self._tags = tags
+        self._missing = missing
+
+    def begin(self, doc: Mapping[str, Any]) -> None:
+        """Make room for a run."""
+        self.runs[doc["uid"]] = _Run(doc)
+        if len(self.runs) > _RUNS_KEPT:
+            del self.runs[next(iter(self.runs))]
+
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Keep the outcomes of a frame."""
+        seen = TagRow.read(number, data, self._name, list(self._tags.values()))
+        outcomes = {outcome: self._missing if seen.missing else seen.scores[tag] for outcome, tag in self._tags.items()}
+        if run in self.runs:
+            self.runs[run].rows[int(data[column(self._name, "frame_seq_num")])] = outcomes
+
+    def end(self, run: str) -> None:
+        """Note that no frames will come."""
+        if run in self.runs:
+            self.runs[run].open = False
 
 
 class _Run:

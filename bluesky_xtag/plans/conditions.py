@@ -16,49 +16,16 @@ reaches the model's own threshold. Nothing of the text is executed.
 from __future__ import annotations
 
 import difflib
-import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..documents import TagRow
 from ..errors import ConditionError
 
-__all__ = ["Condition", "Seen", "condition", "parse"]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a plan sees of a frame: the row of the stream "tags".
-
-    Parameters
-    ----------
-    row : int
-        Sequence number of the row in its stream, from 1; 0 if no frame was seen yet.
-    status : str
-        Status of the tagging; empty if no frame was seen yet.
-    tags : tuple of str
-        The accepted tags.
-    scores : mapping of str to float
-        Probability by tag; NaN unless the status is "ok".
-    latency : float
-        Seconds from the frame's document to the outcome.
-    frame : str
-        Uid of the event that brought the frame; empty if there was none.
-    """
-
-    row: int = 0
-    status: str = ""
-    tags: tuple[str, ...] = ()
-    scores: Mapping[str, float] = field(default_factory=dict)
-    latency: float = math.nan
-    frame: str = ""
-
-    @property
-    def missing(self) -> bool:
-        """Whether the frame has no tags."""
-        return self.status != "ok"
+__all__ = ["Condition", "condition", "parse"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +37,7 @@ class Condition:
     text : str
         What the user wrote; of a callable, its name.
     test : callable
-        Given a `Seen` that has tags, tells whether the condition holds for it.
+        Given a `TagRow` that has tags, tells whether the condition holds for it.
     frames : int
         How many frames in a row, from 1.
     tags : tuple of str
@@ -80,30 +47,30 @@ class Condition:
     """
 
     text: str
-    test: Callable[[Seen], Any]
+    test: Callable[[TagRow], Any]
     frames: int = 1
     tags: tuple[str, ...] = ()
     parsed: bool = True
 
-    def holds(self, seen: Seen) -> bool:
+    def holds(self, seen: TagRow) -> bool:
         """Return whether the condition holds for one frame; never for a frame without tags."""
         return not seen.missing and bool(self.test(seen))
 
-    def shown(self, seen: Seen) -> str:
+    def shown(self, seen: TagRow) -> str:
         """Return the condition and the probabilities of the tags that it names, in words."""
         values = ", ".join(f"{tag} {seen.scores[tag]:.2f}" for tag in self.tags)
         return f"{self.text} ({values})" if values else self.text
 
 
 def condition(
-    wanted: str | Condition | Callable[[Seen], Any], tags: Iterable[str], *, of_one_frame: bool = False
+    wanted: str | Condition | Callable[[TagRow], Any], tags: Iterable[str], *, of_one_frame: bool = False
 ) -> Condition:
     """Return the condition that a user gave as a text or a callable.
 
     Parameters
     ----------
     wanted : str, Condition or callable
-        A text, see `parse`; or what is given a `Seen` and returns whether the condition holds.
+        A text, see `parse`; or what is given a `TagRow` and returns whether the condition holds.
     tags : iterable of str
         The names of the model's tags.
     of_one_frame : bool
@@ -165,7 +132,7 @@ def _tokens(text: str) -> list[_Token]:
     return [*found, _Token("end", "", len(text))]
 
 
-_Test = Callable[[Seen], Any]
+_Test = Callable[[TagRow], Any]
 
 
 class _Parser:
@@ -233,7 +200,7 @@ class _Parser:
                 raise self._error(f"a probability is no more than 1: write 0.9 for 90 %, not {token.text}")
         return lambda seen: compare(left(seen), right(seen))
 
-    def _value(self) -> Callable[[Seen], float]:
+    def _value(self) -> Callable[[TagRow], float]:
         token = self._token
         if token.kind == "number":
             self._next += 1

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from bluesky import plan_stubs as bps
 
+from ..documents import TagRow
 from ..errors import XTagValueError
 from ..tagger import Plan
 from .arguments import a_signal, a_tagger, some_detectors
-from .conditions import Seen, condition
+from .conditions import condition
 from .decisions import ByExposure
 from .steps import exposure_of, queueable, steered
 
@@ -25,7 +26,7 @@ def expose_until(
     detectors: Sequence[Any],
     tagger: Tagger,
     *,
-    good: str | Callable[[Seen], Any] = "not weak_scattering and not saturated",
+    good: str | Callable[[TagRow], Any] = "not weak_scattering and not saturated",
     exposure: Any = None,
     limits: tuple[float, float] = (0.001, 10.0),
     on_missing: str = "repeat",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..documents import TagRow
 from ..tagger import Plan
 from .arguments import a_motor, a_number, a_tagger, some_detectors
-from .conditions import Seen, condition
+from .conditions import condition
 from .decisions import LineUntil
 from .steps import queueable, steered
 
@@ -26,7 +27,7 @@ def scan_until(
     stop: float,
     step: float,
     *,
-    until: str | Callable[[Seen], Any],
+    until: str | Callable[[TagRow], Any],
     on_missing: str = "repeat",
     md: Mapping[str, Any] | None = None,
 ) -> Plan:
@@ -49,7 +50,7 @@ def scan_until(
     until : str or callable
         When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row; see
         `bluesky_xtag.plans.conditions`), or
-        a function that is given a `Seen` and returns whether to end.
+        a function that is given a `TagRow` and returns whether to end.
     on_missing : {"repeat", "skip", "pause", "stop"}
         What is done about a frame without tags, as in `tag_adaptive_scan`. A frame left out neither counts nor breaks
         the row of those for which the condition holds.

@@ -11,10 +11,11 @@ from bluesky.preprocessors import set_run_key_wrapper
 from bluesky.utils import Msg, ensure_generator
 
 from ..documents import STREAM as TAGS
+from ..documents import TagRow
 from ..errors import XTagValueError
 from ..tagger import Plan, accompany
 from .arguments import a_number, a_signal, a_tagger
-from .conditions import Condition, Seen, condition
+from .conditions import Condition, condition
 from .decisions import DecisionLog, SkipEmpty, TagsWatch
 from .steps import exposure_of, queueable, read_tags, write
 
@@ -31,7 +32,7 @@ def skip_empty(
     probe_exposure: float,
     *,
     exposure: Any = None,
-    empty: str | Callable[[Seen], Any] = "empty",
+    empty: str | Callable[[TagRow], Any] = "empty",
     probes: int = 1,
 ) -> Plan:
     """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
@@ -174,7 +175,7 @@ class _Probing:
         """Decide by the probe's tags, probe again or take the full exposure if that is decided."""
         point, run.point = run.point, _Point()
         while True:
-            seen: Seen = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
+            seen: TagRow = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
             decision = run.decider.decide(seen)
             yield from self._in_run(write(run.log, decision), key)
             if decision.action != "repeat":

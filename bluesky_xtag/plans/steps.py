@@ -11,9 +11,9 @@ from bluesky import preprocessors as bpp
 from bluesky.utils import Msg
 
 from ..documents import STREAM as TAGS
+from ..documents import TagRow
 from ..errors import XTagError
 from ..tagger import Plan
-from .conditions import Seen
 from .decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["exposure_of", "queueable", "read_tags", "steered", "write"]
 
 
-def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, Seen]:
+def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, TagRow]:
     """Write the rows of the frames of a run up to the newest, and return what the newest says.
 
     It takes until the deadline of the newest frame at most. After it the RunEngine does not rewind to before the frame.

@@ -1,6 +1,6 @@
 """Tag stored runs, or files, again: with any model, through the code that tags live."""
 
-from .files import frames_of, replay_files
+from .files import frames_of, tag_files
 from .runs import replay
 from .settings import choose_backend
 
@@ -8,5 +8,5 @@ __all__ = [
     "choose_backend",
     "frames_of",
     "replay",
-    "replay_files",
+    "tag_files",
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..documents import STATUSES, FrameId, Tagging, score_column
+from ..documents import STATUSES, FrameId, Tagging, column, score_values
 from ..errors import FrameError, XTagError, XTagValueError
 from ..frames import Frame, FrameSelection, Mask, data_sets, read
 from ..model import load_model, write_atomically
@@ -26,7 +26,7 @@ from .settings import Watch, choose_backend, fingerprint
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["frames_of", "replay_files"]
+__all__ = ["frames_of", "tag_files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class _Source:
         return read(self.path, self.dataset, index)
 
 
-def replay_files(
+def tag_files(
     files: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
@@ -114,7 +114,7 @@ def replay_files(
         rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
         _write(pd.DataFrame(rows), out)
         journal.remove()
-    counts = Counter(row[f"{name}_status"] for row in rows)
+    counts = Counter(row[column(name, "status")] for row in rows)
     return {status: counts[status] for status in STATUSES}
 
 
@@ -168,17 +168,16 @@ def _watched(
 
 
 def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[str, Any]:
-    scores = tagging.scores or (np.nan,) * len(model.taxonomy)
     return {
         "file": frame.id.run,
         "dataset": frame.id.key,
         "index": frame.id.index,
-        **{score_column(name, tag): score for tag, score in zip(model.taxonomy.names, scores, strict=True)},
-        f"{name}_tags": " ".join(tagging.tags),
-        f"{name}_status": tagging.status,
-        f"{name}_reason": tagging.reason,
-        f"{name}_model": f"{model.name} {model.version}",
-        f"{name}_model_sha256": model.sha256,
+        **score_values(name, model.taxonomy, tagging),
+        column(name, "tags"): " ".join(tagging.tags),
+        column(name, "status"): tagging.status,
+        column(name, "reason"): tagging.reason,
+        column(name, "model"): f"{model.name} {model.version}",
+        column(name, "model_sha256"): model.sha256,
     }
 
 

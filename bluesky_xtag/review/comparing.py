@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..catalog import PLACE, catalog_of, newest_runs, pixels, plain, score_tags
-from ..documents import identity
+from ..catalog import catalog_of, newest_runs, pixels, plain_rows
+from ..documents import PLACE, identity, score_tags
 from ..errors import NoTagsError, XTagValueError
 from ..search import configuration, own_tags, tagging
 
@@ -78,7 +78,7 @@ class Comparison:
         return [by_tag, by_frame] if len(self.frames) else [by_tag]
 
 
-def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs: int = 100) -> Comparison:
+def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, last: int = 100) -> Comparison:
     """Compare what two models said of the same frames; people's corrections are left aside.
 
     Parameters
@@ -88,7 +88,7 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs
     first, second : str or TagModel
         The models: name, name and version, or the first eight digits or more of the sha256, as in
         `bluesky_xtag.search.tags`.
-    runs : int
+    last : int
         How many runs to look at, the newest ones.
 
     Raises
@@ -100,7 +100,7 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs
     """
     pairs, models = [], (set[str](), set[str]())
     whole = None
-    for run in newest_runs(catalog, runs):
+    for run in newest_runs(catalog, last):
         whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
         try:
             both = [tagging(run, model, catalog=whole) for model in (first, second)]
@@ -108,10 +108,10 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, runs
             continue
         for held, names in zip(both, models, strict=True):
             names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(identity(configuration(held))))
-        pairs.append([plain(own_tags(held), run) for held in both])
+        pairs.append([plain_rows(own_tags(held), run) for held in both])
     if not pairs:
         raise NoTagsError(
-            f"none of the newest {runs} runs has tags by both {_called(first)} and {_called(second)}: tag some with "
+            f"none of the newest {last} runs has tags by both {_called(first)} and {_called(second)}: tag some with "
             "both first"
         )
     if models[0] == models[1]:

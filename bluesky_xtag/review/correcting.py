@@ -16,10 +16,12 @@ import pandas as pd
 
 from ..catalog import catalog_of, client, start_of, store
 from ..documents import (
+    CORRECTION,
     MODEL,
     Correction,
     Document,
-    FrameId,
+    TagTable,
+    column,
     compose,
     configuration_keys,
     correction_keys,
@@ -133,7 +135,7 @@ def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
 
 
 def _taxonomy(settings: Mapping[str, Any], name: str) -> Taxonomy:
-    return Taxonomy(tuple(Tag(str(tag), "stored", "") for tag in settings[f"{name}_taxonomy"]))
+    return Taxonomy(tuple(Tag(str(tag), "stored", "") for tag in settings[column(name, "taxonomy")]))
 
 
 def _checked(
@@ -164,15 +166,15 @@ def _person(by: str) -> str:
 
 def _row(table: pd.DataFrame, frame: Frame, uid: str) -> int:
     """Return the row of a frame in a table of tags."""
-    name = tagger_name(table.columns)
+    shown = TagTable(table)
     if isinstance(frame, tuple):
         seq_num, index = frame
-        numbers, indices = table[f"{name}_frame_seq_num"], table[f"{name}_frame_index"]
+        numbers, indices = shown["frame_seq_num"], shown["frame_index"]
         rows = table.index[(numbers == seq_num) & (indices == index)].to_list()
         if len(rows) == 1:
             return rows[0]
         if len(rows):
-            keys = ", ".join(f"row {row} ({table.at[row, f'{name}_frame_key']})" for row in rows)
+            keys = ", ".join(f"row {row} ({shown['frame_key'].at[row]})" for row in rows)
             raise XTagValueError(f"point {seq_num}, image {index} of run {uid} is several frames: name one, {keys}")
         largest = f"its points go from {numbers.min()} to {numbers.max()}, its images from 0 to {indices.max()}"
         raise XTagValueError(f"run {uid} has no frame of point {seq_num}, image {index}: {largest}")
@@ -195,22 +197,14 @@ def _corrections(
     note: str,
     confirm: bool,
 ) -> list[Correction]:
-    name = tagger_name(rows.columns)
-    said = []
-    for row in rows.to_dict("records"):
-        shown = row[f"{name}_tags"].split() if confirm else []
+    table, said = TagTable(rows), []
+    for frame, accepted in zip(table.frames(run), table.accepted(), strict=True):
+        shown = accepted if confirm else []
         yes = [*added, *(tag for tag in shown if tag not in (*added, *removed))]
         others = (tag for tag in taxonomy.names if tag not in (*yes, *removed)) if confirm else ()
         said.append(
             Correction(
-                FrameId(
-                    run=run,
-                    stream="",
-                    key=row[f"{name}_frame_key"],
-                    seq_num=int(row[f"{name}_frame_seq_num"]),
-                    index=int(row[f"{name}_frame_index"]),
-                    event=row[f"{name}_frame_event"],
-                ),
+                frame,
                 added=tuple(yes),
                 removed=(*removed, *others),
                 by=by,
@@ -227,10 +221,8 @@ def _documents(
     name, settings = tagger_name(rows.columns), configuration(held)
     columns = correction_keys(name, _taxonomy(settings, name))
     shown = overlay(rows, said)
-    for key in ("added", "removed"):
-        shown[f"{name}_{key}"] = [" ".join(getattr(each, key)) for each in said]
-    for key in ("by", "note"):
-        shown[f"{name}_{key}"] = [getattr(each, key) for each in said]
+    for each in CORRECTION:
+        shown[column(name, each.suffix)] = [each.fill(correction) for correction in said]
     told = summarise(shown, settings, source="human", derived=True) | {"said": [each.to_dict() for each in said]}
     return compose(
         original,

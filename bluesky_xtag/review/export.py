@@ -1,4 +1,4 @@
-"""Files of labelled frames, in the layout that `xtag train --frames` and `xtag evaluate` read.
+"""Files of labelled frames, in the layout that `xtag adapt` and `xtag evaluate` read.
 
 What people said of a frame is certain in such a file. What nobody spoke of is not (-1), whatever the model said of it:
 a person who corrects one tag has not thereby looked for all others, and a model that learns from its own answers learns
@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from ..catalog import chosen, client, frames_of, readable, start_of
 from ..documents import KEY, Correction, FrameId, verdicts
@@ -114,13 +112,9 @@ def _taxonomy(run: Any, catalog: Any) -> list[str]:
 def _labelled(run: Any, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
     """Yield the corrected frames of a run; note those whose pixels cannot be read."""
     frames = list(frames_of(run))
-    places = pd.DataFrame(
-        [(frame.id.event, frame.id.key, frame.id.seq_num, frame.id.index) for frame in frames],
-        columns=pd.Index([f"x_frame_{part}" for part in ("event", "key", "seq_num", "index")]),
-    )
     start = start_of(run)
     missing = {_called(each.frame) for each in said}
-    for number, verdict in sorted(verdicts(places, said).items()):
+    for number, verdict in sorted(verdicts([frame.id for frame in frames], said).items()):
         frame = frames[number]
         name = _called(frame.id)
         missing.discard(name)

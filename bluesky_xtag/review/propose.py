@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from ..catalog import PLACE, catalog_of, newest_runs, pixels, plain, score_tags
-from ..documents import MODEL
+from ..catalog import catalog_of, newest_runs, pixels, plain_rows
+from ..documents import MODEL, PLACE, score_tags
 from ..errors import NoTagsError, XTagValueError
 from ..search import tags
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["By", "doubts", "draw_review", "farthest_first", "review", "review_table"]
+__all__ = ["Order", "doubts", "draw_review", "farthest_first", "review", "review_table"]
 
-By = Literal["uncertain", "novel", "newest"]
+Order = Literal["uncertain", "novel", "newest"]
 
 _SHOWN = 3  # doubtful tags named
 _WORTH_NAMING = 0.1
@@ -29,10 +29,10 @@ _NOTHING = (100, 100)  # drawn grey where pixels cannot be read
 def review(
     catalog: Any,
     n: int = 20,
-    by: By | str = "uncertain",
+    order: Order | str = "uncertain",
     *,
     model: str = "latest",
-    runs: int = 100,
+    last: int = 100,
 ) -> pd.DataFrame:
     """Return the stored frames that are most worth a look: those of the newest runs that nobody has decided on.
 
@@ -42,13 +42,13 @@ def review(
         Tiled's or databroker's; narrow it first with `search` to look at certain runs.
     n : int
         How many frames.
-    by : {"uncertain", "novel", "newest"}
+    order : {"uncertain", "novel", "newest"}
         "uncertain": the frames with the most tags that are wrong, as far as the model can tell (see `doubts`);
         "novel": those whose scores are least like those of the frames that people have decided on, and like those
         proposed before them (see `farthest_first`); "newest": those that were tagged last.
     model : str
         Whose tags, as in `bluesky_xtag.search.tags`.
-    runs : int
+    last : int
         How many runs to look at, the newest ones.
 
     Returns
@@ -62,13 +62,13 @@ def review(
     Raises
     ------
     XTagValueError
-        `by` is none of these.
+        `order` is none of these.
     NoTagsError
         None of these runs has tags.
     """
-    if by not in get_args(By):
-        raise XTagValueError(f"frames cannot be proposed by {by!r}: choose {', '.join(get_args(By))}")
-    rows = _rows(catalog, model, runs)
+    if order not in get_args(Order):
+        raise XTagValueError(f"order={order!r} is not known: choose one of {', '.join(get_args(Order))}")
+    rows = _rows(catalog, model, last)
     names = score_tags(rows)
     scores = rows[[f"p_{name}" for name in names]].to_numpy(float)
     accepted = np.array([[name in given for name in names] for given in rows["tags"].str.split()])
@@ -78,14 +78,14 @@ def review(
     scored, decided = (rows["status"] == "ok").to_numpy(), (rows["decided_by"] != MODEL).to_numpy()
     open_ = scored & ~decided
     columns = ["run", "scan_id", "row", *PLACE, "time", "tags", "doubt", "doubtful", *(f"p_{name}" for name in names)]
-    if by == "novel":
+    if order == "novel":
         vectors = np.nan_to_num(scores)
-        order, novelty = farthest_first(vectors[open_], vectors[scored & decided], n)
-        chosen = rows[open_].iloc[order].assign(novelty=novelty)
+        first, novelty = farthest_first(vectors[open_], vectors[scored & decided], n)
+        chosen = rows[open_].iloc[first].assign(novelty=novelty)
         return chosen.loc[:, [*columns, "novelty"]].reset_index(drop=True)
-    worth = rows["doubt" if by == "uncertain" else "time"].to_numpy()
-    order = np.argsort(-worth[open_], kind="stable")[:n]
-    return rows[open_].iloc[order].loc[:, columns].reset_index(drop=True)
+    worth = rows["doubt" if order == "uncertain" else "time"].to_numpy()
+    first = np.argsort(-worth[open_], kind="stable")[:n]
+    return rows[open_].iloc[first].loc[:, columns].reset_index(drop=True)
 
 
 def review_table(proposed: pd.DataFrame) -> Table:
@@ -133,14 +133,14 @@ def draw_review(catalog: Any, proposed: pd.DataFrame, path: str | Path) -> None:
     )
 
 
-def _rows(catalog: Any, model: str, runs: int) -> pd.DataFrame:
+def _rows(catalog: Any, model: str, last: int) -> pd.DataFrame:
     tables, whole = [], None
-    for run in newest_runs(catalog, runs):
+    for run in newest_runs(catalog, last):
         whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
         with suppress(NoTagsError):
-            tables.append(plain(tags(run, model, catalog=whole), run))
+            tables.append(plain_rows(tags(run, model, catalog=whole), run))
     if not tables:
-        raise NoTagsError(f"none of the newest {runs} runs has tags by the model {model!r}: there is nothing to review")
+        raise NoTagsError(f"none of the newest {last} runs has tags by the model {model!r}: there is nothing to review")
     return pd.concat(tables, ignore_index=True)
 
 

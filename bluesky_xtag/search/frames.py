@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..catalog import catalog_of, client, start_of
-from ..documents import KEY, identity, tagger_name
+from ..documents import KEY, PLACE, TagTable, identity
 from ..errors import NoTagsError, XTagValueError
 from .queries import Moment, of_model, runs_with_tag, within
 from .tagged_runs import configuration, positions, summary_of
@@ -93,11 +93,10 @@ def find_similar(
     table = tags(run)
     if frame not in table.index:
         raise XTagValueError(f"run {start_of(run)['uid']} has no frame {frame}: give one of the index of tags(run)")
-    name = tagger_name(table.columns)
-    if table.at[frame, f"{name}_status"] != "ok":
+    rows = TagTable(table)
+    if rows["status"].at[frame] != "ok":
         raise XTagValueError(f"frame {frame} of run {start_of(run)['uid']} has no scores to compare")
-    row = table.loc[frame]
-    scores = {column.removeprefix(f"{name}_"): row[column] for column in table if column.startswith(f"{name}_p_")}
+    scores = {f"p_{tag}": score for tag, score in rows.scores().loc[frame].items()}
     model = identity(configuration(tagging(run)))["model_sha256"]
     found = within(of_model(client(catalog), model), since, until)
     for column, score in scores.items():
@@ -145,20 +144,19 @@ def _frames(found: Any) -> Iterator[pd.DataFrame]:
 
 
 def _described(run: Any, uid: str, table: pd.DataFrame) -> pd.DataFrame:
-    name = tagger_name(table.columns)
-    scores = [column for column in table if column.startswith(f"{name}_p_")]
+    rows = TagTable(table)
     first = pd.DataFrame(
         {
             "run": uid,
             "scan_id": start_of(run).get("scan_id", 0),
             "row": table.index,
-            **{column: table[f"{name}_frame_{column}"].to_numpy() for column in ("key", "seq_num", "index")},
+            **{column: rows[f"frame_{column}"].to_numpy() for column in PLACE},
         }
     )
-    last = table.loc[:, scores].set_axis([column.removeprefix(f"{name}_") for column in scores], axis="columns")
+    last = rows.scores().add_prefix("p_")
     for column in _LAST:
-        if f"{name}_{column}" in table:
-            last[column] = table[f"{name}_{column}"]
+        if column in rows:
+            last[column] = rows[column]
     taken = {*first, *last}
     moved = positions(run, set(first["key"])).reindex(first["seq_num"])
     moved = moved.rename(columns={column: f"{column}_position" for column in moved if column in taken})

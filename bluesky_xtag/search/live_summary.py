@@ -10,14 +10,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import event_model
 import pandas as pd
 
-from ..documents import STREAM, summarise, tagger_name
+from ..documents import TagRows, summarise, tagger_name
 from ..errors import CatalogError
 from .kept import keep
 from .summarise import write_if_complete
@@ -44,37 +43,24 @@ class LiveSummary:
         self.backup = backup
         self._catalog = catalog
         self._patience = patience
-        self._runs: dict[str, list[dict[str, Any]]] = {}  # rows of open runs
-        self._streams: dict[str, tuple[str, Mapping[str, Any]]] = {}  # run and configuration, by descriptor
+        self._rows = _RowsOfRuns(self._close)
         self._unstored: dict[str, tuple[list[dict[str, Any]], Mapping[str, Any]]] = {}  # rows of closed runs
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="xtag-summaries", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+    def __call__(self, name: str, doc: Any) -> None:
         """Collect the rows of a run, and hand them over when it stops; never raises, never waits."""
         try:
-            self._take(name, doc)
+            self._rows(name, doc)
         except Exception:
             logger.exception("a %s document could not be used for the summary of its run", name)
 
-    def _take(self, name: str, doc: Mapping[str, Any]) -> None:
-        if name == "descriptor" and doc["name"] == STREAM:
-            configuration = doc["configuration"][tagger_name(doc["data_keys"])]["data"]
-            self._streams[doc["uid"]] = (doc["run_start"], configuration)
-            self._runs.setdefault(doc["run_start"], [])
-        elif name in ("event", "event_page") and doc["descriptor"] in self._streams:
-            events = [doc] if name == "event" else event_model.unpack_event_page(cast("event_model.EventPage", doc))
-            run, _ = self._streams[doc["descriptor"]]
-            self._runs[run] += [{"seq_num": event["seq_num"], **event["data"]} for event in events]
-        elif name == "stop" and doc["run_start"] in self._runs:
-            run = doc["run_start"]
-            mine = {uid: each for uid, (of, each) in self._streams.items() if of == run}
-            for uid in mine:
-                del self._streams[uid]
-            self._unstored[run] = (self._runs.pop(run), [*mine.values()][-1])
-            self._queue.put(run)
+    def _close(self, run: str, rows: list[dict[str, Any]], configuration: Mapping[str, Any]) -> None:
+        """Take the rows of a run that ended, and its newest configuration."""
+        self._unstored[run] = (rows, configuration)
+        self._queue.put(run)
 
     def flush(self, timeout: float = 60.0) -> bool:
         """Wait until the summaries of all runs so far are stored or kept; return False if that takes longer."""
@@ -119,7 +105,7 @@ class LiveSummary:
             path = keep(self.backup, run, self._summary(run))
         except Exception:
             logger.exception(
-                "the summary of run %s is neither stored (%s) nor kept in %s; `xtag index` makes it from the rows",
+                "the summary of run %s is neither stored (%s) nor kept in %s; `xtag summarise` makes it from the rows",
                 run,
                 reason,
                 self.backup,
@@ -127,9 +113,39 @@ class LiveSummary:
         else:
             logger.warning(
                 "the summary of run %s is not in the catalogue (%s); it is kept in %s, from where "
-                "`xtag index CATALOG --recover %s` stores it",
+                "`xtag recover CATALOG %s` stores it",
                 run,
                 reason,
                 path,
                 self.backup,
             )
+
+
+class _RowsOfRuns(TagRows):
+    """Collects the rows of open runs.
+
+    Parameters
+    ----------
+    close : callable
+        Given a run that ended, its rows with their `seq_num`, and the configuration that their descriptor records.
+    """
+
+    def __init__(self, close: Callable[[str, list[dict[str, Any]], Mapping[str, Any]], None]) -> None:
+        super().__init__()
+        self._close = close
+        self._runs: dict[str, list[dict[str, Any]]] = {}
+        self._configurations: dict[str, Mapping[str, Any]] = {}
+
+    def declare(self, run: str, doc: Mapping[str, Any]) -> None:
+        """Keep the newest configuration."""
+        self._configurations[run] = doc["configuration"][tagger_name(doc["data_keys"])]["data"]
+        self._runs.setdefault(run, [])
+
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Keep a row."""
+        self._runs[run].append({"seq_num": number, **data})
+
+    def end(self, run: str) -> None:
+        """Hand over the rows of a run that has any stream of them."""
+        if run in self._runs:
+            self._close(run, self._runs.pop(run), self._configurations.pop(run))

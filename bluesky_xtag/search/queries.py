@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import client
-from ..documents import KEY
+from ..documents import KEY, model_keys
 from ..errors import XTagValueError
 from ..model import DEFAULT_TAXONOMY
-from .identity import wanted
 from .tagged_runs import summary_of
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def runs_with_tag(
 ) -> Any:
     """Return the catalogue of those runs in which a tag was seen.
 
-    Only summaries are looked at (see `bluesky_xtag.documents.summary`): runs without one, which `xtag index` gives
+    Only summaries are looked at (see `bluesky_xtag.documents.summary`): runs without one, which `xtag summarise` gives
     them, are not found.
 
     Parameters
@@ -96,7 +95,7 @@ def of_model(catalog: Any, model: str | TagModel) -> Any:
     """Return the catalogue of the runs, derived ones included, that hold tags by a model."""
     from tiled.queries import Key
 
-    for key, value in wanted(model).items():
+    for key, value in model_keys(model).items():
         if key == "model_sha256" and len(value) < 64:
             # No query for beginnings is known to all catalogues. Digits are 0 to f, so "g" is above all that follow.
             catalog = catalog.search(Key(f"start.{KEY}.{key}") >= value).search(Key(f"start.{KEY}.{key}") < value + "g")

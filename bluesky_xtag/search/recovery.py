@@ -1,4 +1,4 @@
-"""Store what a catalogue did not take when it came: `xtag index CATALOG --recover DIRECTORY`.
+"""Store what a catalogue did not take when it came: `xtag recover CATALOG DIRECTORY`.
 
 Two kinds of files are understood, both JSON lines, one file a run: summaries that
 `bluesky_xtag.search.live_summary` kept, and the documents of whole runs that bluesky's TiledWriter leaves in its

@@ -1,4 +1,4 @@
-"""Write the summaries of stored runs, so that they can be found by tag: `xtag index`.
+"""Write the summaries of stored runs, so that they can be found by tag: `xtag summarise`.
 
 A summary is written in one request to the catalogue, so a run has all of it or nothing; what was written is skipped the
 next time, so an index that was stopped is finished by the same call.

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..catalog import start_of
-from ..documents import Correction, identity, overlay
+from ..documents import Correction, describes, identity, overlay
 from ..errors import NoTagsError
-from .identity import describes
 from .tagged_runs import configuration, derived_runs, has_tags, own_tags, summary_of
 
 if TYPE_CHECKING:

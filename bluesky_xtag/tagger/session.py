@@ -52,7 +52,7 @@ def install(
     catalog : catalogue or Broker, optional
         The catalogue, of Tiled or databroker, in which a subscriber of yours stores the runs. After each run, and
         beside the RunEngine's thread, the summary of its tags is written there, by which it is found (see
-        `bluesky_xtag.search`). Without it, `xtag index` writes the summaries later.
+        `bluesky_xtag.search`). Without it, `xtag summarise` writes the summaries later.
     backup : str or Path, optional
         Directory in which summaries are kept that the catalogue does not take; the user's data directory if None.
 

@@ -44,7 +44,7 @@ _HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside m
 class Listener(Protocol):
     """What hears the documents that a tagger takes."""
 
-    def hear(self, name: str, doc: Mapping[str, Any]) -> None:
+    def __call__(self, name: str, doc: Any) -> Any:
         """Take a document, quickly: the RunEngine waits."""
         ...
 
@@ -181,7 +181,7 @@ class Tagger:
         try:
             self._take(name, doc)
             for listener in list(self._listeners):
-                listener.hear(name, doc)
+                listener(name, doc)
         except Exception:
             if self._on_error == "raise":
                 raise

@@ -14,7 +14,7 @@ from event_model import unpack_event_page
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..documents import STREAM
+from ..documents import STREAM, TagRows, column, tagger_name
 from .lines import Labels, Lines
 
 __all__ = ["LiveTags"]
@@ -38,7 +38,7 @@ class _Run:
     outcomes: dict[int, tuple[str, float]] = field(default_factory=dict)  # number -> newest status, latency
 
 
-class LiveTags:
+class LiveTags(TagRows):
     """Document callback that writes a line per frame: ``RE.subscribe(LiveTags())``.
 
     Accepted tags come in colour, each with a small bar for its score; the best of the others come dim. Where
@@ -62,6 +62,7 @@ class LiveTags:
         progress: bool = False,
         console: Console | None = None,
     ):
+        super().__init__()
         self._labels = labels
         self._console = console or Console(highlight=False)
         self._wants_progress = progress and self._console.is_terminal
@@ -70,48 +71,65 @@ class LiveTags:
         self._streams: dict[str, tuple[str, str]] = {}  # descriptor -> run, name of the stream
         self._readings: dict[str, tuple[str, Mapping[str, Any]]] = {}  # event -> its stream, its data
         self._works = True
+        self._shown = True  # whether rows that come now get a line
 
-    def __call__(self, name: str, doc: Any) -> None:
+    def __call__(self, name: str, doc: Any, validate: bool = False) -> Any:
         """Take a document."""
         if not self._works:
             return
         try:
-            self._take(name, doc)
+            super().__call__(name, doc)
         except Exception:
             self._works = False
             logger.exception("the live table stops at this %s document; the scan goes on", name)
             self._stop_progress()
 
-    def _take(self, name: str, doc: Any) -> None:
-        if name == "start":
-            self._runs[doc["uid"]] = _Run(tuple(doc.get("motors") or ()), doc.get("num_points"))
-        elif name == "descriptor" and doc["run_start"] in self._runs:
+    def begin(self, doc: Mapping[str, Any]) -> None:
+        """Open the table of a run."""
+        self._runs[doc["uid"]] = _Run(tuple(doc.get("motors") or ()), doc.get("num_points"))
+
+    def descriptor(self, doc: Any) -> None:
+        """Remember which stream events are of."""
+        super().descriptor(doc)
+        if doc["run_start"] in self._runs:
             self._streams[doc["uid"]] = doc["run_start"], doc["name"]
-            if doc["name"] == STREAM:
-                self._begin(self._runs[doc["run_start"]], doc)
-        elif name == "event" and doc["descriptor"] in self._streams:
-            self._take_event(doc)
-        elif name == "event_page" and doc["descriptor"] in self._streams:
-            events = list(unpack_event_page(doc))
-            for number, event in enumerate(events):
-                self._take_event(event, shown=number >= len(events) - _PAGE)
-        elif name == "stop" and doc["run_start"] in self._runs:
-            self._end(doc["run_start"])
 
-    def _take_event(self, doc: Any, shown: bool = True) -> None:
-        uid, stream = self._streams[doc["descriptor"]]
-        if stream == STREAM:
-            self._count(self._runs[uid], doc["data"], shown)
-            return
-        self._readings[doc["uid"]] = stream, doc["data"]
-        while len(self._readings) > _KEPT:
-            del self._readings[next(iter(self._readings))]
-
-    def _begin(self, run: _Run, descriptor: Any) -> None:
+    def declare(self, run: str, doc: Mapping[str, Any]) -> None:
         """Write the heading when the tags of a run are announced."""
+        if run in self._runs:
+            self._write_heading(self._runs[run], doc)
+
+    def event(self, doc: Any) -> None:
+        """Take a row, or keep a reading until its frame's row comes."""
+        super().event(doc)
+        _, stream = self._streams.get(doc["descriptor"], ("", STREAM))
+        if stream != STREAM:
+            self._readings[doc["uid"]] = stream, doc["data"]
+            while len(self._readings) > _KEPT:
+                del self._readings[next(iter(self._readings))]
+
+    def event_page(self, doc: Any) -> None:
+        """Take the events of a page; of its rows only the last are written."""
+        events = list(unpack_event_page(doc))
+        for number, event in enumerate(events):
+            self._shown = number >= len(events) - _PAGE
+            self.event(event)
+        self._shown = True
+
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Take the row of a frame."""
+        if run in self._runs:
+            self._count(self._runs[run], data)
+
+    def end(self, run: str) -> None:
+        """Close the table of a run."""
+        if run in self._runs:
+            self._end(run)
+
+    def _write_heading(self, run: _Run, descriptor: Mapping[str, Any]) -> None:
         if run.lines is not None:
             return
-        run.prefix = next(key for key in descriptor["data_keys"] if key.endswith("_status"))[: -len("status")]
+        run.prefix = column(tagger_name(descriptor["data_keys"]), "")
         run.lines = Lines(self._console, run.motors, labelled=self._labels is not None)
         if self._wants_progress and run.points:
             self._progress = self._progress or _new_progress(self._console)
@@ -119,7 +137,7 @@ class LiveTags:
             run.task = self._progress.add_task("tagging", total=run.points)
         self._console.print(run.lines.heading(), soft_wrap=True)
 
-    def _count(self, run: _Run, data: Mapping[str, Any], shown: bool) -> None:
+    def _count(self, run: _Run, data: Mapping[str, Any]) -> None:
         """Take the row of a frame, and write its line."""
         row = {key.removeprefix(run.prefix): value for key, value in data.items()}
         stream, reading = self._readings.get(row["frame_event"], ("", {}))
@@ -127,7 +145,7 @@ class LiveTags:
         frame = (stream, row["frame_key"], row["frame_seq_num"], row["frame_index"])
         number = run.numbers.setdefault(frame, len(run.numbers) + 1)
         run.outcomes[number] = row["status"], row["latency"]
-        if shown and run.lines:
+        if self._shown and run.lines:
             labels = self._labels(reading) if self._labels and reading else None
             self._console.print(run.lines.frame(number, reading, row, labels), soft_wrap=True)
         if self._progress and run.task is not None:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bluesky_xtag.catalog import open_any
 from bluesky_xtag.catalog import writing as storing
-from bluesky_xtag.replay import replay, replay_files
+from bluesky_xtag.replay import replay, tag_files
 from support.models import CountsModel
 
 
@@ -51,7 +51,7 @@ def dying_store(after):
 if __name__ == "__main__":
     kind, at, *where = sys.argv[1:]
     if kind == "files":
-        replay_files(where[0], where[1], model=Dying(int(at)))
+        tag_files(where[0], where[1], model=Dying(int(at)))
     else:
         uri, key, uid, work = where
         model = CountsModel()

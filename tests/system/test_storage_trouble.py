@@ -47,7 +47,7 @@ def catalog(tiled_server, monkeypatch):
 
 def recovered(server, backup):
     """Recover what was kept, as a person does."""
-    done = CliRunner().invoke(app, ["index", server.uri("sqlite"), "--recover", str(backup)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["recover", server.uri("sqlite"), str(backup)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert list(backup.iterdir()) == []
     return done.stdout
@@ -103,7 +103,7 @@ def test_a_permission_that_is_withdrawn(RE, seen, tag, beamline, catalog, tiled_
     assert [run for _, run, _ in kept(backup)] == [uid]
     assert "xtag" not in catalog[uid].metadata["start"]
 
-    refused = CliRunner().invoke(app, ["index", tiled_server.uri("sqlite"), "--recover", str(backup)])
+    refused = CliRunner().invoke(app, ["recover", tiled_server.uri("sqlite"), str(backup)])
     assert (refused.exit_code, [run for _, run, _ in kept(backup)]) == (1, [uid])
     assert "does not permit that to you" in refused.stderr
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.interpolate import griddata
 from sklearn.metrics import adjusted_rand_score
 
+from ...documents import TagRow
 from ...model import TagModel
-from ...plans import Seen, SkipEmpty, condition, make
+from ...plans import SkipEmpty, condition, make
 from ...simulate import SIZE, Domains, Islands, Map, Peaks, Region
 from .ax_agent import AxPlaces
 from .camera import Camera
@@ -279,7 +280,7 @@ def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[st
         for place, tags in zip(undecided, camera.look(places[undecided]), strict=True):
             scores = tags or {}
             accepted = model.taxonomy.accepted(scores.values(), model.thresholds) if tags else ()
-            seen = Seen(row=1, status="ok" if tags else "failed", tags=accepted, scores=scores)
+            seen = TagRow(row=1, status="ok" if tags else "failed", tags=accepted, scores=scores)
             actions[place] = deciders[place].decide(seen).action
         undecided = np.flatnonzero(actions == "repeat")
     exposed = actions == "expose"

@@ -165,7 +165,7 @@ def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Consol
         ("    RE(bp.scan([det], x, 0, 10, 11))", "scan a line; its tags appear as it goes"),
         ("    tags(catalog[-1])", "the tags of the newest run, a row per frame"),
         (f"{where}xtag demo --frames FILE.h5", "the same with measured frames"),
-        (f"{where}xtag demo --adaptive", "map where a tag begins and ends, with a tenth of a raster's frames"),
+        (f"{where}xtag map", "map where a tag begins and ends, with a tenth of a raster's frames"),
         (f"{where}xtag info", "the model: its tags, thresholds and scores"),
     )
     console.print(f"\n[bold]The picture[/] is {picture}; the catalogue {directory} holds {runs} now.")

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ...documents import score_tags
 from ...view import Labels, colour, most_specific
 from .scans import Scan
 
@@ -37,7 +38,7 @@ class Result:
     scan : Scan
         What was scanned.
     rows : pandas.DataFrame
-        A row per frame, from `bluesky_xtag.search.tags`.
+        A row per frame under plain names, see `bluesky_xtag.documents.TagTable.plain`.
     positions : pandas.DataFrame
         Motor positions, a row per event; index: the sequence number.
     image : str
@@ -55,13 +56,14 @@ class Result:
         """Read a run from the catalogue."""
         import pandas as pd
 
+        from ...catalog import plain_rows
         from ...search import tags
 
         motors = [name for name in _POSITION if name in run.metadata["start"]["motors"]]
         primary = run["primary"].read(variables=motors)
         frame = pd.DataFrame({name: primary[name].values for name in motors})
         frame.index = pd.RangeIndex(1, len(frame) + 1)
-        return cls(run, scan, tags(run), frame, image)
+        return cls(run, scan, plain_rows(tags(run), run), frame, image)
 
     @property
     def frames(self) -> int:
@@ -76,7 +78,7 @@ class Result:
             yield f"{name} ended with {stop['exit_status']}: {stop['reason']}"
         if not self.frames:
             yield f"{name} holds no frame"
-        rows = Counter(int(number) for number in self.rows["xtag_frame_seq_num"])
+        rows = Counter(int(number) for number in self.rows["seq_num"])
         without = [number for number in range(1, self.frames + 1) if not rows[number]]
         if without:
             yield f"{name}: {len(without)} of {self.frames} frames have no row: {_few(without)}"
@@ -86,7 +88,7 @@ class Result:
 
     def scored(self) -> list[dict[str, Any]]:
         """Return the rows of the frames that were scored."""
-        return [row for row in self.rows.to_dict("records") if row["xtag_status"] == "ok"]
+        return [row for row in self.rows.to_dict("records") if row["status"] == "ok"]
 
     def labels(self, number: int) -> Labels | None:
         """Return what is known of the frame with a sequence number."""
@@ -96,8 +98,8 @@ class Result:
         """Count how the tags agree with what is known: right, missed, wrong; over frames that were scored."""
         counts: Counter[str] = Counter()
         for row in self.scored():
-            labels = self.labels(int(row["xtag_frame_seq_num"]))
-            held = set(row["xtag_tags"].split())
+            labels = self.labels(int(row["seq_num"]))
+            held = set(row["tags"].split())
             if labels is not None:
                 counts["missed"] += len(labels.present - held)
                 counts["wrong"] += len(labels.absent & held)
@@ -108,14 +110,14 @@ class Result:
         """Return a frame for the picture, its pixels read from the catalogue."""
         from ...view import Point
 
-        row = self.rows[self.rows["xtag_frame_seq_num"] == number].iloc[0]
+        row = self.rows[self.rows["seq_num"] == number].iloc[0]
         place = self.positions.loc[number]
         pixels = np.squeeze(self.run["primary"][self.image][number - 1]) if with_pixels else None
-        scored = row["xtag_status"] == "ok"
+        scored = row["status"] == "ok"
         return Point(
             title=title,
-            tags=tuple(row["xtag_tags"].split()),
-            scores={key[7:]: float(row[key]) for key in row.index if key.startswith("xtag_p_")} if scored else {},
+            tags=tuple(row["tags"].split()),
+            scores={tag: float(row[f"p_{tag}"]) for tag in score_tags(self.rows)} if scored else {},
             position=(float(place["x"]), float(place["y"])) if set(_POSITION) <= set(place.index) else None,
             pixels=pixels,
         )
@@ -146,12 +148,12 @@ def _examples(result: Result) -> list[int]:
     surest: dict[str, tuple[float, int]] = {}
     by_tags: dict[str, int] = {}
     for row in result.scored():
-        number, held = int(row["xtag_frame_seq_num"]), row["xtag_tags"]
+        number, held = int(row["seq_num"]), row["tags"]
         by_tags.setdefault(held, number)
         if main := most_specific(held.split()):
-            surest[main] = max(surest.get(main, (0.0, 0)), (float(row[f"xtag_p_{main}"]), number))
+            surest[main] = max(surest.get(main, (0.0, 0)), (float(row[f"p_{main}"]), number))
     chosen = [number for _, number in surest.values()]
-    shown = {row["xtag_tags"] for row in result.scored() if row["xtag_frame_seq_num"] in chosen}
+    shown = {row["tags"] for row in result.scored() if row["seq_num"] in chosen}
     mixed = sorted(by_tags.keys() - shown, key=lambda held: -len(held.split()))
     return sorted([*chosen, *(by_tags[held] for held in mixed)][:_SHOWN])
 
@@ -161,12 +163,12 @@ def summarize(results: Sequence[Result], console: Console) -> None:
     import pandas as pd
 
     rows = pd.concat([result.rows for result in results])
-    statuses = ", ".join(f"{count} {status}" for status, count in rows["xtag_status"].value_counts().items())
+    statuses = ", ".join(f"{count} {status}" for status, count in rows["status"].value_counts().items())
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_row("frames", str(sum(result.frames for result in results)))
     table.add_row("rows", f"{len(rows)}: {statuses}")
-    latency = rows["xtag_latency"].dropna()
+    latency = rows["latency"].dropna()
     if len(latency):
         p50, p95 = 1000 * latency.quantile([0.5, 0.95])
         table.add_row("latency", f"p50 {p50:.0f} ms, p95 {p95:.0f} ms (from the frame's document to its tags)")
@@ -178,12 +180,12 @@ def summarize(results: Sequence[Result], console: Console) -> None:
             f"{agreement['missed']} missed, {agreement['wrong']} wrong",
         )
     console.print(table)
-    held = Counter(tag for tags in rows["xtag_tags"] for tag in tags.split())
+    held = Counter(tag for tags in rows["tags"] for tag in tags.split())
     counts = Table(box=box.SIMPLE_HEAD)
     for heading in ("tag", "frames", "highest score"):
         counts.add_column(heading, justify="left" if heading == "tag" else "right")
     for tag, count in held.most_common():
-        counts.add_row(f"[{colour(tag)}]{tag}[/]", str(count), f"{rows[f'xtag_p_{tag}'].max():.2f}")
+        counts.add_row(f"[{colour(tag)}]{tag}[/]", str(count), f"{rows[f'p_{tag}'].max():.2f}")
     console.print(counts)
 
 

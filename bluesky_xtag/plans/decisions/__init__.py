@@ -6,10 +6,12 @@ from .by_line import LineUntil
 from .by_strategy import ByStrategy
 from .check import DecisionsAgain, made, replay_decisions
 from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
-from .stream import SETTINGS, STREAM, DecisionLog, TagsWatch, chosen_column, data_keys, row, seen_in
+from .stream import CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, chosen_column, data_keys, row
 
 __all__ = [
     "ACTIONS",
+    "CHOSEN",
+    "COLUMNS",
     "SETTINGS",
     "STREAM",
     "Action",
@@ -29,5 +31,4 @@ __all__ = [
     "made",
     "replay_decisions",
     "row",
-    "seen_in",
 ]

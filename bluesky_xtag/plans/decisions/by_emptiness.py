@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...documents import TagRow
 from ...errors import XTagValueError
-from ..conditions import Condition, Seen, parse
+from ..conditions import Condition, parse
 from .decision import Decision
 
 __all__ = ["SkipEmpty"]
@@ -62,14 +63,14 @@ class SkipEmpty:
     def first(self) -> None:
         """Nothing is decided before the first probe."""
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""
         decision = self._decided(seen)
         if decision.action != "repeat":
             self._point, self._met, self._failed = self._point + 1, 0, 0
         return decision
 
-    def _decided(self, seen: Seen) -> Decision:
+    def _decided(self, seen: TagRow) -> Decision:
         if not seen.missing and self._empty.holds(seen):
             self._met += 1
             shown = self._empty.shown(seen)

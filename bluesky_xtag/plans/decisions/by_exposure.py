@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...documents import TagRow
 from ...errors import XTagValueError
-from ..conditions import Condition, Seen, parse
+from ..conditions import Condition, parse
 from .decision import Decision, Missing
 
 __all__ = ["ByExposure"]
@@ -98,9 +99,9 @@ class ByExposure:
 
     def first(self) -> Decision:
         """See `Decider`."""
-        return Decision(0, Seen(), "expose", f"the first exposure, {self._seconds:.3g} s", self._values)
+        return Decision(0, TagRow(), "expose", f"the first exposure, {self._seconds:.3g} s", self._values)
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""
         if seen.missing:
             decision = self._missing.decide(1, seen, self._values)

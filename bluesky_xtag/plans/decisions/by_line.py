@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...documents import TagRow
 from ...errors import XTagValueError
-from ..conditions import Condition, Seen, parse
+from ..conditions import Condition, parse
 from .decision import Action, Decision, Missing
 
 __all__ = ["LineUntil"]
@@ -91,9 +92,9 @@ class LineUntil:
 
     def first(self) -> Decision:
         """See `Decider`."""
-        return self._onward(Seen(), "move", "the first place")
+        return self._onward(TagRow(), "move", "the first place")
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""
         if seen.missing:
             decision = self._missing.decide(self._point, seen, self._values)
@@ -110,7 +111,7 @@ class LineUntil:
             )
         return self._onward(seen, "move", f"{shown}: holds for {self._held} of {self._until.frames} frames")
 
-    def _onward(self, seen: Seen, action: Action, reason: str) -> Decision:
+    def _onward(self, seen: TagRow, action: Action, reason: str) -> Decision:
         if self._point == self._places:
             return Decision(self._point, seen, "stop", f"{reason}; the end of the line")
         self._point += 1

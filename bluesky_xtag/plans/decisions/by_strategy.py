@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...documents import TagRow
 from ...errors import XTagValueError
 from .. import strategies
-from ..conditions import Seen
 from ..strategies import Point, Strategy
 from .decision import Decision, Missing
 
@@ -138,11 +138,11 @@ class ByStrategy:
 
     def first(self) -> Decision:
         """See `Decider`."""
-        decision = self._onward(Seen(), "move", "the first place")
+        decision = self._onward(TagRow(), "move", "the first place")
         self._settings["known"] = self._settings["known"] and self._point.get("_id") == 0
         return decision
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""
         if seen.missing or (self.tag and not math.isfinite(seen.scores[self.tag])):
             decision = self._missing.decide(self._places + 1, seen, self._values)
@@ -157,7 +157,7 @@ class ByStrategy:
         said = f"{self.tag} {seen.scores[self.tag]:.2f}" if self.tag else " ".join(seen.tags) or "no tag accepted"
         return self._onward(seen, "move", said)
 
-    def _onward(self, seen: Seen, action: Any, reason: str) -> Decision:
+    def _onward(self, seen: TagRow, action: Any, reason: str) -> Decision:
         """Return the decision to go to the next place, or to stop if there is none."""
         stop = self._chooser.should_stop()
         if stop:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...catalog import descriptor_of, start_of, stream_names, table_of
 from ...documents import STREAM as TAGS
+from ...documents import TagRow
 from ...errors import XTagError
-from ..conditions import Seen
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
 from .by_strategy import ByStrategy
 from .decision import Decider
-from .stream import SETTINGS, STREAM, row, seen_in
+from .stream import SETTINGS, STREAM, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,25 +107,25 @@ def replay_decisions(run: Any) -> DecisionsAgain:
     return DecisionsAgain(uid, len(stored), divergence)
 
 
-def _rows_seen(run: Any, settings: Mapping[str, Any]) -> dict[int, Seen]:
+def _rows_seen(run: Any, settings: Mapping[str, Any]) -> dict[int, TagRow]:
     """Return the rows of the stream "tags" by their sequence number."""
     if TAGS not in stream_names(run):
         return {}
     rows = table_of(run, TAGS)
     return {
-        int(number): seen_in(int(number), data, settings["tagger"], settings["tags"])
+        int(number): TagRow.read(int(number), data, settings["tagger"], settings["tags"])
         for number, data in zip(rows.index, rows.to_dict("records"), strict=True)
     }
 
 
-def first_divergence(stored: pd.DataFrame, seen: Mapping[int, Seen], settings: Mapping[str, Any]) -> str:
+def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings: Mapping[str, Any]) -> str:
     """Return which decision is the first that differs when it is computed again, and in what; "" if all are equal.
 
     Parameters
     ----------
     stored : pandas.DataFrame
         The stream "decisions", index ``seq_num``.
-    seen : mapping of int to Seen
+    seen : mapping of int to TagRow
         The rows of the stream "tags" by sequence number.
     settings : mapping
         Of the decider, with the tagger's deadline.

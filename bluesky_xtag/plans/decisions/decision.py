@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
+from ...documents import TagRow
 from ...errors import XTagValueError
-from ..conditions import Seen
 
 __all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing"]
 
@@ -25,7 +25,7 @@ class Decision:
     ----------
     point : int
         Which place of the plan the frame belongs to, from 1; 0 for the decision before the first frame.
-    seen : Seen
+    seen : TagRow
         What it was decided on.
     action : str
         One of `ACTIONS`.
@@ -38,7 +38,7 @@ class Decision:
     """
 
     point: int
-    seen: Seen
+    seen: TagRow
     action: Action
     reason: str
     values: Mapping[str, float] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Decider(Protocol):
         """Return the decision before the first frame, if there is one."""
         ...
 
-    def decide(self, seen: Seen) -> Decision:
+    def decide(self, seen: TagRow) -> Decision:
         """Return the decision on the next frame."""
         ...
 
@@ -97,7 +97,7 @@ class Missing:
         """Note that the place has its tags, or is left."""
         self._repeated = False
 
-    def decide(self, point: int, seen: Seen, values: Mapping[str, float]) -> Decision:
+    def decide(self, point: int, seen: TagRow, values: Mapping[str, float]) -> Decision:
         """Return what is done: "repeat" with the values of the same place, "skip" or "stop" with none."""
         without = f"no tags ({seen.status})"
         if self._rule == "stop":

@@ -6,56 +6,90 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 from bluesky.protocols import Hints, Reading
-from event_model import DataKey, unpack_event_page
+from event_model import DataKey
 
-from ...documents import STREAM as TAGS
-from ...documents import score_column
-from ..conditions import Seen
+from ...documents import Column, TagRow, TagRows, column, data_key
 from .decision import Decider, Decision
 
-__all__ = ["SETTINGS", "STREAM", "DecisionLog", "TagsWatch", "chosen_column", "data_keys", "row", "seen_in"]
+__all__ = ["CHOSEN", "COLUMNS", "SETTINGS", "STREAM", "DecisionLog", "TagsWatch", "chosen_column", "data_keys", "row"]
 
 STREAM = "decisions"
 
 SETTINGS = "decision_settings"
 """Configuration key of all that is needed to compute the decisions again, as JSON."""
 
-_COLUMNS = {
-    "decision_point": "integer",
-    "decision_strategy": "string",
-    "decision_row": "integer",
-    "decision_tag": "string",
-    "decision_p": "number",
-    "decision_tags": "string",
-    "decision_status": "string",
-    "decision_deadline_met": "boolean",
-    "decision_action": "string",
-    "decision_reason": "string",
-}
-# Types that every store gives back as they went in; strings of any length have no NumPy name in the schema.
-_NUMPY_TYPES = {"number": "<f8", "integer": "<i8", "boolean": "|b1"}
+# What each column of a row says, filled from the decider, the decision and whether the outcome came in time.
+COLUMNS = (
+    Column(
+        "point",
+        "integer",
+        "which place of the plan the frame belongs to, from 1; 0 before the first frame",
+        lambda of: of.decision.point,
+    ),
+    Column(
+        "strategy", "string", "name of the strategy, or of the plan that has its own", lambda of: of.decider.strategy
+    ),
+    Column(
+        "row",
+        "integer",
+        "sequence number of the row in the stream `tags` that it was decided on; 0 before the first frame",
+        lambda of: of.seen.row,
+    ),
+    Column(
+        "tag",
+        "string",
+        'the tag that is looked at, the first of a condition; `""` if there is none',
+        lambda of: of.decider.tag,
+    ),
+    Column(
+        "p",
+        "number",
+        "its probability; NaN if there is none",
+        lambda of: float(of.seen.scores.get(of.decider.tag, math.nan)),
+    ),
+    Column("tags", "string", "the accepted tags, separated by spaces", lambda of: " ".join(of.seen.tags)),
+    Column("status", "string", 'status of the frame; `""` before the first frame', lambda of: of.seen.status),
+    Column("deadline_met", "boolean", "whether the outcome came by the deadline", lambda of: of.in_time),
+    Column("action", "string", "`move`, `repeat`, `expose`, `skip` or `stop`", lambda of: of.decision.action),
+    Column("reason", "string", "why, in words", lambda of: of.decision.reason),
+)
+CHOSEN = Column(
+    "to_<name>",
+    "number",
+    "what was chosen for a motor or a signal, a column for each; NaN if nothing was",
+    lambda value: float(value),
+)
+_NAME = "decision"
+_SOURCE = "bluesky_xtag:decisions"
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """What a row is filled from."""
+
+    decider: Decider
+    decision: Decision
+    in_time: bool
+
+    @property
+    def seen(self) -> TagRow:
+        return self.decision.seen
 
 
 def chosen_column(name: str) -> str:
     """Return the column that holds what was chosen for a motor or signal."""
-    return f"decision_to_{name}"
+    return column(_NAME, f"to_{name}")
 
 
 def data_keys(names: Sequence[str]) -> dict[str, DataKey]:
     """Return event-model data keys of the columns, in column order, for these motors and signals."""
-    columns = _COLUMNS | {chosen_column(name): "number" for name in names}
-    return {column: _key(dtype) for column, dtype in columns.items()}
-
-
-def _key(dtype: str) -> DataKey:
-    key = {"source": "bluesky_xtag:decisions", "dtype": dtype, "shape": []}
-    if dtype in _NUMPY_TYPES:
-        key["dtype_numpy"] = _NUMPY_TYPES[dtype]
-    return cast("DataKey", key)
+    columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in COLUMNS}
+    return columns | {chosen_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in names}
 
 
 def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, float | int | str | bool]:
@@ -72,45 +106,13 @@ def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, floa
     """
     seen = decision.seen
     in_time = seen.row == 0 or (seen.status != "late" and seen.latency <= deadline)
-    return {
-        "decision_point": decision.point,
-        "decision_strategy": decider.strategy,
-        "decision_row": seen.row,
-        "decision_tag": decider.tag,
-        "decision_p": float(seen.scores.get(decider.tag, math.nan)),
-        "decision_tags": " ".join(seen.tags),
-        "decision_status": seen.status,
-        "decision_deadline_met": in_time,
-        "decision_action": decision.action,
-        "decision_reason": decision.reason,
-    } | {chosen_column(name): float(decision.values.get(name, math.nan)) for name in decider.names}
+    decided = _Decided(decider, decision, in_time)
+    return {column(_NAME, each.suffix): each.fill(decided) for each in COLUMNS} | {
+        chosen_column(name): CHOSEN.fill(decision.values.get(name, math.nan)) for name in decider.names
+    }
 
 
-def seen_in(number: int, data: Mapping[str, Any], tagger: str, tags: Sequence[str]) -> Seen:
-    """Return what a row of the stream "tags" says.
-
-    Parameters
-    ----------
-    number : int
-        Sequence number of the row.
-    data : mapping
-        Its columns.
-    tagger : str
-        The tagger's name, with which the columns begin.
-    tags : sequence of str
-        The names of the tags.
-    """
-    return Seen(
-        row=int(number),
-        status=str(data[f"{tagger}_status"]),
-        tags=tuple(str(data[f"{tagger}_tags"]).split()),
-        scores={tag: float(data[score_column(tagger, tag)]) for tag in tags},
-        latency=float(data[f"{tagger}_latency"]),
-        frame=str(data[f"{tagger}_frame_event"]),
-    )
-
-
-class TagsWatch:
+class TagsWatch(TagRows):
     """A document callback that keeps the newest row of the stream "tags" of each run.
 
     Plans decide by it, and not by what the tagger told them: after a pause the RunEngine takes points again, and the
@@ -125,30 +127,24 @@ class TagsWatch:
     """
 
     def __init__(self, tagger: str, tags: Sequence[str]) -> None:
+        super().__init__()
         self._tagger = tagger
         self._tags = tags
-        self._streams: dict[str, str] = {}  # descriptor to run
-        self._newest: dict[str, Seen] = {}
+        self._newest: dict[str, TagRow] = {}
         self.run = ""
         """Uid of the run that was opened last."""
 
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take a document."""
-        match name:
-            case "start":
-                self.run = doc["uid"]
-            case "descriptor" if doc.get("name") == TAGS:
-                self._streams[doc["uid"]] = doc["run_start"]
-            case "event" if doc["descriptor"] in self._streams:
-                seen = seen_in(doc["seq_num"], doc["data"], self._tagger, self._tags)
-                self._newest[self._streams[doc["descriptor"]]] = seen
-            case "event_page" if doc["descriptor"] in self._streams:
-                for event in unpack_event_page(cast(Any, doc)):
-                    self("event", event)
+    def begin(self, doc: Mapping[str, Any]) -> None:
+        """Remember the run that was opened last."""
+        self.run = doc["uid"]
 
-    def newest(self, run: str) -> Seen:
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Keep the newest row."""
+        self._newest[run] = TagRow.read(number, data, self._tagger, self._tags)
+
+    def newest(self, run: str) -> TagRow:
         """Return what the newest row of a run says; of a run without rows, that nothing was seen."""
-        return self._newest.get(run, Seen(status="failed"))
+        return self._newest.get(run, TagRow(status="failed"))
 
 
 class DecisionLog:
@@ -195,9 +191,9 @@ class DecisionLog:
         """Return all that is needed to compute the decisions again."""
         now = time.time()
         settings = self._decider.settings | {"tagger": self._tagger, "deadline": self._deadline}
-        values = {SETTINGS: json.dumps(settings), "decision_package_version": version("bluesky_xtag")}
+        values = {SETTINGS: json.dumps(settings), column(_NAME, "package_version"): version("bluesky_xtag")}
         return {key: {"value": value, "timestamp": now} for key, value in values.items()}
 
     def describe_configuration(self) -> dict[str, DataKey]:
         """Return the data keys of `read_configuration`."""
-        return {SETTINGS: _key("string"), "decision_package_version": _key("string")}
+        return dict.fromkeys((SETTINGS, column(_NAME, "package_version")), data_key(_SOURCE, "string"))

@@ -87,30 +87,30 @@ def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
     assert json.loads(figures.read_text())["frames"] == 3
 
 
-def test_simulate_says_what_it_lacks(xtag, tmp_path):
-    nothing = xtag("simulate")
-    assert nothing.exit_code == 2 and "or a picture with --gallery" in nothing.output
+def test_frames_that_are_left_out_are_not_simulated(xtag, tmp_path):
+    frames = tmp_path / "simulated.h5"
+    done = xtag("simulate", frames, "-n", 3, "--workers", 1, "--leave-out", 0, "--leave-out", 2)
+    assert done.exit_code == 0, done.output
+    with h5py.File(frames) as file:
+        assert list(file) == ["000001"] and list(file.attrs["left_out"]) == [0, 2]
+
+
+def test_what_cannot_be_simulated_or_drawn_is_named(xtag, tmp_path):
     fog = xtag("simulate", tmp_path / "fog.h5", "--nuisances", "gaps,fog")
     assert fog.exit_code == 2 and "no nuisance fog; known: exposure" in fog.output
-    nowhere = xtag("simulate", "--gallery", tmp_path / "nowhere" / "gallery.png")
+    nowhere = xtag("gallery", tmp_path / "nowhere" / "gallery.png")
     assert nowhere.exit_code == 2 and f"no directory {tmp_path / 'nowhere'}" in nowhere.output
 
 
-def test_frames_without_a_model_to_adapt_are_refused(xtag, labelled, tmp_path):
-    result = xtag("train", "--frames", labelled, "--out", tmp_path / "adapted")
-    assert result.exit_code == 2
-    assert "--frames adapts a model: name it with --from" in result.output
-
-
 def test_too_few_frames_to_adapt_to_are_refused(xtag, labelled, tmp_path):
-    result = xtag("train", "--from", "default", "--frames", labelled, "--out", tmp_path / "adapted")
+    result = xtag("adapt", labelled, "--out", tmp_path / "adapted")
     assert result.exit_code == 2
     assert f"{labelled} holds 3 labelled frames, but at least 20 are needed" in result.output
     assert not (tmp_path / "adapted").exists()
 
 
 def test_a_missing_model_to_start_from_is_named(xtag, tmp_path):
-    result = xtag("train", "--from", tmp_path / "nowhere", "--out", tmp_path / "more")
+    result = xtag("train", "--start", tmp_path / "nowhere", "--out", tmp_path / "more")
     assert result.exit_code == 1
     assert f"{tmp_path / 'nowhere' / 'card.json'} is missing" in result.output
     assert not list(tmp_path.iterdir())
@@ -126,9 +126,9 @@ def test_evaluate_prints_figures_and_writes_them_as_json_and_as_a_page(xtag, lab
     assert "labelled.h5" in (tmp_path / "page.html").read_text()
 
 
-def test_evaluate_measures_robustness_without_a_file(xtag, tmp_path):
+def test_robustness_is_measured_without_a_file(xtag, tmp_path):
     outputs = "--json", tmp_path / "robustness.json", "--picture", tmp_path / "robustness.png"
-    result = xtag("evaluate", "--robustness", "--frames-per-level", 1, "--seed", 3, *outputs)
+    result = xtag("robustness", "-n", 1, "--seed", 3, *outputs)
     assert result.exit_code == 0, result.output
     assert "read noise" in result.output
     told = json.loads((tmp_path / "robustness.json").read_text())
@@ -136,10 +136,7 @@ def test_evaluate_measures_robustness_without_a_file(xtag, tmp_path):
     assert (tmp_path / "robustness.png").stat().st_size > 10_000
 
 
-def test_evaluate_says_what_it_needs(xtag, labelled, tmp_path):
-    for arguments in ((), (labelled, "--robustness")):
-        result = xtag("evaluate", *arguments)
-        assert result.exit_code == 2 and "FRAMES, or give --robustness" in result.output
+def test_a_page_that_has_no_place_is_named_before_anything_is_scored(xtag, labelled, tmp_path):
     result = xtag("evaluate", labelled, "--html", tmp_path / "nowhere" / "page.html")
     assert result.exit_code == 2 and f"there is no directory {tmp_path / 'nowhere'}" in result.output
 
@@ -157,17 +154,11 @@ def test_tensorflows_notes_stay_off_the_terminal_and_other_words_pass():
     assert done.stderr.splitlines() == ["E0000 00:00:1795400371.445008   14464 cuda.cc:52] trouble", "bare words after"]
 
 
-def test_options_that_decisions_have_no_use_for_are_refused(xtag, tmp_path):
-    result = xtag("replay", tmp_path, "--decisions", "7", "--model", "nosuch", "--again")
-    assert result.exit_code == 2
-    assert "leave --model, --again out" in result.output
-
-
 def test_a_replay_that_is_stopped_says_how_to_go_on(xtag, tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bluesky_xtag.replay.replay_files", stopped)
-    result = xtag("replay", "--files", tmp_path / "*.h5", "--out", tmp_path / "tags.csv")
+    monkeypatch.setattr("bluesky_xtag.replay.tag_files", stopped)
+    result = xtag("tag-files", tmp_path / "*.h5", "--out", tmp_path / "tags.csv")
     assert result.exit_code == 130
     assert "stopped; the same command goes on from there" in result.output

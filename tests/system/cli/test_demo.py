@@ -102,6 +102,6 @@ def test_pictures_are_drawn(demos):
 def test_a_frame_without_its_row_is_reported(rows, stop, trouble):
     whole = {"exit_status": "success", "reason": "", "num_events": {"primary": 3}}
     run = SimpleNamespace(metadata={"start": {"scan_id": 7}, "stop": whole | stop})
-    table = pd.DataFrame({"xtag_frame_seq_num": rows, "xtag_status": "ok"})
+    table = pd.DataFrame({"seq_num": rows, "status": "ok"})
     result = Result(run, None, table, pd.DataFrame(), "det_image")
     assert Counter(result.troubles()) == Counter([trouble] if trouble else [])

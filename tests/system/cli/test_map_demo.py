@@ -1,4 +1,4 @@
-"""`xtag demo --adaptive` as a user starts it, and its live map."""
+"""`xtag map` as a user starts it, and its live map."""
 
 import io
 import math
@@ -13,19 +13,13 @@ from bluesky_xtag.cli.demo.map_demo import RASTER, LiveMap
 
 
 def test_the_map_is_drawn_and_compared_with_a_raster(tmp_path):
-    done = demo(tmp_path, "--adaptive", "--max-points", "20", "--picture", "map.png")
+    done = demo(tmp_path, "--max-points", "20", "--picture", "map.png", command="map")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "▀" in done.stdout
     assert re.search(r"a raster +1681 frames \(41 x 41\), \d+ times as many", done.stdout)
     assert "all equal when computed again from the catalogue" in done.stdout
     picture = cv2.imread(str(tmp_path / "map.png"))
     assert min(picture.shape[:2]) > 400 and picture.std() > 20
-
-
-def test_measured_frames_have_no_map(tmp_path):
-    done = demo(tmp_path, "--adaptive", "--frames", "frames.h5")
-    assert done.returncode == 2
-    assert "leave --frames out" in done.stderr
 
 
 def decision(**columns):

@@ -48,11 +48,11 @@ def test_what_does_not_fit_is_named_and_nothing_is_stored(served, monkeypatch):
 def test_review_and_compare_print_tables_and_draw_pictures(served, tmp_path):
     store, uid, address = served
     replayed(store.insert, uid, [10, 95, 95])
-    done = xtag("review", address, "-n", 2, "--runs", 1, "--model", "graded 1.0", "--picture", tmp_path / "review.png")
+    done = xtag("review", address, "-n", 2, "--last", 1, "--model", "graded 1.0", "--picture", tmp_path / "review.png")
     assert done.exit_code == 0, done.output
     assert "ring 0.45" in done.stdout and uid[:8] in done.stdout
     models = ("--models", "graded 1.0", "graded 2.0")
-    done = xtag("compare", address, *models, "--runs", 1, "--picture", tmp_path / "compared.png")
+    done = xtag("compare", address, *models, "--last", 1, "--picture", tmp_path / "compared.png")
     assert done.exit_code == 0, done.output
     assert "3 frames, 1 with different tags" in done.stdout and "ring 0.45" in done.stdout
     for name in ("review.png", "compared.png"):

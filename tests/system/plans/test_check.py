@@ -184,9 +184,9 @@ def test_the_command(RE, tag, axis, det, tmp_path):
     (uid,) = RE(scan_until([det], tag(model=GradedModel()), axis, 0, 4, 1, until="ring>0.4 for 2"))
     catalog.context.close()
     for run in ("-1", uid):
-        done = CliRunner().invoke(app, ["replay", str(tmp_path / "catalog"), "--decisions", run])
+        done = CliRunner().invoke(app, ["decisions", str(tmp_path / "catalog"), "--run", run])
         assert done.exit_code == 0, done.output
         assert f"run {uid}: 5 decisions, all equal when computed again" in done.output
-    done = CliRunner().invoke(app, ["replay", str(tmp_path / "catalog"), "--decisions", "nosuchrun"])
+    done = CliRunner().invoke(app, ["decisions", str(tmp_path / "catalog"), "--run", "nosuchrun"])
     assert done.exit_code == 2
     assert "there is no run 'nosuchrun'" in done.output

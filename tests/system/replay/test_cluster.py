@@ -11,7 +11,7 @@ from support.models import CountsModel, MarkingModel
 
 from bluesky_xtag import XTagError, XTagValueError
 from bluesky_xtag.model import TagModel
-from bluesky_xtag.replay import replay, replay_files
+from bluesky_xtag.replay import replay, tag_files
 from bluesky_xtag.search import tags
 
 pytestmark = pytest.mark.timeout(600)  # workers that share two cores with other tests take long to load TensorFlow
@@ -58,9 +58,7 @@ def test_a_worker_loads_the_model_once(cluster, tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
     model = MarkingModel(str(marks))
-    counts = replay_files(
-        tmp_path / "frames.h5", tmp_path / "tags.csv", model=model, scheduler=cluster.scheduler_address
-    )
+    counts = tag_files(tmp_path / "frames.h5", tmp_path / "tags.csv", model=model, scheduler=cluster.scheduler_address)
     assert counts["ok"] == 64
     loads = [path.name.partition("-")[0] for path in marks.iterdir()]
     assert sorted(loads) == sorted(set(loads)) and 1 <= len(loads) <= 2
@@ -71,8 +69,8 @@ def test_what_cannot_be_reached_or_does_not_fit_is_explained(tmp_path, monkeypat
     (tmp_path / "a.h5").touch()
     arguments = {"files": tmp_path / "a.h5", "out": tmp_path / "tags.csv", "model": CountsModel()}
     with pytest.raises(XTagError, match="the Dask scheduler tcp://127.0.0.1:9 cannot be reached"):
-        replay_files(**arguments, scheduler="tcp://127.0.0.1:9")
+        tag_files(**arguments, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(XTagValueError, match="not both"):
-        replay_files(**arguments, scheduler="tcp://127.0.0.1:9", workers=1)
+        tag_files(**arguments, scheduler="tcp://127.0.0.1:9", workers=1)
     with pytest.raises(XTagValueError, match="workers=0"):
-        replay_files(**arguments, workers=0)
+        tag_files(**arguments, workers=0)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bluesky_xtag import FrameError, XTagValueError
 from bluesky_xtag.cli import app
 from bluesky_xtag.frames import data_sets, read
-from bluesky_xtag.replay import replay_files
+from bluesky_xtag.replay import tag_files
 
 
 def image(number, shape=(24, 32), dtype=np.int32):
@@ -63,7 +63,7 @@ class Seeing(CountsModel):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_each_image_of_each_kind_of_file_is_a_row(directory, suffix):
     out = directory / f"tags{suffix}"
-    counts = replay_files(patterns(directory), out, model=Seeing())
+    counts = tag_files(patterns(directory), out, model=Seeing())
     assert counts == {"ok": 5, "late": 0, "dropped": 0, "unreadable": 3, "failed": 0}
     table = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
     good, bad = table[:5], table[5:]
@@ -96,19 +96,19 @@ def test_pixels_come_as_they_were_written(directory):
 
 def test_what_does_not_fit_is_explained(directory):
     with pytest.raises(XTagValueError, match="must end in .csv or .parquet"):
-        replay_files(directory / "a.cbf", directory / "tags.txt", model=Seeing())
+        tag_files(directory / "a.cbf", directory / "tags.txt", model=Seeing())
     with pytest.raises(XTagValueError, match="no file matches .*nothing"):
-        replay_files(directory / "nothing*", directory / "tags.csv", model=Seeing())
+        tag_files(directory / "nothing*", directory / "tags.csv", model=Seeing())
     with pytest.raises(XTagValueError, match="there is no directory"):
-        replay_files(directory / "a.cbf", directory / "nowhere" / "tags.csv", model=Seeing())
-    replay_files(directory / "a.cbf", directory / "tags.csv", model=Seeing())
+        tag_files(directory / "a.cbf", directory / "nowhere" / "tags.csv", model=Seeing())
+    tag_files(directory / "a.cbf", directory / "tags.csv", model=Seeing())
     with pytest.raises(XTagValueError, match="tags.csv exists: choose another name"):
-        replay_files(directory / "a.cbf", directory / "tags.csv", model=Seeing())
+        tag_files(directory / "a.cbf", directory / "tags.csv", model=Seeing())
 
 
 def test_the_command_tags_files(directory):
     out = directory / "tags.csv"
-    done = CliRunner().invoke(app, ["replay", "--files", str(directory / "*.cbf"), "--out", str(out)])
+    done = CliRunner().invoke(app, ["tag-files", *map(str, sorted(directory.glob("*.cbf"))), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "2 frames: ok 1, unreadable 1" in done.output
     assert len(pd.read_csv(out)) == 2
@@ -117,14 +117,13 @@ def test_the_command_tags_files(directory):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name a catalogue whose runs to replay, or give --files"),
-        (["--files", "a.h5"], "--files needs --out"),
-        (["here", "--files", "a.h5", "--out", "a.csv"], "--files needs no catalogue"),
-        (["here", "--out", "a.csv"], "--out is for --files"),
-        (["here", "--runs", "1", "--decisions", "1"], "leave --runs out"),
-        (["nowhere"], "there is no catalogue 'nowhere'"),
+        (["replay"], "Missing argument 'catalog'"),
+        (["replay", "nowhere"], "there is no catalogue 'nowhere'"),
+        (["tag-files", "a.h5"], "Missing option '--out'"),
+        (["tag-files", "a.h5", "--out", "a.txt"], "a.txt must end in .csv or .parquet"),
+        (["decisions", "nowhere"], "there is no catalogue 'nowhere'"),
     ],
 )
 def test_wrong_arguments_are_explained(arguments, message):
-    done = CliRunner().invoke(app, ["replay", *arguments])
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2 and message in " ".join(done.output.split())

@@ -21,7 +21,7 @@ from bluesky_xtag import Tagging, XTagError
 from bluesky_xtag.catalog import open_any
 from bluesky_xtag.documents import FrameId
 from bluesky_xtag.errors import CatalogError
-from bluesky_xtag.replay import replay, replay_files
+from bluesky_xtag.replay import replay, tag_files
 from bluesky_xtag.replay.journal import Journal
 from bluesky_xtag.search import tags
 from bluesky_xtag.search.tagged_runs import derived_runs
@@ -122,7 +122,7 @@ def test_files_killed_and_gone_on(tmp_path):
     killed("files", 20, tmp_path / "*.h5", out)
     assert not out.exists()
     model = CountsModel()
-    assert replay_files(str(tmp_path / "*.h5"), out, model=model)["ok"] == 30
+    assert tag_files(str(tmp_path / "*.h5"), out, model=model)["ok"] == 30
     assert model.seen == 30 - 16
     table = pd.read_csv(out)
     assert len(table) == 30 and not table.duplicated(["file", "index"]).any()

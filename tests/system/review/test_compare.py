@@ -32,7 +32,7 @@ def twice_tagged(RE, tag, catalog):
 
 def test_tags_and_frames_on_which_two_models_disagree(twice_tagged, catalog, tmp_path):
     uid = getattr(twice_tagged, "start", None) or twice_tagged.metadata["start"]
-    found = compare(catalog, "counts", "other 2", runs=1)
+    found = compare(catalog, "counts", "other 2", last=1)
     assert found.models == (f"counts 1, sha256 {'0' * 12}", f"other 2, sha256 {'1' * 12}")
     assert (found.compared, found.left_out) == (4, 0)
     assert list(found.tags.index) == ["empty", "ring"]  # the first does not know halo

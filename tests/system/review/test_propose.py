@@ -42,14 +42,14 @@ def run(RE, tag, catalog):
 
 
 def test_the_least_certain_frames_come_first_and_decided_ones_never(run, catalog, tmp_path):
-    proposed = review(catalog, 3, runs=1)
+    proposed = review(catalog, 3, last=1)
     assert list(proposed["row"]) == [3, 2, 1]
     assert list(proposed["doubt"]) == pytest.approx([0.45, 0.4, 0.15])
     assert list(proposed["doubtful"]) == ["ring 0.45", "ring 0.60", "ring 0.85"]
     assert list(proposed["tags"]) == ["", "ring", "ring"]
     first = proposed.iloc[0]
     correct(catalog[first["run"]], int(first["row"]), add="ring", by="ab")
-    after = review(catalog, 10, runs=1)
+    after = review(catalog, 10, last=1)
     assert list(after["row"]) == [2, 1, 4, 5]
     draw_review(catalog, after, tmp_path / "review.png")
     assert (tmp_path / "review.png").stat().st_size > 10_000
@@ -62,12 +62,12 @@ def test_novel_frames_are_unlike_what_was_decided_and_the_newest_were_tagged_las
     novel = review(catalog, 2, "novel")
     assert list(novel["row"]) == [4, 3] and list(novel["novelty"]) == pytest.approx([0.75, 0.35])
     tag_again(catalog, run, CountsModel(), lambda row: (0.0, 1.0))
-    assert list(review(catalog, 2, "newest", runs=1)["doubt"]) == [0, 0]
+    assert list(review(catalog, 2, "newest", last=1)["doubt"]) == [0, 0]
 
 
 @pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_what_cannot_be_reviewed_is_named(catalog):
     with pytest.raises(NoTagsError, match="none of the newest 100 runs has tags by the model 'latest'"):
         review(catalog)
-    with pytest.raises(XTagValueError, match="cannot be proposed by 'chance': choose uncertain, novel, newest"):
-        review(catalog, by="chance")
+    with pytest.raises(XTagValueError, match="order='chance' is not known: choose one of uncertain, novel, newest"):
+        review(catalog, order="chance")

@@ -78,7 +78,7 @@ def test_a_run_that_never_arrives_in_the_catalogue_is_kept(RE, tag, request, tmp
     ((_, run, found),) = kept(tmp_path)
     assert run == uid
     assert found["count"] == {"empty": 0, "ring": 1}
-    assert f"`xtag index CATALOG --recover {tmp_path}` stores it" in caplog.text
+    assert f"`xtag recover CATALOG {tmp_path}` stores it" in caplog.text
 
 
 def test_documents_that_it_cannot_use_do_not_harm_the_scan(tmp_path, caplog):

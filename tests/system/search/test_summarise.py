@@ -114,11 +114,11 @@ def test_without_permission_it_says_so_and_writes_nothing(request, tiled_server,
     reader.context.close()
     assert not any("xtag" in store.runs[uid].metadata["start"] for uid in uids)
 
-    asked = CliRunner().invoke(app, ["index", tiled_server.uri("sqlite")])
+    asked = CliRunner().invoke(app, ["summarise", tiled_server.uri("sqlite")])
     assert asked.exit_code == 1
     assert not any("xtag" in store.runs[uid].metadata["start"] for uid in uids)
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)
-    assert CliRunner().invoke(app, ["index", tiled_server.uri("sqlite")]).exit_code == 0
+    assert CliRunner().invoke(app, ["summarise", tiled_server.uri("sqlite")]).exit_code == 0
     assert all("xtag" in store.runs[uid].metadata["start"] for uid in uids)
 
 
@@ -132,22 +132,16 @@ def test_the_command_indexes_a_directory(tmp_path):
     record(store.insert, [10, 95], [])
     catalog.context.close()
 
-    dry = CliRunner().invoke(app, ["index", str(tmp_path), "--dry-run", "--since", "2026-01-01"])
+    dry = CliRunner().invoke(app, ["summarise", str(tmp_path), "--dry-run", "--since", "2026-01-01"])
     assert "2 runs: 1 lack a summary, 0 had one, 1 have no tags, 0 are not finished" in dry.stdout
-    done = CliRunner().invoke(app, ["index", str(tmp_path)])
+    done = CliRunner().invoke(app, ["summarise", str(tmp_path)])
     assert "2 runs: 1 got their summary" in done.stdout
     assert (dry.exit_code, done.exit_code) == (0, 0)
-    assert "1 had one" in CliRunner().invoke(app, ["index", str(tmp_path)]).stdout
+    assert "1 had one" in CliRunner().invoke(app, ["summarise", str(tmp_path)]).stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "there is no catalogue 'nowhere'"),
-        (["nowhere", "--dry-run", "--recover", "x"], "--recover writes"),
-    ],
-)
-def test_wrong_arguments_are_explained(arguments, message):
-    done = CliRunner().invoke(app, ["index", *arguments])
+@pytest.mark.parametrize("arguments", [["summarise", "nowhere"], ["recover", "nowhere", "kept"]])
+def test_a_catalogue_that_is_not_there_is_named(arguments):
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2
-    assert message in done.stderr
+    assert "there is no catalogue 'nowhere'" in done.stderr

@@ -48,7 +48,7 @@ def test_of_each_tag_the_newest_word_counts_whatever_the_order_of_reading():
         said(1, added=["ring", "empty"], by="ab", note="clear"),
         said(2, removed=["halo"], by="ef"),
     ]
-    (verdict,) = verdicts(table(*FRAMES), words).values()
+    (verdict,) = verdicts([frame(*place) for place in FRAMES], words).values()
     assert verdict.truth == {"ring": False, "empty": True, "halo": False}
     assert verdict.by == "cd"
     shown = overlay(table(*FRAMES), words)

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bluesky_xtag.documents import TagRow
 from bluesky_xtag.errors import ConditionError, XTagError
-from bluesky_xtag.plans import Seen, condition
+from bluesky_xtag.plans import condition
 from bluesky_xtag.plans.conditions import Condition, parse
 
 TAGS = ("empty", "ring", "halo", "spots", "weak_scattering", "saturated")
 
 
 def seen(status="ok", accepted=(), **scores):
-    return Seen(1, status, tuple(accepted), dict.fromkeys(TAGS, 0.0) | scores)
+    return TagRow(1, status, tuple(accepted), dict.fromkeys(TAGS, 0.0) | scores)
 
 
 FRAME = seen(accepted=("ring", "spots"), ring=0.95, halo=0.3, spots=0.6)

@@ -8,8 +8,8 @@ import pytest
 from bluesky.utils import RunEngineInterrupted
 from support.cameras import Camera, flat
 
+from bluesky_xtag.documents import TagRow
 from bluesky_xtag.plans import expose_until, scan_until, skip_empty, tag_adaptive_scan
-from bluesky_xtag.plans.decisions import seen_in
 from bluesky_xtag.plans.decisions.check import first_divergence
 
 STREAMS = pytest.mark.parametrize("stream", ["primary", "tags", "decisions"])
@@ -24,7 +24,7 @@ def computed_again(seen):
         rows, decided = (seen.events(stream, run) for stream in ("tags", "decisions"))
         (descriptor,) = seen.descriptors("decisions", run)
         settings = json.loads(descriptor["configuration"]["decisions"]["data"]["decision_settings"])
-        by_number = {row["seq_num"]: seen_in(row["seq_num"], row["data"], "xtag", settings["tags"]) for row in rows}
+        by_number = {row["seq_num"]: TagRow.read(row["seq_num"], row["data"], "xtag", settings["tags"]) for row in rows}
         stored = pd.DataFrame([row["data"] for row in decided], index=[row["seq_num"] for row in decided])
         return first_divergence(stored, by_number, settings)
 

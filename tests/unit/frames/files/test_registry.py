@@ -12,7 +12,7 @@ from bluesky_xtag.catalog.values import FileValue
 from bluesky_xtag.errors import FrameError, FrameNotReady
 from bluesky_xtag.frames import FORMATS, FileFormat, can_read, data_sets, load_mask
 from bluesky_xtag.frames.files import format_of_mimetype
-from bluesky_xtag.replay import replay_files
+from bluesky_xtag.replay import tag_files
 
 
 class Toy(FileFormat):
@@ -69,7 +69,7 @@ def test_archives(path):
             return [0.0, float(image.flat[0]) / 10]
 
     table = path.with_name("tags.csv")
-    assert replay_files(path, table, model=Numbers())["ok"] == 3
+    assert tag_files(path, table, model=Numbers())["ok"] == 3
     np.testing.assert_allclose(pd.read_csv(table)["xtag_p_ring"], [0.0, 0.1, 0.2], rtol=1e-6)
 
 

@@ -1,0 +1,66 @@
+"""Rows as they come: what listens for the stream "tags" of open runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from event_model import DocumentRouter, unpack_event_page
+
+from .columns import STREAM
+
+__all__ = ["TagRows"]
+
+
+class TagRows(DocumentRouter):
+    """A document callback that passes on the rows of the stream "tags" of any number of interleaved runs.
+
+    Who listens subclasses it and says what is done with a run that begins, with its descriptor of the stream, with each
+    row, and with a run that ends. It keeps nothing of the rows itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tagged: dict[str, str] = {}  # run by descriptor of the stream
+
+    def begin(self, doc: Mapping[str, Any]) -> None:
+        """Take the start document of a run."""
+
+    def declare(self, run: str, doc: Mapping[str, Any]) -> None:
+        """Take the descriptor of the stream; a run may have several, one after the other."""
+
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Take a row: its sequence number, which comes again where a point was taken again, and its columns."""
+
+    def end(self, run: str) -> None:
+        """Take the end of a run."""
+
+    # What the router calls
+
+    def start(self, doc: Any) -> None:
+        """Route a start document."""
+        self.begin(doc)
+
+    def descriptor(self, doc: Any) -> None:
+        """Route a descriptor."""
+        if doc.get("name") == STREAM:
+            self._tagged[doc["uid"]] = doc["run_start"]
+            self.declare(doc["run_start"], doc)
+
+    def event(self, doc: Any) -> Any:
+        """Route an event."""
+        run = self._tagged.get(doc["descriptor"])
+        if run is not None:
+            self.add(run, doc["seq_num"], doc["data"])
+
+    def event_page(self, doc: Any) -> Any:
+        """Route the events of a page."""
+        if doc["descriptor"] in self._tagged:
+            for event in unpack_event_page(doc):
+                self.event(event)
+
+    def stop(self, doc: Any) -> None:
+        """Route a stop document."""
+        ended = doc["run_start"]
+        self._tagged = {uid: run for uid, run in self._tagged.items() if run != ended}
+        self.end(ended)

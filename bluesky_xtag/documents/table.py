@@ -1,0 +1,160 @@
+"""Rows that were read back, and what they say, whatever the tagger was called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import pandas as pd
+
+from .columns import DECIDED_BY, FRAME, column, score_column, tagger_name
+from .tagging import FrameId
+
+__all__ = ["PLACE", "TagRow", "TagTable", "score_tags"]
+
+PLACE = ["key", "seq_num", "index"]  # plain names of the columns that say which frame of a run it is
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """A row of the stream "tags", as plans see it.
+
+    Parameters
+    ----------
+    row : int
+        Sequence number of the row in its stream, from 1; 0 if no frame was seen yet.
+    status : str
+        Status of the tagging; empty if no frame was seen yet.
+    tags : tuple of str
+        The accepted tags.
+    scores : mapping of str to float
+        Probability by tag; NaN unless the status is "ok".
+    latency : float
+        Seconds from the frame's document to the outcome.
+    frame : str
+        Uid of the event that brought the frame; empty if there was none.
+    """
+
+    row: int = 0
+    status: str = ""
+    tags: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    latency: float = math.nan
+    frame: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the frame has no tags."""
+        return self.status != "ok"
+
+    @classmethod
+    def read(cls, number: int, data: Mapping[str, Any], name: str, tags: Sequence[str]) -> TagRow:
+        """Return what the columns of a row say.
+
+        Parameters
+        ----------
+        number : int
+            Sequence number of the row.
+        data : mapping
+            Its columns.
+        name : str
+            The tagger's name, with which the columns begin.
+        tags : sequence of str
+            The names of the tags.
+        """
+        return cls(
+            row=int(number),
+            status=str(data[column(name, "status")]),
+            tags=tuple(str(data[column(name, "tags")]).split()),
+            scores={tag: float(data[score_column(name, tag)]) for tag in tags},
+            latency=float(data[column(name, "latency")]),
+            frame=str(data[column(name, "frame_event")]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TagTable:
+    """Rows of the stream "tags" as a table, with the names of their columns.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        As from `bluesky_xtag.search.tags`: a row a frame, columns that begin with the tagger's name.
+
+    Raises
+    ------
+    XTagValueError
+        These are no rows of a tagger.
+    """
+
+    rows: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        assert self.name
+
+    @cached_property
+    def name(self) -> str:
+        """The tagger's name."""
+        return tagger_name(self.rows.columns)
+
+    def column(self, suffix: str) -> str:
+        """Return the full name of a column."""
+        return column(self.name, suffix)
+
+    def __contains__(self, suffix: str) -> bool:
+        return self.column(suffix) in self.rows
+
+    def __getitem__(self, suffix: str) -> pd.Series:
+        """Return a column by what follows the tagger's name."""
+        return cast("pd.Series", self.rows[self.column(suffix)])
+
+    @cached_property
+    def tags(self) -> list[str]:
+        """The tags of which there are scores, in their order."""
+        mark = score_column(self.name, "")
+        return [str(each).removeprefix(mark) for each in self.rows if str(each).startswith(mark)]
+
+    def scores(self, tags: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return scores with the tags as columns; NaN of tags that are not there. All tags if None."""
+        tags = self.tags if tags is None else list(tags)
+        return self.rows.reindex(columns=[score_column(self.name, tag) for tag in tags]).set_axis(tags, axis="columns")
+
+    def accepted(self) -> list[list[str]]:
+        """Return the accepted tags of each row."""
+        return [str(tags).split() for tags in self["tags"]]
+
+    def frames(self, run: str = "") -> list[FrameId]:
+        """Return which frame each row is about; `run` is the uid of their run."""
+        event, key, seq_num, index = (self[each.suffix].tolist() for each in FRAME)
+        return [
+            FrameId(run, "", str(k), int(s), int(i), str(e))
+            for e, k, s, i in zip(event, key, seq_num, index, strict=True)
+        ]
+
+    def plain(self, run: str, scan_id: Any) -> pd.DataFrame:
+        """Return the rows under names without the tagger's, with the run that they belong to.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `run` (uid), `scan_id`, `row`, `time`, `p_<tag>`, `tags`, `status`, `event`, `key`, `seq_num`,
+            `index`, ...
+        """
+        mark = self.column("")
+        shown = self.rows.rename(columns=lambda each: each.removeprefix(mark).removeprefix("frame_"))
+        shown = shown.rename_axis("row").reset_index()
+        shown.insert(0, "run", run)
+        shown.insert(1, "scan_id", scan_id)
+        return shown
+
+    def decided_by(self) -> str:
+        """Return the column that says who decided on a frame's tags: "model", or who corrected them last."""
+        return self.column(DECIDED_BY)
+
+
+def score_tags(table: pd.DataFrame) -> list[str]:
+    """Return the tags of which a table with plain names has scores."""
+    return [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
