@@ -16,6 +16,7 @@ from support.frames_fixtures import Hdf5Detector
 from support.models import CountsModel
 
 from bluesky_xtag import XTagValueError
+from bluesky_xtag.catalog import as_catalog, as_run
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.replay import replay
 from bluesky_xtag.search import tags
@@ -176,7 +177,7 @@ def test_files_that_are_gone_or_torn_give_unreadable_rows(taken, catalog, model,
     assert before == "tagged before"
     (again,) = replay(catalog, uid, model=model, work=tmp_path / "work", again=True).to_dict("records")
     assert (again["ok"], again["unreadable"]) == (2, 1)
-    assert len(derived_runs(run, catalog, source="replay")) == 2
+    assert len(derived_runs(as_run(run), as_catalog(catalog), source="replay")) == 2
 
 
 def test_earlier_taggings_stay_and_each_model_is_found(taken, catalog, model, tmp_path):
@@ -194,7 +195,7 @@ def test_runs_without_images_and_derived_runs_are_left_out(taken, catalog, tmp_p
     run = taken(bp.count([counter], 2), model=CountsModel())
     table = replay(catalog, [run.start["uid"]], model=CountsModel(), work=tmp_path)
     assert list(table["outcome"]) == ["no images"]
-    assert derived_runs(run, catalog) == []
+    assert derived_runs(as_run(run), as_catalog(catalog)) == []
 
 
 def test_runs_are_chosen_by_uid_scan_id_position_and_condition(RE, taken, catalog, tmp_path):
