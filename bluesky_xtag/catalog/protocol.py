@@ -99,8 +99,8 @@ class Run(ABC):
         Returns
         -------
         pandas.DataFrame
-            Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their
-            order: numbers as float64, whole ones as int64, truths as bool, text as str.
+            Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns in the order of `fields`
+            or of the stream: numbers as float64, whole ones as int64, truths as bool, text as str.
 
         Raises
         ------

@@ -110,6 +110,8 @@ class TiledRun(Run):
         """Return the events of a stream as a table, see `Run.table`."""
         table = self._read(stream, fields)
         columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
+        if fields is not None:  # a server gives them in any order
+            columns = [name for name in fields if name in columns]
         table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
         table = table.reindex(columns=["time", *columns])
         if table["time"].dtype.kind == "M":

@@ -30,12 +30,17 @@ def scalars_run(metadata, points=POINTS, image=False):
     """The documents of a run with two configurations of its streams; images, if any, are in the events."""
     run = compose_run(metadata=metadata)
     yield "start", run.start_doc
-    settings = {"data": {"gain": 2.0}, "timestamps": {"gain": 0.0}}
-    settings["data_keys"] = {"gain": {"source": "test", "dtype": "number", "shape": []}}
+    settings = {"data": {"gain": 2.0, "text": '{"a": []}'}, "timestamps": {"gain": 0.0, "text": 0.0}}
+    keys = {"gain": "number", "text": "string"}
+    settings["data_keys"] = {key: {"source": "test", "dtype": dtype, "shape": []} for key, dtype in keys.items()}
     stream = run.compose_descriptor(name="points", data_keys=SCALARS, configuration={"device": settings})
     yield "descriptor", stream.descriptor_doc
     for number, seq_num in enumerate(points):
-        data = {"p": math.nan if number == 4 else number / 10, "n": number, "text": f"row {number}"}
+        data = {
+            "p": math.nan if number == 4 else number / 10,
+            "n": number,
+            "text": "" if number == 4 else f"row {number}",
+        }
         data["truth"] = bool(number % 2)
         yield "event", stream.compose_event(data=data, timestamps=dict.fromkeys(data, 0.0), seq_num=seq_num)
     if image:
@@ -201,12 +206,12 @@ def test_a_table_holds_each_point_once_with_its_types(kept):
     table = run.table("points")
     assert list(table.columns) == ["time", "p", "n", "text", "truth"] and list(table.index) == [1, 2, 3, 4]
     assert [table[name].dtype.kind for name in table] == ["f", "f", "i", "O", "b"]
-    assert list(table["n"]) == [0, 3, 4, 5] and list(table["text"]) == ["row 0", "row 3", "row 4", "row 5"]
+    assert list(table["n"]) == [0, 3, 4, 5] and list(table["text"]) == ["row 0", "row 3", "", "row 5"]
     np.testing.assert_array_equal(table["p"], [0, 0.3, math.nan, 0.5])
     assert list(table["truth"]) == [False, True, False, True]
     assert (abs(table["time"] - time.time()) < 600).all()
-    some = run.table("points", ["n", "text", "nowhere"])
-    assert some.equals(table[["time", "n", "text"]])
+    some = run.table("points", ["text", "n", "nowhere"])
+    assert some.equals(table[["time", "text", "n"]])
     with pytest.raises(KeyError):
         run.table("nowhere")
 
@@ -214,7 +219,7 @@ def test_a_table_holds_each_point_once_with_its_types(kept):
 def test_a_descriptor_tells_keys_and_configuration(kept):
     descriptor = kept.place.find(kept.uids[0]).descriptor("points")
     assert descriptor["data_keys"].keys() == SCALARS.keys()
-    assert descriptor["configuration"]["device"]["data"] == {"gain": 2.0}
+    assert descriptor["configuration"]["device"]["data"] == {"gain": 2.0, "text": '{"a": []}'}
     with pytest.raises(KeyError):
         kept.place.find(kept.uids[0]).descriptor("nowhere")
 

@@ -18,20 +18,10 @@ from bluesky_xtag.plans.decisions import made
 from bluesky_xtag.plans.strategies import NAMES
 
 
-@pytest.fixture(params=["databroker", "databroker v1", "tiled sqlite", "tiled duckdb"])
-def store(request, RE):
-    """A function that returns a stored run, of each kind of catalogue."""
-    if request.param.startswith("tiled"):
-        from bluesky_tiled_plugins import TiledWriter
-
-        catalog = request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
-        RE.subscribe(TiledWriter(catalog))
-        return catalog.__getitem__
-    import databroker
-
-    broker = databroker.temp()
-    RE.subscribe(broker.v1.insert)
-    return (broker if request.param == "databroker" else broker.v1).__getitem__
+@pytest.fixture
+def store(catalog):
+    """A function that returns a stored run."""
+    return catalog.__getitem__
 
 
 @pytest.fixture
@@ -54,7 +44,8 @@ def det(axis):
 
 
 @pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
-def test_every_plan_of_every_store_comes_out_equal(RE, seen, tag, store, axis, det):
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
+def test_every_plan_comes_out_equal(RE, seen, tag, store, axis, det):
     tagger = tag(model=GradedModel())
     plans = [
         tag_adaptive_scan([det], tagger, "random", axis, 0, 4, tag="ring", max_points=3),

@@ -1,4 +1,4 @@
-"""A replayed run has the tags that it had live, bit for bit, whatever kept it and however its frames were stored."""
+"""A replayed run has the tags that it had live, bit for bit, however its frames were stored."""
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
@@ -46,9 +46,13 @@ def tiled(tiled_sqlite_catalog):
     return tiled_sqlite_catalog
 
 
-@pytest.fixture(params=["tiled", "broker"])
+@pytest.fixture
 def catalog(request):
-    return request.getfixturevalue(request.param)
+    """The embedded catalogue, or a databroker where a test asks for both."""
+    return request.getfixturevalue(getattr(request, "param", "tiled"))
+
+
+on_both = pytest.mark.parametrize("catalog", ["tiled", "broker"], indirect=True)
 
 
 @pytest.fixture
@@ -90,6 +94,7 @@ def check(catalog, run, model, tmp_path, frames):
     return catalog[row["derived"]]
 
 
+@on_both
 def test_arrays_in_events(taken, catalog, model, tmp_path):
     run = taken(bp.scan([ArrayDetector(noise((64, 48)), shape=(64, 48))], motor, 0, 1, 5))
     derived = check(catalog, run, model, tmp_path, 5)
@@ -105,6 +110,7 @@ def test_many_images_an_event(taken, catalog, model, tmp_path):
     check(catalog, run, model, tmp_path, 6)
 
 
+@on_both
 def test_resource_and_datum_a_file_a_frame(taken, catalog, model, tmp_path):
     images = noise((1, 32, 32))
 
@@ -115,6 +121,7 @@ def test_resource_and_datum_a_file_a_frame(taken, catalog, model, tmp_path):
     check(catalog, taken(bp.count([FileDetector(tmp_path, write)], 4)), model, tmp_path, 4)
 
 
+@on_both
 def test_resource_and_datum_many_frames_a_file_and_an_event(taken, catalog, model, tmp_path):
     run = taken(bp.count([Hdf5Detector(tmp_path, name="hd", per_point=2)], 3))
     check(catalog, run, model, tmp_path, 6)
@@ -150,18 +157,15 @@ def flight(det, frames):
     yield from bps.collect_while_completing([det], [det], flush_period=0.1, stream_name="primary")
 
 
-def test_stream_datum_in_a_step_scan(taken, tiled, model, tmp_path, blob, catalog):
-    if catalog is not tiled:
-        pytest.skip("databroker's Mongo layout does not keep stream_resource and stream_datum")
+def test_stream_datum_in_a_step_scan(taken, model, tmp_path, blob, catalog):
     check(catalog, taken(bp.count([blob], 3)), model, tmp_path, 3)
 
 
-def test_a_fly_scan(taken, tiled, model, tmp_path, blob, catalog):
-    if catalog is not tiled:
-        pytest.skip("databroker's Mongo layout does not keep stream_resource and stream_datum")
+def test_a_fly_scan(taken, model, tmp_path, blob, catalog):
     check(catalog, taken(bpp.stage_wrapper(flight(blob, 20), [blob])), model, tmp_path, 20)
 
 
+@on_both
 def test_files_that_are_gone_or_torn_give_unreadable_rows(taken, catalog, model, tmp_path):
     run = taken(bp.count([FileDetector(tmp_path)], 3), model=CountsModel())
     (tmp_path / "det_1.h5").unlink()
