@@ -3,7 +3,9 @@
 They are made anew with every build, so that they cannot differ from what they describe.
 """
 
+import ast
 import json
+import tomllib
 from pathlib import Path
 
 import bluesky_xtag
@@ -16,6 +18,7 @@ __all__ = [
     "configuration",
     "corrections",
     "decision_columns",
+    "layers",
     "measured",
     "measures",
     "model",
@@ -28,6 +31,7 @@ __all__ = [
     "write",
 ]
 
+ROOT = Path(__file__).parents[1]
 CARD = Path(bluesky_xtag.__file__).parent / "model" / "default" / "card.json"
 BENCH = Path(__file__).parent / "reference" / "bench-live.json"
 BENCH_MODEL = BENCH.with_name("bench-model.json")
@@ -64,6 +68,7 @@ def write(directory):
         configuration,
         corrections,
         decision_columns,
+        layers,
         measured,
         measures,
         model,
@@ -82,6 +87,28 @@ def tags():
     return _table(
         ("group", "tag", "holds when"), ((tag.group, f"`{tag.name}`", tag.definition) for tag in DEFAULT_TAXONOMY.tags)
     )
+
+
+def layers():
+    """Return the layers of the package, from the import contract, and what each package is for."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    contract = next(each for each in settings["contracts"] if each["type"] == "layers")
+    floors = [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
+    return _table(
+        ("floor", "package", "what is there"),
+        (
+            (str(len(floors) - number) if first else "", f"`{name}`", _first_line(name))
+            for number, floor in enumerate(floors)
+            for first, name in ((name == floor[0], name) for name in floor)
+        ),
+    )
+
+
+def _first_line(package):
+    """Return the first sentence of a package's docstring."""
+    path = Path(bluesky_xtag.__file__).parent / package
+    source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text("utf-8")
+    return " ".join(ast.get_docstring(ast.parse(source)).split("\n\n")[0].split())
 
 
 def columns():

@@ -5,6 +5,9 @@ from contextlib import ExitStack
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything brings TensorFlow
 os.environ.setdefault("MPLBACKEND", "Agg")
+# The tests run side by side: more threads for linear algebra would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

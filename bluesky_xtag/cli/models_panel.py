@@ -108,6 +108,10 @@ def simulate(
     held_out: Annotated[bool, typer.Option(help="Use detectors and q ranges that training never sees.")] = True,
     nuisances: Nuisances = "all",
     workers: Workers = None,
+    leave_out: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Leave out the frame with this number, such as one that fails; may be given again."),
+    ] = None,
 ) -> None:
     """Write simulated raw frames with their truth, such as `xtag evaluate` and `xtag demo --frames` read.
 
@@ -116,7 +120,8 @@ def simulate(
     with report_errors(), resumable():
         from ..simulate import nuisance_names, simulate
 
-        print(simulate(out, n, seed, held_out, nuisances=nuisance_names(nuisances), workers=workers))
+        names = nuisance_names(nuisances)
+        print(simulate(out, n, seed, held_out, nuisances=names, workers=workers, leave_out=leave_out or ()))
 
 
 def gallery(

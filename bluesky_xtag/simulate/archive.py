@@ -2,7 +2,8 @@
 
 While a file grows its frames lie one by one in a directory beside it, each written under another name and renamed
 once it is on disk, and are joined at the end. So a stop at any moment, a kill too, costs only the frames in work, and
-what carries the file's name is complete.
+what carries the file's name is complete. A frame that cannot be simulated costs no other frame: the others are
+finished first, up to `_MOST_FAILURES` failures, then all that failed are named.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import XTagError, XTagValueError
-from .dataset import make_scene, raw
+from .dataset import expose_raw, make_scene, render_both
 from .processes import worker_pool
 from .scene.nuisances import select_nuisances
 from .truth.continuous import continuous_truth
@@ -37,6 +38,7 @@ _SETTINGS = "settings.json"
 _MASKS = "masks"
 _CHANCE = 3  # of the exposure, apart from that of the scene
 _SPARE = 2**40  # far from the numbers of all frames
+_MOST_FAILURES = 10  # more have one cause, which the first ones show
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class _Settings:
     version: str
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A frame that could not be simulated, and why."""
+
+    index: int
+    reason: str
+
+
 def simulate(
     out: str | Path,
     frames: int,
@@ -58,6 +68,7 @@ def simulate(
     *,
     nuisances: Iterable[str] | None = None,
     workers: int | None = None,
+    leave_out: Iterable[int] = (),
 ) -> Path:
     """Write raw simulated frames with their truth to an HDF5 file.
 
@@ -66,7 +77,7 @@ def simulate(
     (see `continuous_truth`). A mask that is told
     apart from the frame lies under the same name in the group `masks` (bool, true where pixels must not be used).
     Attributes of the file: `tags` and the settings `frames`, `seed`, `held_out`, `nuisances` and `version`, of this
-    package.
+    package; `left_out`, the numbers of frames that are left out, if there are any.
 
     Stopped and called again with the same arguments, it goes on; the file is the same as without the stop, and the
     same for any number of workers. At the end the disk holds the frames twice for a moment.
@@ -85,6 +96,9 @@ def simulate(
         Names in `NUISANCES` of what may disturb the frames; all if not given, () for clean frames.
     workers : int, optional
         Processes; as many as there are cores if not given.
+    leave_out : iterable of int
+        Numbers of frames that the file does not hold, for instance because they cannot be simulated; the others keep
+        their numbers.
 
     Returns
     -------
@@ -95,9 +109,11 @@ def simulate(
     ------
     XTagValueError
         The file exists already, its directory does not, `frames` is less than one, `seed` less than zero, a
-        nuisance is not known, or the file was begun with other settings.
+        nuisance is not known, a frame to leave out is not among the frames or none is left, or the file was begun
+        with other settings.
     XTagError
-        A process ended before its frame was done, or the disk does not take the frames.
+        A frame could not be simulated, a process ended before its frame was done, or the disk does not take the
+        frames. All frames that were done are kept, and the same call goes on from there.
     """
     out = Path(out)
     if out.exists():
@@ -108,28 +124,58 @@ def simulate(
         raise XTagValueError(f"at least one frame is needed, but got {frames}")
     if seed < 0:
         raise XTagValueError(f"the seed is {seed}, but chance starts from 0 or more: choose such a seed")
-    settings = _Settings(frames, seed, held_out, _written(nuisances), version("bluesky_xtag"))
+    left_out = frozenset(leave_out)
+    if strange := sorted(left_out.difference(range(frames))):
+        raise XTagValueError(f"there is no frame {strange[0]} to leave out: the frames are 0 to {frames - 1}")
+    if len(left_out) == frames:
+        raise XTagValueError("all frames are left out: keep at least one")
+    settings = _Settings(frames, seed, held_out, _spell_nuisances(nuisances), version("bluesky_xtag"))
     parts = out.with_name(f"{out.name}.parts")
     try:
-        _write(out, parts, settings, workers)
+        _write(out, parts, settings, left_out, workers)
     except OSError as error:
         raise XTagError(f"{out} cannot be written ({error}): mend that and call again; what is done is kept") from error
     return out
 
 
-def _write(out: Path, parts: Path, settings: _Settings, workers: int | None) -> None:
+def _write(out: Path, parts: Path, settings: _Settings, left_out: frozenset[int], workers: int | None) -> None:
     _begin(parts, settings, out)
-    wanted = [index for index in range(settings.frames) if not _part(parts, index).exists()]
-    done = settings.frames - len(wanted)
-    with _progress() as progress, closing(_simulated(parts, wanted, settings, workers)) as simulated:
-        task = progress.add_task(f"Simulating {out.name}", total=settings.frames, completed=done)
-        for _ in simulated:
-            progress.advance(task)
-    _join(parts, settings, out)
+    kept = [index for index in range(settings.frames) if index not in left_out]
+    wanted = [index for index in kept if not _part(parts, index).exists()]
+    failures: list[_Failure] = []
+    with _progress() as progress, closing(_simulate_parts(parts, wanted, settings, workers)) as outcomes:
+        task = progress.add_task(f"Simulating {out.name}", total=len(kept), completed=len(kept) - len(wanted))
+        for failure in outcomes:
+            if failure is None:
+                progress.advance(task)
+                continue
+            failures.append(failure)
+            if len(failures) == _MOST_FAILURES:
+                break
+    if failures:
+        raise XTagError(_describe_failures(failures, out, parts, settings, left_out))
+    _join(parts, kept, settings, left_out, out)
     shutil.rmtree(parts)
 
 
-def _written(nuisances: Iterable[str] | None) -> str:
+def _describe_failures(
+    failures: list[_Failure], out: Path, parts: Path, settings: _Settings, left_out: frozenset[int]
+) -> str:
+    """Say which frames failed, why, what is kept, and what to do."""
+    failures = sorted(failures, key=lambda failure: failure.index)
+    which = "; ".join(f"frame {failure.index} of seed {settings.seed} ({failure.reason})" for failure in failures)
+    done = sum(_part(parts, index).exists() for index in range(settings.frames))
+    numbers = sorted(left_out.union(failure.index for failure in failures))
+    options = " ".join(f"--leave-out {number}" for number in numbers)
+    return (
+        f"{out} is not complete, because these frames cannot be simulated: {which}. The {done} frames that are done "
+        f"are kept in {parts}, and the same call goes on from there. Please report the numbers, the seed and the "
+        f"version, {settings.version}. To finish the file without these frames, call again with leave_out={numbers}, "
+        f"in the shell: {options}"
+    )
+
+
+def _spell_nuisances(nuisances: Iterable[str] | None) -> str:
     """Return the nuisances as they stand in the file: their names, or "all", or "none"."""
     if nuisances is None:
         return "all"
@@ -147,7 +193,7 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         begun = json.loads((parts / _SETTINGS).read_text("utf-8"))
     except FileNotFoundError:
         parts.mkdir(exist_ok=True)
-        with _finished(parts / _SETTINGS, parts) as path:
+        with _replace_when_done(parts / _SETTINGS, parts) as path:
             path.write_text(json.dumps(asdict(settings)), "utf-8")
         return
     other = [
@@ -160,8 +206,10 @@ def _begin(parts: Path, settings: _Settings, out: Path) -> None:
         )
 
 
-def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int | None) -> Generator[None, None, None]:
-    """Simulate the wanted frames in processes of their own, and tell of each one done."""
+def _simulate_parts(
+    parts: Path, wanted: list[int], settings: _Settings, workers: int | None
+) -> Generator[_Failure | None, None, None]:
+    """Simulate the wanted frames in processes of their own; of each yield None when it is done, or how it failed."""
     with worker_pool(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]
         try:
@@ -174,21 +222,31 @@ def _simulated(parts: Path, wanted: list[int], settings: _Settings, workers: int
             ) from error
 
 
-def _write_part(parts: Path, index: int, settings: _Settings) -> None:
-    """Simulate one frame into a file of its own."""
-    image, mask, attributes = _frame(index, settings)
+def _write_part(parts: Path, index: int, settings: _Settings) -> _Failure | None:
+    """Simulate one frame into a file of its own; where that fails, return why.
+
+    A disk that takes no more concerns all frames: its error is raised. Any other is returned as text, because not
+    every exception passes from one process to another.
+    """
+    try:
+        image, mask, attributes = _frame(index, settings)
+    except Exception as error:
+        return _Failure(index, f"{type(error).__name__}: {error}")
     name, packed = _part(parts, index).stem, hdf5plugin.Bitshuffle(cname="lz4")
-    with _finished(_part(parts, index), parts) as path, h5py.File(path, "w") as file:
+    with _replace_when_done(_part(parts, index), parts) as path, h5py.File(path, "w") as file:
         file.create_dataset(name, data=image, **packed).attrs.update(attributes)
         if mask is not None:
             file.create_dataset(f"{_MASKS}/{name}", data=mask, **packed)
+    return None
 
 
 def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Return the counts of a frame, the mask that is told apart from them, if any, and what is known of it."""
-    shown = make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
-    chance = np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
-    image, labels, mask = raw(shown, chance)
+    rendering, judged = render_both(
+        make_scene(settings.seed, index, settings.held_out, nuisance_names(settings.nuisances))
+    )
+    shown, chance = judged.scene, np.random.default_rng([settings.seed, index, int(settings.held_out), _CHANCE])
+    image, labels, mask = expose_raw(rendering, judged, chance)
     if (image < 0).all():  # nothing can be seen, and whoever reads the file would refuse it
         return _frame(index + _SPARE, settings)
     name = shown.layout.name or f"{image.shape[1]} x {image.shape[0]}"
@@ -198,12 +256,14 @@ def _frame(index: int, settings: _Settings) -> tuple[np.ndarray, np.ndarray | No
     return image, mask, attributes
 
 
-def _join(parts: Path, settings: _Settings, out: Path) -> None:
-    """Copy all frames, as they are compressed, into one file."""
-    with _finished(out, parts) as path, h5py.File(path, "w") as file:
+def _join(parts: Path, kept: list[int], settings: _Settings, left_out: frozenset[int], out: Path) -> None:
+    """Copy the frames, as they are compressed, into one file."""
+    with _replace_when_done(out, parts) as path, h5py.File(path, "w") as file:
         file.attrs["tags"] = list(TAGS.names)
         file.attrs.update(asdict(settings))
-        for index in range(settings.frames):
+        if left_out:
+            file.attrs["left_out"] = sorted(left_out)
+        for index in kept:
             frame = _part(parts, index).stem
             with h5py.File(_part(parts, index), "r") as part:
                 for name in (frame, f"{_MASKS}/{frame}"):
@@ -216,7 +276,7 @@ def _part(parts: Path, index: int) -> Path:
 
 
 @contextmanager
-def _finished(path: Path, parts: Path) -> Iterator[Path]:
+def _replace_when_done(path: Path, parts: Path) -> Iterator[Path]:
     """Give a name to write to, which becomes `path` when all that was written is on disk."""
     unfinished = parts / f"{path.name}.{os.getpid()}.unfinished"
     yield unfinished

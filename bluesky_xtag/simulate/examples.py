@@ -204,11 +204,11 @@ def _pair(nuisance: Nuisance, base: Scene, seed: int) -> Pair:
     if nuisance.name not in _CLOSE:
         frames = [_whole(image, mask) for image, _, mask in exposed]
         factor = max(exposed[0][0].shape) / max(frames[0].shape)
-        centres = [each.told_centre and _moved(each.told_centre, (0, 0), factor) for each in scenes]
+        centres = [each.told_centre and _move(each.told_centre, (0, 0), factor) for each in scenes]
     else:
         corner = _corner(nuisance, base, exposed[0][0])
         frames = [_close(image, mask, corner) for image, _, mask in exposed]
-        centres = [each.told_centre and _moved(each.told_centre, corner, 1) for each in scenes]
+        centres = [each.told_centre and _move(each.told_centre, corner, 1) for each in scenes]
     return Pair(nuisance, frames[0], frames[1], (centres[0], centres[1]))
 
 
@@ -232,7 +232,7 @@ def _corner(nuisance: Nuisance, base: Scene, image: np.ndarray) -> tuple[int, in
     return down, across
 
 
-def _moved(centre: Centre, corner: Sequence[float], factor: float) -> Centre:
+def _move(centre: Centre, corner: Sequence[float], factor: float) -> Centre:
     return (centre[0] - corner[1]) / factor, (centre[1] - corner[0]) / factor
 
 

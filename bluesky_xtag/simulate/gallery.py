@@ -147,7 +147,7 @@ def _draw_pair(cell: list[Axes], pair: Pair) -> None:
         for axes, centre in zip(cell, pair.centres, strict=True):
             _mark(axes, centre)
     _name(cell[0], nuisance.title, 9.2)
-    first, last = (_written(level, nuisance.unit) for level in (nuisance.levels[0], nuisance.levels[-1]))
+    first, last = (_spell_level(level, nuisance.unit) for level in (nuisance.levels[0], nuisance.levels[-1]))
     cell[1].set_title(f"{first} → {last} {nuisance.unit}".rstrip(), fontsize=6.9, color=_SOFT, loc="right", pad=5.5)
 
 
@@ -155,7 +155,7 @@ def _name(axes: Axes, name: str, size: float) -> None:
     axes.set_title(name, fontsize=size, fontweight="bold", color=_INK, loc="left", pad=5)
 
 
-def _written(level: float, unit: str) -> str:
+def _spell_level(level: float, unit: str) -> str:
     if not unit:
         return "yes" if level else "no"
     return f"{level:.2g}".replace("e+0", "e").replace("e-0", "e-") if level > 1e6 or 0 < level < 1e-3 else f"{level:g}"

@@ -32,7 +32,7 @@ def worker_pool(workers: int | None, jobs: int) -> Iterator[Executor]:
         No more processes than these are started.
     """
     count = max(1, min(workers or os.cpu_count() or 1, jobs))
-    with _here() if count == 1 else _spawned(count) as pool:
+    with _here() if count == 1 else _spawn(count) as pool:
         try:
             yield pool
         finally:
@@ -46,7 +46,7 @@ def _here() -> Iterator[Executor]:
 
 
 @contextmanager
-def _spawned(count: int) -> Iterator[Executor]:
+def _spawn(count: int) -> Iterator[Executor]:
     with _single_threads(), ProcessPoolExecutor(count, get_context("spawn"), _start) as pool:
         yield pool
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model import Inputs, Preparation
 from ..dataset import at_grid
+from ..scene.exposure_limits import check_seconds
 from ..scene.patterns import Halo, PowerLaw, Rings, Sphere
 from ..scene.scenes import Part, Rendering, expose_binned
 from .sample import SIZE, film
@@ -188,7 +189,14 @@ class Exposed:
         self._noise, self._preparation = np.random.default_rng([seed, 5]), preparation
 
     def __call__(self, x: float, y: float, seconds: float) -> Inputs:
-        """Expose a frame at a place in mm, and prepare it; `exposed` counts the seconds."""
+        """Expose a frame at a place in mm, and prepare it; `exposed` counts the seconds.
+
+        Raises
+        ------
+        XTagValueError
+            `seconds` is not from 0 to `LONGEST_EXPOSURE`.
+        """
+        check_seconds(seconds)
         self.exposed += seconds
         total, stray = 0.0, _pattern(None, self._preparation.grid)
         for name, share in zip(self.map.phases, self.map.fractions(x, y), strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model import Preparation
 from ..scene.detectors import expose
+from ..scene.exposure_limits import check_seconds
 from ..scene.geometry import Geometry
 from ..scene.layouts import Layout, valid_fraction
 from ..scene.patterns import Component, HighQ
@@ -92,7 +93,14 @@ class Sample:
         return float(np.exp(-sum(d * np.exp(-2 * ((x - x0) ** 2 + (y - y0) ** 2)) for x0, y0, d in _THIN)))
 
     def scene(self, x: float, y: float, seconds: float) -> Scene:
-        """Return all that scatters at a position in mm, with the photons of an exposure."""
+        """Return all that scatters at a position in mm, with the photons of an exposure.
+
+        Raises
+        ------
+        XTagValueError
+            `seconds` is not from 0 to `LONGEST_EXPOSURE`.
+        """
+        check_seconds(seconds)
         fractions, thickness = self.fractions(x, y), self.thickness(x, y)
         found = []
         for phase, fraction in zip(PHASES, fractions, strict=True):
@@ -100,7 +108,7 @@ class Sample:
                 found.append(replace(part, photons=float(seconds * part.photons * fraction * thickness)))
         return film(found, seconds)
 
-    def expected(self, x: float, y: float, seconds: float) -> np.ndarray:
+    def photons(self, x: float, y: float, seconds: float) -> np.ndarray:
         """Return the photons expected per pixel in an exposure, (rows, columns) float32."""
         visible = (part for part in self.scene(x, y, seconds).parts if part.photons > 0.1)
         total = np.zeros(self.shape, np.float32)
@@ -110,7 +118,7 @@ class Sample:
 
     def expose(self, x: float, y: float, seconds: float) -> np.ndarray:
         """Return the counts of an exposure, (rows, columns) int32, -1 in the gaps."""
-        return expose(self.expected(x, y, seconds), self._noise, gaps=self._gaps)
+        return expose(self.photons(x, y, seconds), self._noise, gaps=self._gaps)
 
     def truth(self, x: float, y: float, seconds: float) -> tuple[frozenset[str], frozenset[str]]:
         """Return the tags that hold at a position in mm, and those that do not; the others are undecided.

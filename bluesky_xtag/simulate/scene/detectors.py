@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ...errors import XTagValueError
+from .exposure_limits import HIGHEST_LIMIT, check_shares, draw_counts
 
 __all__ = ["expose", "module_mask"]
 
@@ -65,7 +66,7 @@ def expose(
     Parameters
     ----------
     expected : numpy.ndarray
-        (rows, columns), expected photons per pixel.
+        (rows, columns), expected photons per pixel, 0 or more; no pixel registers more than `MOST_PER_PIXEL`.
     rng : numpy.random.Generator
         Source of all chance.
     gaps : numpy.ndarray, optional
@@ -81,27 +82,33 @@ def expose(
     read_noise : float
         Sigma of additive noise, counts; 0 for photon counters.
     limit : int
-        The counter's limit.
+        The counter's limit, at most `HIGHEST_LIMIT`.
 
     Returns
     -------
     numpy.ndarray
         (rows, columns) int32.
+
+    Raises
+    ------
+    XTagValueError
+        The expected photons are negative or not a number, or a fraction is not from 0 to 1.
     """
+    check_shares(hot=hot, dead=dead, zingers=zingers)
     expected = np.asarray(expected, np.float32)
     if psf > 0:
         expected = cv2.GaussianBlur(expected, (0, 0), psf)
     if flat_field > 0:
         gain = 1 + flat_field * rng.standard_normal(expected.shape, dtype=np.float32)
         expected = expected * np.maximum(gain, 0)
-    counts = rng.poisson(expected).astype(np.float64)
+    counts = draw_counts(expected, 1, rng).astype(np.float64)
     if read_noise > 0:
         counts += read_noise * rng.standard_normal(expected.shape, dtype=np.float32)
     for fraction, low, high in ((hot, 1e2, 1e6), (zingers, 10, 1e4)):
         where = rng.integers(0, counts.size, rng.poisson(fraction * counts.size))
         counts.flat[where] += low * (high / low) ** rng.random(where.size)
     counts.flat[rng.integers(0, counts.size, rng.poisson(dead * counts.size))] = 0
-    image = np.clip(np.rint(counts), 0, limit).astype(np.int32)
+    image = np.clip(np.rint(counts), 0, min(limit, HIGHEST_LIMIT)).astype(np.int32)
     if gaps is not None:
         image[gaps] = gap_value
     return image

@@ -59,13 +59,13 @@ class Geometry:
         else:
             across, down, along = self._positions()
             two_theta = np.arctan2(np.hypot(across, down), along)
-        return _kept(np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2))
+        return _freeze(np.float32(4 * np.pi / self.wavelength) * np.sin(two_theta / 2))
 
     @lru_cache(maxsize=1)  # noqa: B019
     def chi(self) -> np.ndarray:
         """Return azimuths about the beam, radians, (rows, columns) float32, read-only; along columns 0, down pi/2."""
         across, down = self._offsets() if self.tilt == self.swing == 0 else self._positions()[:2]
-        return _kept(np.arctan2(down, across).astype(np.float32))
+        return _freeze(np.arctan2(down, across).astype(np.float32))
 
     def _positions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where the pixels are: across and down from the beam, and along it, in distances to the sample."""
@@ -85,7 +85,7 @@ class Geometry:
             return float("inf")
         return float(np.tan(2 * np.arcsin(sine)) * self.distance / self.pixel_size)
 
-    def binned(self, factor: int) -> Geometry:
+    def bin(self, factor: int) -> Geometry:
         """Return the geometry after adding blocks of factor x factor pixels (ragged edges kept)."""
         rows, columns = self.shape
         x, y = ((centre + 0.5) / factor - 0.5 for centre in self.beam_centre)
@@ -93,7 +93,7 @@ class Geometry:
         return replace(self, shape=shape, pixel_size=self.pixel_size * factor, beam_centre=(x, y))
 
 
-def _kept(layer: np.ndarray) -> np.ndarray:
+def _freeze(layer: np.ndarray) -> np.ndarray:
     """Make a layer read-only, since others will be given the same one."""
     layer.setflags(write=False)
     return layer

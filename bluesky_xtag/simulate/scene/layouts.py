@@ -87,13 +87,13 @@ def draw_layout(rng: np.random.Generator) -> Layout:
     gaps only would tell gaps by the shape.
     """
     real = bool(rng.random() < 0.5)
-    layout = TRAINING[rng.integers(len(TRAINING))] if real else _made_up(rng)
+    layout = TRAINING[rng.integers(len(TRAINING))] if real else _invent(rng)
     if layout.integrating or (real and rng.random() < 0.6):
         return layout
     return replace(layout, name="", modules=_modules(rng, layout.shape) if rng.random() < 0.5 else (1, 1, 0))
 
 
-def _made_up(rng: np.random.Generator) -> Layout:
+def _invent(rng: np.random.Generator) -> Layout:
     long, aspect = rng.integers(200, 2600), 8 ** (rng.random() ** 1.6)
     sides = (max(100, round(long / aspect)), int(long))
     shape = sides if rng.random() < 0.6 else (sides[1], sides[0])

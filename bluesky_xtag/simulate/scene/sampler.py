@@ -166,19 +166,19 @@ class _Draw:
         if self.grazing:
             return self._grazing_sample()
         if self.chance(0.06):
-            return [("spots", self._fibre()), *([self._named("low_q")] if self.chance(0.7) else [])]
+            return [("spots", self._fibre()), *([self._make("low_q")] if self.chance(0.7) else [])]
         if self.chance(0.14):
             more = [kind for kind in ("halo", "low_q") if self.chance(0.35)]
-            return [("spots", self._crystal()), *map(self._named, more)]
+            return [("spots", self._crystal()), *map(self._make, more)]
         kinds = {"low_q": 0.46, "halo": 0.33, "rings": 0.42, "grains": 0.18, "sphere": 0.22, "high_q": 0.13}
-        select_nuisances = [kind for kind, share in kinds.items() if self.chance(share)]
-        sample = [self._named(kind) for kind in select_nuisances or [str(self.rng.choice(list(kinds)))]]
+        picked = [kind for kind, share in kinds.items() if self.chance(share)]
+        sample = [self._make(kind) for kind in picked or [str(self.rng.choice(list(kinds)))]]
         powders = [component for _, component in sample if isinstance(component, Rings)]
         if powders and self.chance(0.25):  # some large grains in a fine powder
             sample.append(("spots", self._grains(powders[0])))
         return sample
 
-    def _named(self, kind: str) -> tuple[str, Component]:
+    def _make(self, kind: str) -> tuple[str, Component]:
         makers = {
             "low_q": ("low_q", self._low_q),
             "sphere": ("low_q", self._sphere),
@@ -216,14 +216,14 @@ class _Draw:
             )
         for kind, share in {"halo": 0.35, "rings": 0.4, "low_q": 0.35, "grains": 0.2, "high_q": 0.05}.items():
             if self.chance(share):
-                sample.append(self._named(kind))
+                sample.append(self._make(kind))
         return sample
 
     def _step(self) -> float:
         """Return half a working bin in q."""
         return 0.5 * (self.q_far - self.reach(0, 0)) / self.bins
 
-    def _textured(self, component: Component, share: float) -> Component:
+    def _texture(self, component: Component, share: float) -> Component:
         if not self.chance(share):
             return component
         eta = self.rng.uniform(0.17, 0.4) if self.chance(0.35) else self.rng.uniform(0.4, 0.88)
@@ -240,19 +240,19 @@ class _Draw:
             law = OrnsteinZernike(1 / self.reach(0.03, 0.3))
         else:
             law = DebyeBueche(1 / self.reach(0.04, 0.4))
-        return self._textured(law, 0.2)
+        return self._texture(law, 0.2)
 
     def _high_q(self) -> Component:
         if self.chance(0.4):
-            return self._textured(Compton(1 / self.reach(0.2, 0.8)), 0.1)
-        return self._textured(HighQ(self.log_uniform(0.4, 3), self.q_far), 0.1)
+            return self._texture(Compton(1 / self.reach(0.2, 0.8)), 0.1)
+        return self._texture(HighQ(self.log_uniform(0.4, 3), self.q_far), 0.1)
 
     def _sphere(self) -> Component:
         spread = self.rng.uniform(0.0, 0.1) if self.chance(0.8) else self.rng.uniform(0.2, 0.3)
         return Sphere(10.9 / self.reach(0.15, 0.8), float(spread))
 
     def _halo(self) -> Component:
-        return self._textured(Halo(self.reach(0.15, 0.9), float(self.rng.uniform(0.2, 0.4))), 0.12)
+        return self._texture(Halo(self.reach(0.15, 0.9), float(self.rng.uniform(0.2, 0.4))), 0.12)
 
     def _ratios(self, limit: int) -> tuple[float, ...]:
         kind = self.rng.integers(7)
@@ -274,7 +274,7 @@ class _Draw:
         thin = 2 * self._step() * self.log_uniform(0.5, 3) / q0
         width = thin if self.chance(0.6) else max(self.log_uniform(0.006, 0.09), self._step() / q0)
         rings = Rings(q0, ratios, self._heights(ratios), min(width, 0.1), self.chance(0.3))
-        return self._textured(rings, 0.4)
+        return self._texture(rings, 0.4)
 
     def _grains(self, powder: Rings | None = None) -> Component:
         ratios = powder.ratios[:12] if powder else self._ratios(10)[:8]

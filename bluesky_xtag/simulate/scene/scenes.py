@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from ...errors import XTagValueError
 from ...model import SPIKE_COUNTS, SPIKE_RATIO, Binned
+from .exposure_limits import HIGHEST_LIMIT, check_shares, draw_counts, limit_scale
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
 from .patterns import Component, Yoneda
 from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Rim, Slope
 
-__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "told_mask"]
+__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "make_mask"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,20 @@ class Part:
 
     `kind` is one of low_q, high_q, halo, rings, spots, rods, grazing (of the sample), streak, background, window
     (of the instrument; a window has a pattern of its own).
+
+    Raises
+    ------
+    XTagValueError
+        `photons` is negative, infinite or not a number.
     """
 
     kind: str
     component: Component
     photons: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.photons < math.inf:
+            raise XTagValueError(f"{self.kind} brings {self.photons} photons: choose a finite number of 0 or more")
 
 
 @dataclass(frozen=True)
@@ -55,11 +67,16 @@ class Defects:
     gain : float
         Counts per photon.
     limit : float
-        Highest count of a pixel.
+        Highest count of a pixel, at most `HIGHEST_LIMIT`.
     gap_value : int
         What is written in gaps; 0 leaves them unmarked.
     mask_shift : tuple of int
         (rows, columns), pixels by which the mask that is told lies beside the gaps.
+
+    Raises
+    ------
+    XTagValueError
+        A share of the pixels is not from 0 to 1, or another number is not one that a detector has.
     """
 
     psf: float = 0.0
@@ -77,6 +94,14 @@ class Defects:
     limit: float = 2**20 - 1
     gap_value: int = -1
     mask_shift: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        check_shares(hot=self.hot, zingers=self.zingers, tracks=self.tracks, dead=self.dead, salt=self.salt)
+        for name in ("psf", "flat_field", "salt_count", "dead_time", "read_noise", "offset", "gain"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise XTagValueError(f"`{name}` is {getattr(self, name)}: choose a finite number of 0 or more")
+        if not 0 <= self.limit <= HIGHEST_LIMIT:
+            raise XTagValueError(f"`limit` is {self.limit}: choose a count from 0 to {HIGHEST_LIMIT:.0f}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +148,7 @@ class Rendering:
     Parameters
     ----------
     scene : Scene
+        Its parts bring the photons that they can (see `render`).
     factor : int
     q, chi : numpy.ndarray
         1/angstrom; azimuth of the sample, radians.
@@ -152,10 +178,14 @@ class Rendering:
 
 
 def render(scene: Scene, factor: int = 1) -> Rendering:
-    """Render a scene on blocks of factor x factor pixels."""
-    geometry = scene.geometry.binned(factor)
+    """Render a scene on blocks of factor x factor pixels.
+
+    No part scatters more than `MOST_SCATTERED` photons towards the frame. One whose stated photons would need more,
+    because nearly all of it falls where no pixel sees it, brings fewer; the scene of the rendering says how many.
+    """
+    geometry = scene.geometry.bin(factor)
     q, chi = geometry.q(), _sample_azimuth(scene, geometry.chi())
-    valid = _blinded(valid_fraction(scene.layout, factor), scene.blind)
+    valid = _blind(valid_fraction(scene.layout, factor), scene.blind)
     around, passed = np.ones_like(q), np.ones_like(q)
     for shadow in scene.shadows:
         if isinstance(shadow, Beamstop):
@@ -167,19 +197,25 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
         if isinstance(part.component, Yoneda):
             horizon = part.component.transmission(q, chi)
     photons, missing, below = [], np.zeros_like(q), np.zeros_like(q)
+    parts = []
     for part in scene.parts:
-        unstopped = part.component.intensity(q, chi) * around
+        scattered = part.component.intensity(q, chi)
+        unstopped = scattered * around
         above = unstopped
         if part.kind not in ("background", "window", "streak"):
             unstopped = above * horizon
         shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
             shape = cv2.GaussianBlur(shape, (0, 0), scene.defects.psf / factor)
-        level = np.float32(part.photons / max(float((shape * valid).sum()), 1e-12))
+        visible = float((shape * valid).sum())
+        wanted = part.photons / max(visible, 1e-12)
+        possible = limit_scale(wanted, float(scattered.sum()))
+        parts.append(part if possible == wanted else replace(part, photons=possible * visible))
+        level = np.float32(possible)
         photons.append(level * shape)
         missing += level * unstopped * (1 - passed)
         below += level * (above - unstopped) * passed
-    return Rendering(scene, factor, q, chi, tuple(photons), missing, below, valid)
+    return Rendering(replace(scene, parts=tuple(parts)), factor, q, chi, tuple(photons), missing, below, valid)
 
 
 def _sample_azimuth(scene: Scene, chi: np.ndarray) -> np.ndarray:
@@ -190,11 +226,11 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     """Expose straight onto blocks (a sum of Poisson counts is a Poisson count): as binning a full frame would."""
     defects, factor = rendering.scene.defects, rendering.factor
     area = factor**2
-    told = _told_valid(rendering)
+    told = _tell_valid(rendering)
     lit = rendering.valid if told is rendering.valid else rendering.valid * told
-    counts = _noisy(rendering.total * lit, rng, defects, factor)
+    counts = _count(rendering.total * lit, rng, defects, factor)
     ceiling = (defects.limit * area * lit).astype(np.float32)
-    at_limit = int((area * lit[counts >= ceiling]).sum()) if defects.limit < np.inf else 0
+    at_limit = int((area * lit[counts >= ceiling]).sum())
     counts = np.minimum(counts, ceiling)
     # The brightest pixel of a block stands above the block's mean by chance alone.
     brightest = float((counts / np.maximum(lit, 0.05) / area).max())
@@ -225,23 +261,23 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
 def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
     defects = rendering.scene.defects
-    counts = _noisy(rendering.total, rng, defects, 1).astype(np.float64)
+    counts = _count(rendering.total, rng, defects, 1).astype(np.float64)
     lost = rng.poisson((defects.dead + defects.salt / 2) * counts.size)
     counts.flat[rng.integers(0, counts.size, lost)] = 0
     for where, bursts in (_tracks(defects, counts.shape, 1, rng), *_bursts(defects, counts.size, 1, rng)):
         np.add.at(counts.reshape(-1), where, bursts)
-    image = np.clip(np.rint(counts), 0, min(defects.limit, 2**31 - 2)).astype(np.int32)
+    image = np.clip(np.rint(counts), 0, defects.limit).astype(np.int32)
     # A mask beside the gaps is given apart from the image: the gaps themselves are not marked then.
     image[rendering.valid < 0.5] = 0 if any(defects.mask_shift) else defects.gap_value
     return image
 
 
-def told_mask(rendering: Rendering) -> np.ndarray | None:
+def make_mask(rendering: Rendering) -> np.ndarray | None:
     """Return the mask that is told apart from the image, true where pixels must not be used; None if none is."""
-    return _told_valid(rendering) < 0.5 if any(rendering.scene.defects.mask_shift) else None
+    return _tell_valid(rendering) < 0.5 if any(rendering.scene.defects.mask_shift) else None
 
 
-def _told_valid(rendering: Rendering) -> np.ndarray:
+def _tell_valid(rendering: Rendering) -> np.ndarray:
     """Return the share of valid pixels in each block as the mask tells it."""
     defects = rendering.scene.defects
     if any(defects.mask_shift):
@@ -275,13 +311,13 @@ def _tracks(
     return where, np.broadcast_to(counts, crossed.shape)[crossed].astype(np.float32)
 
 
-def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
+def _count(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
     if defects.dead_time > 0:
         expected = expected / (1 + np.float32(defects.dead_time / factor**2) * expected)
     if defects.flat_field > 0:
         gain = 1 + defects.flat_field / factor * rng.standard_normal(expected.shape, dtype=np.float32)
         expected = expected * np.maximum(gain, 0)
-    counts = rng.poisson(expected).astype(np.float32) * np.float32(defects.gain)
+    counts = draw_counts(expected, factor**2, rng).astype(np.float32) * np.float32(defects.gain)
     if defects.read_noise > 0:
         noise = rng.standard_normal(expected.shape, dtype=np.float32)
         counts += np.float32(defects.offset * factor**2) + np.float32(defects.read_noise * factor) * noise
@@ -289,7 +325,7 @@ def _noisy(expected: np.ndarray, rng: np.random.Generator, defects: Defects, fac
     return counts
 
 
-def _blinded(valid: np.ndarray, blind: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
+def _blind(valid: np.ndarray, blind: tuple[tuple[float, float, float, float], ...]) -> np.ndarray:
     if not blind:
         return valid
     valid = valid.copy()

@@ -70,7 +70,7 @@ class _Judge(Visibility):
     def part_verdict(self, photons: np.ndarray, snr: float) -> int:
         enough = (photons > 0.1 * photons.max()).sum() * self.rendering.factor**2 >= 20
         decided = verdict(snr)
-        if decided == YES and not (enough and self.contrast(photons) > 0.02 and self.seen(photons) >= 5):
+        if decided == YES and not (enough and self.contrast(photons) > 0.02 and self.view_snr(photons) >= 5):
             return IGNORED
         if decided == YES and self.distinct(photons, self.smooth[0], *self.others(photons)) < 5:
             return IGNORED
@@ -89,7 +89,7 @@ class _Judge(Visibility):
         """Judge halos; rings that run into each other look like one, and so may a window."""
         found = self.visible("halo")
         blurred = any(
-            _blurred(part.component) and snr >= 1 for (part, _), snr in zip(self.parts, self.snrs, strict=True)
+            _is_blurred(part.component) and snr >= 1 for (part, _), snr in zip(self.parts, self.snrs, strict=True)
         )
         return IGNORED if found == NO and (blurred or self.visible("window") != NO) else found
 
@@ -184,7 +184,7 @@ class _Judge(Visibility):
         stops = [shadow for shadow in self.scene.shadows if isinstance(shadow, Beamstop)]
         if not stops:
             return NO
-        passed = stops[0].factor(self.scene.geometry.binned(self.rendering.factor))
+        passed = stops[0].factor(self.scene.geometry.bin(self.rendering.factor))
         missing = self.rendering.missing
         hidden = ((passed < 0.7) & (self.valid > 0.3)).sum()
         snr = np.sqrt((missing * (missing * self.valid / (missing + self.under + 1e-6))).sum())
@@ -349,7 +349,7 @@ class _Judge(Visibility):
         }
 
 
-def _blurred(component: Component) -> bool:
+def _is_blurred(component: Component) -> bool:
     """Tell whether rings run into each other or have long tails, so that a broad bump is seen."""
     rings = component.component if isinstance(component, Textured) else component
     if not isinstance(rings, Rings):

@@ -39,9 +39,9 @@ class Visibility:
         sample = [photons for part, photons in self.parts if part.kind in SAMPLE]
         # What a background would explain as well is not seen, however many its photons.
         q = rendering.q / rendering.q.max()
-        level, bent = (self._weighted(np.ones_like(q), *more) for more in ((), (q, q**2)))
+        level, bent = (self._weigh(np.ones_like(q), *more) for more in ((), (q, q**2)))
         self.strongest = max((self._beyond(photons, level) for photons in sample), default=0.0)
-        self.surest = max((min(self._beyond(photons, bent), self.seen(photons)) for photons in sample), default=0.0)
+        self.surest = max((min(self._beyond(photons, bent), self.view_snr(photons)) for photons in sample), default=0.0)
 
     def snr(self, photons: np.ndarray, where: np.ndarray | None = None) -> float:
         """SNR of a matched filter, on all valid blocks or on some."""
@@ -50,9 +50,9 @@ class Visibility:
 
     def distinct(self, photons: np.ndarray, *others: np.ndarray) -> float:
         """SNR of what no mixture of the others could explain (their levels are not known to whoever looks)."""
-        return self._beyond(photons, self._weighted(*others))
+        return self._beyond(photons, self._weigh(*others))
 
-    def _weighted(self, *layers: np.ndarray) -> np.ndarray:
+    def _weigh(self, *layers: np.ndarray) -> np.ndarray:
         """Return layers in units of the noise, (layers, blocks)."""
         return np.stack([(layer * self._weights).ravel() for layer in layers])
 
@@ -67,7 +67,7 @@ class Visibility:
         """Return the photons of all parts but this one."""
         return [other for _, other in self.parts if other is not photons]
 
-    def seen(self, photons: np.ndarray) -> float:
+    def view_snr(self, photons: np.ndarray) -> float:
         """SNR at the resolution of the network's views: the better of the plain and the polar one."""
         signal = photons * self.valid
         return max(_snr(add(signal), noise) for add, noise in self._views)

@@ -87,6 +87,14 @@ def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
     assert json.loads(figures.read_text())["frames"] == 3
 
 
+def test_frames_that_are_left_out_are_not_simulated(xtag, tmp_path):
+    frames = tmp_path / "simulated.h5"
+    done = xtag("simulate", frames, "-n", 3, "--workers", 1, "--leave-out", 0, "--leave-out", 2)
+    assert done.exit_code == 0, done.output
+    with h5py.File(frames) as file:
+        assert list(file) == ["000001"] and list(file.attrs["left_out"]) == [0, 2]
+
+
 def test_what_cannot_be_simulated_or_drawn_is_named(xtag, tmp_path):
     fog = xtag("simulate", tmp_path / "fog.h5", "--nuisances", "gaps,fog")
     assert fog.exit_code == 2 and "no nuisance fog; known: exposure" in fog.output

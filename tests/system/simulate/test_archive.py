@@ -10,6 +10,7 @@ from multiprocessing import active_children
 import h5py
 import numpy as np
 import pytest
+from support import failing_frames
 
 from bluesky_xtag.errors import XTagError, XTagValueError
 from bluesky_xtag.frames import each_frame
@@ -128,10 +129,65 @@ def test_what_is_there_or_cannot_be_written_is_refused(whole, tmp_path):
 
 def test_the_end_of_a_worker_is_told_and_what_is_done_is_kept(tmp_path):
     settings = archive._Settings(50, SEED, True, "all", "1")
-    frames = archive._simulated(tmp_path, list(range(50)), settings, workers=2)
+    frames = archive._simulate_parts(tmp_path, list(range(50)), settings, workers=2)
     next(frames)
     for child in active_children():
         child.kill()
     with pytest.raises(XTagError, match="call again, with fewer workers"):
         list(frames)
     assert list(tmp_path.glob("*.h5"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_that_fails_is_named_and_costs_no_other(whole, tmp_path, monkeypatch, workers):
+    out, parts = tmp_path / "frames.h5", tmp_path / "frames.h5.parts"
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "_write_part", failing_frames.write_part)
+        with pytest.raises(XTagError) as told:
+            simulate(out, FRAMES, SEED, workers=workers)
+    bad, (*others,) = failing_frames.BAD, (index for index in range(FRAMES) if index != failing_frames.BAD)
+    for words in (
+        f"frame {bad} of seed {SEED} (Fog: the beam is not seen)",
+        f"The {FRAMES - 1} frames that are done are kept in {parts}",
+        "report the numbers, the seed and the version",
+        f"leave_out=[{bad}], in the shell: --leave-out {bad}",
+    ):
+        assert words in str(told.value)
+    done = {part: part.stat().st_mtime_ns for part in parts.glob("*.h5")}
+    assert sorted(part.stem for part in done) == [f"{index:06d}" for index in others] and not out.exists()
+
+    simulate(out, FRAMES, SEED, workers=workers)  # the cause is mended: only the frame that failed is missing
+    assert out.read_bytes() == whole.read_bytes() and not parts.exists()
+
+
+def test_a_frame_can_be_left_out(whole, tmp_path, monkeypatch):
+    out, bad = tmp_path / "frames.h5", failing_frames.BAD
+    monkeypatch.setattr(archive, "_write_part", failing_frames.write_part)
+    with pytest.raises(XTagError, match="--leave-out"):
+        simulate(out, FRAMES, SEED, workers=1)
+    written = {part.name: part.stat().st_mtime_ns for part in tmp_path.glob("frames.h5.parts/*.h5")}
+    assert len(written) == FRAMES - 1
+    simulate(out, FRAMES, SEED, workers=1, leave_out=[bad])  # goes on, with what the first call wrote
+    with h5py.File(out) as file, h5py.File(whole) as complete:
+        assert list(file.attrs["left_out"]) == [bad] and "left_out" not in complete.attrs
+        assert set(complete) - set(file) == {f"{bad:06d}"}
+        name = f"{bad + 1:06d}"
+        np.testing.assert_array_equal(file[name], complete[name])
+    assert [frame.name for frame in each_frame(out)] == [
+        frame.name for frame in each_frame(whole) if int(frame.name) != bad
+    ]
+
+
+def test_only_frames_that_there_are_can_be_left_out(tmp_path):
+    with pytest.raises(XTagValueError, match="no frame 5 to leave out: the frames are 0 to 4"):
+        simulate(tmp_path / "frames.h5", 5, leave_out=[5])
+    with pytest.raises(XTagValueError, match="all frames are left out"):
+        simulate(tmp_path / "frames.h5", 2, leave_out=[0, 1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_all_fail_end_the_call_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_frame", failing_frames.raise_fog)
+    with pytest.raises(XTagError, match=r"The 0 frames that are done") as told:
+        simulate(tmp_path / "frames.h5", 1000, SEED, workers=1)
+    assert str(told.value).count("Fog") == archive._MOST_FAILURES

@@ -72,7 +72,7 @@ def test_options_mean_one_thing():
     numbers = [option for option in ("-n", "--last", "--seed", "--epochs", "--samples", "--workers") if option in kinds]
     assert {option: list(kinds[option]) for option in numbers} == {option: [("int", False)] for option in numbers}
     assert list(kinds["--frames"]) == [("Path", False)]
-    assert list(kinds["--runs"]) == [("str", True)]
+    assert list(kinds["--runs"]) == [("list[str]", True)]
     differing = {option: found for option, found in kinds.items() if len(found) > 1}
     # A model of stored tags is named in words, since its directory need not be here.
     assert differing.keys() <= {"--model"}

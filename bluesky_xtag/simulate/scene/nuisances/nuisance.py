@@ -55,7 +55,7 @@ def sample_photons(scene: Scene) -> float:
 
 def q_range(scene: Scene) -> tuple[float, float]:
     """Return the lowest and highest q of the frame, 1/angstrom."""
-    q = scene.geometry.binned(max(1, max(scene.geometry.shape) // 24)).q()
+    q = scene.geometry.bin(max(1, max(scene.geometry.shape) // 24)).q()
     return float(q.min()), float(q.max())
 
 

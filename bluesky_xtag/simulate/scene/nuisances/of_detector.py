@@ -52,7 +52,7 @@ def _draw_masked_region(scene: Scene, rng: np.random.Generator) -> Scene:
     return replace(scene, blind=((float(x0), float(y0), float(x1), float(y1)),))
 
 
-def _defect(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]:
+def _set_defect(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]:
     """Return what sets one defect of the detector."""
 
     def at(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
@@ -61,7 +61,7 @@ def _defect(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]:
     return at
 
 
-def _drawn_defect(name: str, share: float, low: float, high: float) -> Callable[[Scene, np.random.Generator], Scene]:
+def _draw_defect(name: str, share: float, low: float, high: float) -> Callable[[Scene, np.random.Generator], Scene]:
     """Return what draws one defect in that share of the frames, log-uniformly."""
 
     def draw(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -70,12 +70,12 @@ def _drawn_defect(name: str, share: float, low: float, high: float) -> Callable[
     return draw
 
 
-def _salted(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _salt(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return with_defects(scene, salt=level, salt_count=float(round(log_uniform(rng, 10, 1e4))))
 
 
 def _draw_salt(scene: Scene, rng: np.random.Generator) -> Scene:
-    return _salted(scene, log_uniform(rng, 1e-5, 1e-2), rng) if chance(rng, 0.08) else scene
+    return _salt(scene, log_uniform(rng, 1e-5, 1e-2), rng) if chance(rng, 0.08) else scene
 
 
 def _draw_noise(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -90,7 +90,7 @@ def _draw_noise(scene: Scene, rng: np.random.Generator) -> Scene:
     )
 
 
-def _noisy(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _add_noise(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return with_defects(scene, read_noise=level, offset=5 * level)
 
 
@@ -122,50 +122,50 @@ DETECTOR = (
         "hot pixels",
         "of all pixels",
         (0, 1e-5, 1e-4, 3e-4, 1e-3),
-        _defect("hot"),
-        _drawn_defect("hot", 0.45, 1e-6, 1e-3),
+        _set_defect("hot"),
+        _draw_defect("hot", 0.45, 1e-6, 1e-3),
     ),
     Nuisance(
         "dead_pixels",
         "dead pixels",
         "of all pixels",
         (0, 1e-5, 1e-4, 3e-4, 1e-3),
-        _defect("dead"),
-        _drawn_defect("dead", 0.3, 1e-5, 1e-3),
+        _set_defect("dead"),
+        _draw_defect("dead", 0.3, 1e-5, 1e-3),
     ),
     Nuisance(
         "zingers",
         "zingers",
         "of all pixels",
         (0, 1e-5, 1e-4, 2e-4, 5e-4),
-        _defect("zingers"),
-        _drawn_defect("zingers", 0.3, 1e-6, 5e-4),
+        _set_defect("zingers"),
+        _draw_defect("zingers", 0.3, 1e-6, 5e-4),
     ),
     Nuisance(
         "tracks",
         "cosmic tracks",
         "per pixel",
         (0, 1e-5, 5e-5, 1e-4, 3e-4),
-        _defect("tracks"),
-        _drawn_defect("tracks", 0.25, 1e-6, 3e-4),
+        _set_defect("tracks"),
+        _draw_defect("tracks", 0.25, 1e-6, 3e-4),
     ),
-    Nuisance("salt_and_pepper", "salt and pepper", "of all pixels", (0, 1e-4, 1e-3, 3e-3, 1e-2), _salted, _draw_salt),
-    Nuisance("noise", "read noise", "counts", (0, 1, 2, 3.5, 5), _noisy, _draw_noise),
+    Nuisance("salt_and_pepper", "salt and pepper", "of all pixels", (0, 1e-4, 1e-3, 3e-3, 1e-2), _salt, _draw_salt),
+    Nuisance("noise", "read noise", "counts", (0, 1, 2, 3.5, 5), _add_noise, _draw_noise),
     Nuisance(
         "flat_field",
         "flat field",
         "relative",
         (0, 0.01, 0.02, 0.035, 0.05),
-        _defect("flat_field"),
-        _drawn_defect("flat_field", 1.0, 0.005, 0.05),
+        _set_defect("flat_field"),
+        _draw_defect("flat_field", 1.0, 0.005, 0.05),
     ),
-    Nuisance("psf", "point spread", "pixels", (0, 0.5, 1, 1.5, 2), _defect("psf"), _draw_psf),
+    Nuisance("psf", "point spread", "pixels", (0, 0.5, 1, 1.5, 2), _set_defect("psf"), _draw_psf),
     Nuisance(
         "counter_limit",
         "counter's limit",
         "counts",
         (2.0**31 - 2, 2.0**20 - 1, 2.0**16 - 2, 2.0**14 - 1, 2.0**12 - 1),
-        _defect("limit"),
+        _set_defect("limit"),
         _draw_limit,
     ),
 )

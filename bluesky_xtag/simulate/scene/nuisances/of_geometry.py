@@ -14,7 +14,7 @@ from .nuisance import Nuisance, chance
 __all__ = ["GEOMETRY"]
 
 
-def _misplaced(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _misplace(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     """Tell a centre that is wrong by `level` pixels of 1000."""
     angle, off = rng.uniform(0, 2 * np.pi), level / 1000 * max(scene.geometry.shape)
     x, y = scene.geometry.beam_centre
@@ -24,18 +24,18 @@ def _misplaced(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
 def _draw_centre_error(scene: Scene, rng: np.random.Generator) -> Scene:
     """Mostly a few pixels of 1000, at times 10 and more."""
     sigma = 2.5 if chance(rng, 0.8) else 6.0
-    return _misplaced(scene, float(np.hypot(*rng.normal(0, sigma, 2))), rng)
+    return _misplace(scene, float(np.hypot(*rng.normal(0, sigma, 2))), rng)
 
 
-def _untold(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _hide_centre(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return replace(scene, told_centre=None) if level else scene
 
 
-def _draw_untold(scene: Scene, rng: np.random.Generator) -> Scene:
-    return _untold(scene, float(chance(rng, 0.38)), rng)
+def _draw_hidden_centre(scene: Scene, rng: np.random.Generator) -> Scene:
+    return _hide_centre(scene, float(chance(rng, 0.38)), rng)
 
 
-def _turned(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _turn(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     """Turn the sample about the beam, and the beam about the middle of the frame, as when the whole image turns."""
     angle = float(np.radians(level))
     if not angle:
@@ -59,18 +59,18 @@ def _draw_turn(scene: Scene, rng: np.random.Generator) -> Scene:
     angle = float(rng.uniform(0, 360))
     if any(isinstance(part.component, Yoneda) for part in scene.parts) and not chance(rng, 0.2):
         angle = float(rng.choice([0, 90, 180, 270], p=[0.4, 0.2, 0.2, 0.2]))
-    return _turned(scene, angle, rng)
+    return _turn(scene, angle, rng)
 
 
-def _mirrored(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _mirror(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return replace(scene, mirrored=bool(level) != scene.mirrored)
 
 
 def _draw_mirror(scene: Scene, rng: np.random.Generator) -> Scene:
-    return _mirrored(scene, float(chance(rng, 0.5)), rng)
+    return _mirror(scene, float(chance(rng, 0.5)), rng)
 
 
-def _inclined(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]:
+def _incline(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]:
     def at(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
         angle = float(np.radians(level)) * (1 if chance(rng, 0.5) else -1)
         return replace(scene, geometry=replace(scene.geometry, **{name: angle}))
@@ -79,7 +79,7 @@ def _inclined(name: str) -> Callable[[Scene, float, np.random.Generator], Scene]
 
 
 def _draw_tilt(scene: Scene, rng: np.random.Generator) -> Scene:
-    return _inclined("tilt")(scene, float(rng.uniform(0, 5)), rng) if chance(rng, 0.4) else scene
+    return _incline("tilt")(scene, float(rng.uniform(0, 5)), rng) if chance(rng, 0.4) else scene
 
 
 def _draw_swing(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -87,26 +87,26 @@ def _draw_swing(scene: Scene, rng: np.random.Generator) -> Scene:
     beside = not 0 <= scene.geometry.beam_centre[0] <= scene.geometry.shape[1]
     if not chance(rng, 0.4 if beside else 0.25):
         return scene
-    return _inclined("swing")(scene, float(rng.uniform(0, 40 if beside else 5)), rng)
+    return _incline("swing")(scene, float(rng.uniform(0, 40 if beside else 5)), rng)
 
 
-def _nearer(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _bring_nearer(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return replace(scene, geometry=replace(scene.geometry, distance=scene.geometry.distance * level))
 
 
-def _as_drawn(scene: Scene, rng: np.random.Generator) -> Scene:
+def _leave(scene: Scene, rng: np.random.Generator) -> Scene:
     """Leave it: camera lengths and energies differ from scene to scene already."""
     return scene
 
 
 GEOMETRY = (
-    Nuisance("tilt", "tilt", "degrees", (0, 1, 2.5, 4, 5), _inclined("tilt"), _draw_tilt),
-    Nuisance("swing", "swing", "degrees", (0, 10, 20, 30, 40), _inclined("swing"), _draw_swing),
-    Nuisance("camera_length", "camera length", "of clean", (1, 1.25, 1.5, 2, 3), _nearer, _as_drawn),
-    Nuisance("rotation", "rotation", "degrees", (0, 45, 90, 137, 180), _turned, _draw_turn),
-    Nuisance("mirror", "mirror image", "", (0, 1), _mirrored, _draw_mirror),
+    Nuisance("tilt", "tilt", "degrees", (0, 1, 2.5, 4, 5), _incline("tilt"), _draw_tilt),
+    Nuisance("swing", "swing", "degrees", (0, 10, 20, 30, 40), _incline("swing"), _draw_swing),
+    Nuisance("camera_length", "camera length", "of clean", (1, 1.25, 1.5, 2, 3), _bring_nearer, _leave),
+    Nuisance("rotation", "rotation", "degrees", (0, 45, 90, 137, 180), _turn, _draw_turn),
+    Nuisance("mirror", "mirror image", "", (0, 1), _mirror, _draw_mirror),
     Nuisance(
-        "centre_error", "beam centre wrong by", "pixels of 1000", (0, 2, 5, 7.5, 10), _misplaced, _draw_centre_error
+        "centre_error", "beam centre wrong by", "pixels of 1000", (0, 2, 5, 7.5, 10), _misplace, _draw_centre_error
     ),
-    Nuisance("centre_unknown", "beam centre not told", "", (0, 1), _untold, _draw_untold),
+    Nuisance("centre_unknown", "beam centre not told", "", (0, 1), _hide_centre, _draw_hidden_centre),
 )

@@ -13,14 +13,14 @@ from .nuisance import Nuisance, chance, log_uniform, q_range, sample_photons
 __all__ = ["PHOTONS"]
 
 
-def _exposed(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _expose(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     return replace(scene, parts=tuple(replace(part, photons=part.photons * level) for part in scene.parts))
 
 
 def _draw_exposure(scene: Scene, rng: np.random.Generator) -> Scene:
     wanted = log_uniform(rng, 20, 3e3) if chance(rng, 0.2) else log_uniform(rng, 1e3, 5e8)
     photons = sample_photons(scene)
-    return _exposed(scene, wanted / photons, rng) if photons else scene
+    return _expose(scene, wanted / photons, rng) if photons else scene
 
 
 def _background_at(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
@@ -57,7 +57,7 @@ def _window(scene: Scene, rng: np.random.Generator) -> Component:
     )
 
 
-def _streaked(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
+def _add_streak(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
     if level <= 0:
         return scene
     low, high = q_range(scene)
@@ -70,13 +70,13 @@ def _streaked(scene: Scene, level: float, rng: np.random.Generator) -> Scene:
 
 
 def _draw_streak(scene: Scene, rng: np.random.Generator) -> Scene:
-    return _streaked(scene, log_uniform(rng, 0.01, 0.3), rng) if chance(rng, 0.13) else scene
+    return _add_streak(scene, log_uniform(rng, 0.01, 0.3), rng) if chance(rng, 0.13) else scene
 
 
 PHOTONS = (
-    Nuisance("exposure", "exposure", "of clean", (1, 1e-1, 1e-2, 1e-3, 1e-4), _exposed, _draw_exposure),
+    Nuisance("exposure", "exposure", "of clean", (1, 1e-1, 1e-2, 1e-3, 1e-4), _expose, _draw_exposure),
     Nuisance(
         "background", "flat background", "of the sample", (1e-3, 0.1, 0.3, 1, 3), _background_at, _draw_background
     ),
-    Nuisance("streak", "parasitic streak", "of the sample", (0, 0.03, 0.1, 0.2, 0.3), _streaked, _draw_streak),
+    Nuisance("streak", "parasitic streak", "of the sample", (0, 0.03, 0.1, 0.2, 0.3), _add_streak, _draw_streak),
 )

@@ -49,11 +49,11 @@ def test_an_exposure_counts_photons_outside_the_gaps(sample):
     assert (frame.shape, frame.dtype) == (gaps.shape, np.int32)
     assert set(np.unique(frame[gaps])) == {-1}
     assert frame[~gaps].min() == 0
-    assert frame[~gaps].sum() == pytest.approx(sample.expected(3.0, 3.0, 0.1)[~gaps].sum(), rel=0.01)
+    assert frame[~gaps].sum() == pytest.approx(sample.photons(3.0, 3.0, 0.1)[~gaps].sum(), rel=0.01)
 
 
 def test_a_longer_exposure_brings_more_photons(sample):
-    short, long = (sample.expected(7.0, 3.4, seconds) for seconds in (0.1, 0.3))
+    short, long = (sample.photons(7.0, 3.4, seconds) for seconds in (0.1, 0.3))
     np.testing.assert_allclose(long, 3 * short, rtol=1e-4)
 
 

@@ -29,7 +29,7 @@ def test_radius_at_inverts_q():
 
 
 def test_binning_keeps_q_at_the_blocks_centres():
-    binned = GEOMETRY.binned(4)
+    binned = GEOMETRY.bin(4)
     assert binned.shape == (30, 25)
     blocks = GEOMETRY.q().reshape(30, 4, 25, 4).mean((1, 3))
     far = binned.radius() > 5
