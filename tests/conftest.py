@@ -107,9 +107,9 @@ def tiled_server(tmp_path_factory):
         server.kill()
 
 
-@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
+@pytest.fixture
 def catalog(request, RE):
-    """A catalogue of each kind that takes what the RunEngine emits."""
-    store = opened(request, request.param)
+    """The shared embedded catalogue, or one of the kind that a test names, which takes what the RunEngine emits."""
+    store = opened(request, getattr(request, "param", "tiled sqlite"))
     RE.subscribe(store.insert)
     return store.catalog

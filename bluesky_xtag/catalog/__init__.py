@@ -1,36 +1,38 @@
 """Stored runs, wherever they lie: the only place that knows Tiled from databroker."""
 
-from .documents_of_runs import documents_of
-from .frames_of_runs import frames_of, newest_runs, pixels, plain_rows, readable
-from .opening import FRAMES, asking, last_scan_id, open_any, open_catalog
-from .selecting import chosen
-from .stored_runs import catalog_of, client, descriptor_of, start_of, stream_names, table_of
-from .values import ServedValue, is_away
-from .writing import can_replace, is_whole, store, write
+from .failures import catalog_errors, is_away
+from .kinds import as_catalog, as_run
+from .opening import FRAMES, last_scan_id, open_any, open_catalog
+from .protocol import Catalog, Run, Where
+from .selecting import Moment, RunSelection, StoredCatalog, StoredRun, began_between, select_runs
+from .stored_frames import plain_rows, read_pixels, try_pixels
+from .tiled import TiledQuery, tiled_query
+from .values import ServedValue
+from .writing import store
 
 __all__ = [
     "FRAMES",
+    "Catalog",
+    "Moment",
+    "Run",
+    "RunSelection",
     "ServedValue",
-    "asking",
-    "can_replace",
-    "catalog_of",
-    "chosen",
-    "client",
-    "descriptor_of",
-    "documents_of",
-    "frames_of",
+    "StoredCatalog",
+    "StoredRun",
+    "TiledQuery",
+    "Where",
+    "as_catalog",
+    "as_run",
+    "began_between",
+    "catalog_errors",
     "is_away",
-    "is_whole",
     "last_scan_id",
-    "newest_runs",
     "open_any",
     "open_catalog",
-    "pixels",
     "plain_rows",
-    "readable",
-    "start_of",
+    "read_pixels",
+    "select_runs",
     "store",
-    "stream_names",
-    "table_of",
-    "write",
+    "tiled_query",
+    "try_pixels",
 ]

@@ -1,24 +1,23 @@
-"""Catalogues: the embedded one (Tiled in this process, kept in one directory), a facility's Tiled server, databroker's.
-
-Nothing else in the package knows the difference.
-"""
+"""Opens catalogues: the embedded one (Tiled in this process, kept in one directory), a server's, databroker's."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3  # before TensorFlow, see _check_sqlite
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CatalogError, XTagError, XTagValueError
+from ..errors import XTagError, XTagValueError
+from .failures import catalog_errors
+from .kinds import as_catalog
+from .protocol import Catalog, Where
 
 if TYPE_CHECKING:
     from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
 
-__all__ = ["FRAMES", "asking", "last_scan_id", "open_any", "open_catalog"]
+__all__ = ["FRAMES", "last_scan_id", "open_any", "open_catalog"]
 
 FRAMES = "frames"  # the subdirectory where detectors write their files
 
@@ -102,7 +101,7 @@ def open_any(place: str | Path, api_key: str | None = None) -> Any:
     if name.startswith(("http://", "https://")):
         from tiled.client import from_uri
 
-        with asking(name):
+        with catalog_errors(name):
             return from_uri(name, api_key=api_key)
     directory = Path(place).expanduser()
     if (directory / "catalog.db").is_file():
@@ -119,65 +118,20 @@ def open_any(place: str | Path, api_key: str | None = None) -> Any:
         )
     from tiled.client import from_profile
 
-    with asking(name):
+    with catalog_errors(name):
         catalog = from_profile(name, **({"api_key": api_key} if api_key else {}))
         if "CatalogOfBlueskyRuns" not in {spec.name for spec in catalog.specs} and "raw" in list(catalog):
             return catalog["raw"]  # where many facilities keep what Broker.named(name) opens
         return catalog
 
 
-@contextmanager
-def asking(name: str, doing: str = "opened") -> Iterator[None]:
-    """Turn what a catalogue answers when it cannot do something into a `CatalogError`.
-
-    Parameters
-    ----------
-    name : str
-        The catalogue's name, for the message.
-    doing : str
-        What is asked of it, for the message.
-    """
-    import httpx
-    from sqlalchemy.exc import SQLAlchemyError
-    from tiled.client.context import CannotPrompt
-
-    problem = f"the catalogue {name} could not be {doing}"
-    try:
-        yield
-    except XTagError:
-        raise
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise CatalogError(
-                f"{problem}: it does not permit that to you ({status}); give an API key that may, in the environment "
-                "variable TILED_API_KEY or with --api-key"
-            ) from error
-        raise CatalogError(f"{problem}: its server answers {error}") from error
-    except httpx.TransportError as error:
-        raise CatalogError(f"{problem}: its server cannot be reached ({error or type(error).__name__})") from error
-    except (SQLAlchemyError, sqlite3.Error) as error:  # from a catalogue in this process
-        raise CatalogError(f"{problem}: its database answers {getattr(error, 'orig', None) or error}") from error
-    except OSError as error:
-        raise CatalogError(f"{problem}: {error}") from error
-    except (CannotPrompt, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "API key" not in str(error):
-            raise
-        raise CatalogError(
-            f"{problem}: it wants an API key; give one in the environment variable TILED_API_KEY or with --api-key"
-        ) from error
-
-
-def last_scan_id(catalog: CatalogOfBlueskyRuns) -> int:
+def last_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> int:
     """Return the scan_id of the newest run of a catalogue that has one, else 0, so that counting goes on.
 
     Derived runs, of tags that came later, have none.
     """
-    from tiled.queries import Comparison
-
-    scans = catalog.search(Comparison("ge", "start.scan_id", 0))
-    newest = scans.values().last() if len(scans) else None
-    return int(newest.metadata["start"]["scan_id"]) if newest else 0
+    newest = as_catalog(catalog).search(Where("scan_id", ">=", 0)).last()
+    return int(newest.start["scan_id"]) if newest else 0
 
 
 def _check_sqlite() -> None:

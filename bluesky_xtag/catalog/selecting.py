@@ -5,23 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
 from ..errors import XTagValueError
-from .stored_runs import client, start_of
+from .kinds import adapt_run, as_run
+from .protocol import Catalog, Operator, Run, Where
 
-__all__ = ["chosen"]
+if TYPE_CHECKING:
+    from bluesky_tiled_plugins import BlueskyRun, CatalogOfBlueskyRuns
+    from databroker.v1 import Broker, Header
+    from tiled.client.container import Container
+
+__all__ = ["Moment", "RunSelection", "StoredCatalog", "StoredRun", "began_between", "select_runs"]
+
+Moment: TypeAlias = float | str | datetime
+# What users have, and what the package makes of it.
+StoredCatalog: TypeAlias = Union["CatalogOfBlueskyRuns", "Container", "Broker", Catalog]
+StoredRun: TypeAlias = Union["BlueskyRun", "Header", Run]
+RunSelection: TypeAlias = str | int | StoredRun | Iterable[str | int | StoredRun] | None
 
 _CONDITION = re.compile(r"(?P<key>[A-Za-z_][\w.]*)\s*(?P<operator>==|>=|<=|!=|=|>|<)\s*(?P<value>.+)")
-_OPERATORS = {"=": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
 
 
-def chosen(catalog: Any, runs: Any = None) -> Iterator[Any]:
+def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
     """Yield the runs of a catalogue that are meant, but for derived ones.
 
     Parameters
     ----------
-    catalog : CatalogOfBlueskyRuns, tiled Container or databroker Broker
+    catalog : Catalog
         The catalogue, or what a search in it gave.
     runs : str, int, run, or an iterable of these, optional
         Each a uid or the first digits of one, a scan_id, a negative number that counts from the newest, a run, or a
@@ -33,27 +44,24 @@ def chosen(catalog: Any, runs: Any = None) -> Iterator[Any]:
     XTagValueError
         A run is not there.
     """
-    wanted = [runs] if isinstance(runs, str | int) or hasattr(runs, "metadata") else list(runs or ())
-    conditions = [one for one in wanted if isinstance(one, str) and _CONDITION.fullmatch(one)]
-    named = [one for one in wanted if one not in conditions]
-    catalog = client(catalog)
+    one_run = isinstance(runs, str | int) or adapt_run(runs) is not None
+    given = cast("list[str | int | StoredRun]", [runs] if one_run else list(cast("Iterable", runs or ())))
+    conditions = [one for one in given if isinstance(one, str) and _CONDITION.fullmatch(one)]
+    named = [one for one in given if one not in conditions]
     if conditions or not named:
-        yield from _originals(_search(catalog, conditions).values())
+        yield from _originals(catalog.search(*map(_condition, conditions)).runs())
     yield from _originals(_named(catalog, one) for one in named)
 
 
-def _originals(runs: Iterable[Any]) -> Iterator[Any]:
-    return (run for run in runs if "original_run_uid" not in start_of(run))
+def _originals(runs: Iterable[Run]) -> Iterator[Run]:
+    return (run for run in runs if not run.is_derived)
 
 
-def _named(catalog: Any, run: Any) -> Any:
+def _named(catalog: Catalog, run: str | int | StoredRun) -> Run:
     if not isinstance(run, str | int):
-        return run
-    number = int(run) if isinstance(run, int) or re.fullmatch(r"-\d+|\d{1,7}", run) else None
+        return as_run(run)
     try:
-        if number is None:
-            return catalog[run]
-        return catalog.values()[number] if number < 0 else _newest(catalog, number)
+        return catalog.find(run)
     except (KeyError, IndexError, ValueError) as error:
         raise XTagValueError(
             f"there is no run {run!r} in the catalogue: give a uid, a scan_id, -1 for the newest, or a condition such "
@@ -61,32 +69,16 @@ def _named(catalog: Any, run: Any) -> Any:
         ) from error
 
 
-def _newest(catalog: Any, scan_id: int) -> Any:
-    """Return the newest run of a scan_id; a plain container of Tiled has no way of its own to find it."""
-    from tiled.queries import Key
-
-    return catalog.search(Key("start.scan_id") == scan_id).values().last()
-
-
-def _search(catalog: Any, conditions: Iterable[str]) -> Any:
-    from tiled.queries import Comparison, Key
-
-    for condition in conditions:
-        found = _CONDITION.fullmatch(condition)
-        assert found is not None  # it was matched before
-        key, operator = f"start.{found['key'].removeprefix('start.')}", _OPERATORS[found["operator"]]
-        value = _value(found["key"], found["value"].strip())
-        if operator == "eq":
-            catalog = catalog.search(Key(key) == value)
-        elif operator == "ne":
-            catalog = catalog.search(Key(key) != value)
-        else:
-            catalog = catalog.search(Comparison(operator, key, value))
-    return catalog
+def _condition(text: str) -> Where:
+    found = _CONDITION.fullmatch(text)
+    assert found is not None  # it was matched before
+    operator = {"=": "=="}.get(found["operator"], found["operator"])
+    key = found["key"].removeprefix("start.")
+    return Where(key, cast("Operator", operator), _value(key, found["value"].strip()))
 
 
-def _value(key: str, text: str) -> Any:
-    if key.removeprefix("start.") == "time":
+def _value(key: str, text: str) -> str | bool | int | float:
+    if key == "time":
         try:
             return datetime.fromisoformat(text).timestamp()
         except ValueError:
@@ -97,3 +89,30 @@ def _value(key: str, text: str) -> Any:
         except ValueError:
             continue
     return {"true": True, "false": False}.get(text.lower(), text.strip("\"'"))
+
+
+def began_between(since: Moment | None, until: Moment | None) -> list[Where]:
+    """Return the conditions on runs that began in a time.
+
+    Parameters
+    ----------
+    since, until : float, str or datetime, optional
+        Then or later, and before then: seconds since 1970, or a date as `TimeRange` of Tiled takes it, such as
+        "2026-03-01". No condition if None.
+
+    Raises
+    ------
+    XTagValueError
+        They are not understood, or out of order.
+    """
+    from bluesky_tiled_plugins.queries import TimeRange
+
+    try:
+        time = TimeRange(since=since, until=until)
+    except (TypeError, ValueError) as error:
+        raise XTagValueError(
+            f"since={since!r}, until={until!r}: {error}; give dates such as '2026-03-01' or '2026-03-01 17:30', "
+            "or seconds since 1970"
+        ) from error
+    bounds: list[tuple[Operator, float | None]] = [(">=", time.since), ("<", time.until)]
+    return [Where("time", operator, float(bound)) for operator, bound in bounds if bound is not None]

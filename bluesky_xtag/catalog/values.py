@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sqlite3  # before TensorFlow, see bluesky_xtag.catalog
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,10 @@ import numpy as np
 
 from ..errors import CatalogError, FrameError
 from ..frames import images_in, read
+from .failures import is_away
 
-__all__ = ["FileValue", "ServedValue", "is_away"]
+__all__ = ["FileValue", "ServedValue"]
 
-# Of a server that is there, but not for us now. Others (404, 500) it gives for files that it cannot read.
-_NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
 _ENOUGH = 2  # images in a row that the server could not read, after which the rest is not asked for: each try lasts
 
 
@@ -106,13 +104,3 @@ class ServedValue:
             raise FrameError(f"the server cannot read {self._client.uri}: {self._failed[-1]}") from error
         self._failed.clear()
         return image
-
-
-def is_away(error: Exception) -> bool:
-    """Tell whether an error says that a catalogue does not answer, so that nothing is known of what was asked for."""
-    import httpx
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in _NOT_NOW
-    return isinstance(error, httpx.TransportError | SQLAlchemyError | sqlite3.Error)

@@ -31,13 +31,13 @@ def correct(
 ) -> None:
     """Overrule the model: say which tags frames have and which they do not have. Nothing is overwritten."""
     with report_errors():
-        from ..catalog import chosen, plain_rows
+        from ..catalog import as_catalog, plain_rows, select_runs
         from ..review import correct, corrections
         from ..search import tags
 
         wanted = [_frame(frame) for frame in frames]
         with open_catalogue(catalog, api_key) as client:
-            (found,) = chosen(client, run)
+            (found,) = select_runs(as_catalog(client), run)
             uid = correct(found, wanted, ",".join(add or ()), ",".join(remove or ()), by=by, note=note, confirm=confirm)
             told, table = corrections(found), plain_rows(tags(found), found)
     changed = told[told["correction"] == uid].merge(table, on=["key", "seq_num", "index"], suffixes=("_said", ""))

@@ -48,11 +48,11 @@ def summarise(
     Called again, it goes on from where it was: runs that have a summary are left alone.
     """
     with report_errors():
-        from ..search import index
+        from ..search import summarise_runs
 
         with open_catalogue(catalog, api_key) as client:
             track = show_progress("Summarising")
-            found = index(client, since=since, until=until, dry_run=dry_run, name=catalog, track=track)
+            found = summarise_runs(client, since=since, until=until, dry_run=dry_run, name=catalog, track=track)
     print(
         f"{found.runs} runs: {len(found.written)} {'lack a' if dry_run else 'got their'} summary, {found.had} had one, "
         f"{found.untagged} have no tags, {found.unfinished} are not finished"

@@ -15,7 +15,17 @@ from uuid import NAMESPACE_URL, uuid5
 import pandas as pd
 
 from .. import documents
-from ..catalog import asking, chosen, client, documents_of, is_away, start_of, store
+from ..catalog import (
+    Catalog,
+    Run,
+    RunSelection,
+    StoredCatalog,
+    as_catalog,
+    catalog_errors,
+    is_away,
+    select_runs,
+    store,
+)
 from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
 from ..errors import XTagError
 from ..frames import Frame, FrameAssembler, FrameSelection, Mask
@@ -33,8 +43,8 @@ logger = logging.getLogger("bluesky_xtag")
 
 
 def replay(
-    catalog: Any,
-    runs: Any = None,
+    catalog: StoredCatalog,
+    runs: RunSelection = None,
     *,
     model: TagModel | str | Path | None = None,
     key: str | Sequence[str] | None = None,
@@ -55,10 +65,10 @@ def replay(
 
     Parameters
     ----------
-    catalog : CatalogOfBlueskyRuns, tiled Container or databroker Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Where the runs are, and where the derived runs go.
     runs : str, int, run, or an iterable of these, optional
-        Which runs, see `bluesky_xtag.catalog.chosen`; all if None.
+        Which runs, see `bluesky_xtag.catalog.select_runs`; all if None.
     model : TagModel, str or Path, optional
         The model, or its directory; the packaged one if None.
     key, streams, beam_centre, mask
@@ -92,14 +102,14 @@ def replay(
     model = load_model(model)
     selection = FrameSelection(key, streams, beam_centre, mask)
     settings = fingerprint(model, name, key, streams, beam_centre, selection.mask)
-    catalog = client(catalog)
+    place = as_catalog(catalog)
     outcomes = []
-    with closing(choose_backend(model, scheduler, workers)) as backend, asking(str(catalog.uri), "read"):
-        one = _OneRun(catalog, model, backend, name, settings, again, Path(work or work_directory()), watch)
-        for run in chosen(catalog, runs):
-            begin, start = time.perf_counter(), start_of(run)
+    with closing(choose_backend(model, scheduler, workers)) as backend, catalog_errors(place.name, "read"):
+        one = _OneRun(place, model, backend, name, settings, again, Path(work or work_directory()), watch)
+        for run in select_runs(place, runs):
+            begin = time.perf_counter()
             outcome = one.replay(run, FrameAssembler(selection))
-            known = {"run": start["uid"], "scan_id": start.get("scan_id"), "seconds": time.perf_counter() - begin}
+            known = {"run": run.uid, "scan_id": run.start.get("scan_id"), "seconds": time.perf_counter() - begin}
             outcomes.append(known | outcome)
     empty = {"run": "", "scan_id": None, "outcome": "", "frames": 0} | dict.fromkeys(STATUSES, 0)
     empty |= {"seconds": 0.0, "derived": ""}
@@ -110,7 +120,7 @@ def replay(
 class _OneRun:
     """What is the same for all runs of a replay."""
 
-    catalog: Any
+    catalog: Catalog
     model: TagModel
     backend: Backend
     name: str
@@ -119,7 +129,7 @@ class _OneRun:
     work: Path
     watch: Watch | None
 
-    def replay(self, run: Any, assemble: FrameAssembler) -> dict[str, Any]:
+    def replay(self, run: Run, assemble: FrameAssembler) -> dict[str, Any]:
         """Replay one run; return what came of it, for the table."""
         try:
             return self._replay(run, assemble)
@@ -128,11 +138,11 @@ class _OneRun:
         except Exception as error:
             if is_away(error):
                 raise
-            logger.exception("run %s could not be replayed", start_of(run)["uid"])
+            logger.exception("run %s could not be replayed", run.uid)
             return {"outcome": f"failed: {type(error).__name__}: {error}"}
 
-    def _replay(self, run: Any, assemble: FrameAssembler) -> dict[str, Any]:
-        original = start_of(run)["uid"]
+    def _replay(self, run: Run, assemble: FrameAssembler) -> dict[str, Any]:
+        original = run.uid
         number, uid = self._next(original)
         if number and not self.again:
             return {"outcome": "tagged before", "derived": self._uid(original, number - 1)}
@@ -155,23 +165,22 @@ class _OneRun:
             )
         return {"outcome": "tagged", "frames": len(taggings), "derived": uid} | counts
 
-    def _tag(self, run: Any, assemble: FrameAssembler, journal: Journal) -> list[FrameId]:
+    def _tag(self, run: Run, assemble: FrameAssembler, journal: Journal) -> list[FrameId]:
         """Tag the frames that are not in the journal yet; return all of them, in their order."""
         frames: list[FrameId] = []
 
         def missing() -> Iterator[Frame]:
-            for name, doc in documents_of(run):
+            for name, doc in run.documents():
                 for frame in assemble(name, doc):
                     frames.append(frame.id)
                     if frame.id not in journal.taggings:
                         yield frame
 
-        start, stop = start_of(run), run.metadata.get("stop") or {}
-        total = (stop.get("num_events") or {}).get(STREAM)
+        total = (run.stop.get("num_events") or {}).get(STREAM)
         for done in batches(self.backend.tag(missing())):
             journal.add(map(finish, done))
             if self.watch is not None:
-                self.watch(start["uid"], len(journal.taggings), total)
+                self.watch(run.uid, len(journal.taggings), total)
         return frames
 
     def _store(self, original: str, uid: str, taggings: Sequence[Tagging], at: float) -> None:
@@ -195,16 +204,10 @@ class _OneRun:
     def _next(self, original: str) -> tuple[int, str]:
         """Return number and uid of the first derived run of this model and these settings that is not complete."""
         number = 0
-        while self._is_complete(uid := self._uid(original, number)):
+        while self.catalog.holds_whole(uid := self._uid(original, number)):
             number += 1
         return number, uid
 
     def _uid(self, original: str, number: int) -> str:
         # The same on every machine, so that two that replay one run do not store two derived runs.
         return str(uuid5(NAMESPACE_URL, f"{original}/replay/{self.settings}/{number}"))
-
-    def _is_complete(self, uid: str) -> bool:
-        try:
-            return bool(self.catalog[uid].metadata.get("stop"))
-        except KeyError:
-            return False

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..catalog import catalog_of, newest_runs, pixels, plain_rows
-from ..documents import PLACE, identity, score_tags
+from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
+from ..documents import PLACE, describes, identity, score_tags
 from ..errors import NoTagsError, XTagValueError
-from ..search import configuration, own_tags, tagging
+from ..search import configuration, find_tagging, hint_at_models, known_models, own_tags
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,12 +78,12 @@ class Comparison:
         return [by_tag, by_frame] if len(self.frames) else [by_tag]
 
 
-def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, last: int = 100) -> Comparison:
+def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagModel, *, last: int = 100) -> Comparison:
     """Compare what two models said of the same frames; people's corrections are left aside.
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Tiled's or databroker's; narrow it first with `search` to look at certain runs.
     first, second : str or TagModel
         The models: name, name and version, or the first eight digits or more of the sha256, as in
@@ -96,14 +96,14 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, last
     XTagValueError
         Both are the same model.
     NoTagsError
-        None of these runs has tags by both.
+        None of these runs has tags by both; the message names the models that may be meant.
     """
     pairs, models = [], (set[str](), set[str]())
     whole = None
-    for run in newest_runs(catalog, last):
-        whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
+    for run in as_catalog(catalog).newest(last):
+        whole = whole or run.catalog  # `catalog` may have been narrowed to runs without their derived ones
         try:
-            both = [tagging(run, model, catalog=whole) for model in (first, second)]
+            both = [find_tagging(run, model, catalog=whole) for model in (first, second)]
         except NoTagsError:
             continue
         for held, names in zip(both, models, strict=True):
@@ -111,8 +111,8 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, last
         pairs.append([plain_rows(own_tags(held), run) for held in both])
     if not pairs:
         raise NoTagsError(
-            f"none of the newest {last} runs has tags by both {_called(first)} and {_called(second)}: tag some with "
-            "both first"
+            f"none of the newest {last} runs has tags by both {_called(first)} and {_called(second)}: "
+            f"{_advise(whole, first, second)}"
         )
     if models[0] == models[1]:
         raise XTagValueError(f"{_called(first)} and {_called(second)} are one model, {'; '.join(models[0])}: name two")
@@ -120,12 +120,12 @@ def compare(catalog: Any, first: str | TagModel, second: str | TagModel, *, last
     return _compared((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
 
 
-def draw_disputed(catalog: Any, comparison: Comparison, path: str | Path) -> None:
+def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Path) -> None:
     """Draw a comparison: how often the models disagree on each tag, and the frames that they disagree on most.
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Has the runs.
     comparison : Comparison
         From `compare`.
@@ -143,11 +143,19 @@ def draw_disputed(catalog: Any, comparison: Comparison, path: str | Path) -> Non
             scores=(row["first"], row["second"]),
             only=(row["only_first"], row["only_second"]),
         )
-        for row, image in zip(first.to_dict("records"), pixels(catalog, first), strict=True)
+        for row, image in zip(first.to_dict("records"), read_pixels(as_catalog(catalog), first), strict=True)
         if image is not None
     ]
     counts = {str(tag): (int(row["only_first"]), int(row["only_second"])) for tag, row in comparison.tags.iterrows()}
     draw_comparison(path, comparison.models, counts, comparison.compared, disputed)
+
+
+def _advise(catalog: Catalog | None, *models: str | TagModel) -> str:
+    """Return what a person may do where no run has tags by all models: mend a name that no summary tells, or tag."""
+    known = known_models(catalog) if catalog is not None else []
+    unknown = [model for model in models if not any(describes(model, each) for each in known)]
+    hints = [f"{_called(model)} is in no summary, {hint_at_models(model, known)}" for model in unknown if known]
+    return "; ".join(hints) or "tag some with both first"
 
 
 def _called(model: str | TagModel) -> str:

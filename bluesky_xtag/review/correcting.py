@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
-from ..catalog import catalog_of, client, start_of, store
+from ..catalog import Catalog, Run, StoredCatalog, StoredRun, as_catalog, as_run, store
 from ..documents import (
     CORRECTION,
     MODEL,
@@ -31,7 +31,7 @@ from ..documents import (
 )
 from ..errors import XTagValueError
 from ..model import Tag, Taxonomy
-from ..search import configuration, own_tags, said_of, tagging
+from ..search import configuration, find_tagging, own_tags, read_corrections
 
 __all__ = ["Frame", "correct", "corrections"]
 
@@ -39,7 +39,7 @@ Frame = int | tuple[int, int]
 
 
 def correct(
-    run: Any,
+    run: StoredRun,
     frame: Frame | list[Frame],
     add: str | Collection[str] = (),
     remove: str | Collection[str] = (),
@@ -47,7 +47,7 @@ def correct(
     by: str,
     note: str = "",
     confirm: bool = False,
-    catalog: Any = None,
+    catalog: StoredCatalog | None = None,
 ) -> str:
     """Say which tags a frame has and which it has not; from then on `bluesky_xtag.search.tags` shows that.
 
@@ -71,7 +71,7 @@ def correct(
         Why.
     confirm : bool
         The frame's other tags are right as they are shown: those that it has and those that it has not.
-    catalog : catalogue or Broker, optional
+    catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         Where the run's derived runs are; the run's own catalogue if None.
 
     Returns
@@ -90,15 +90,16 @@ def correct(
     CatalogError
         The catalogue did not take it.
     """
-    place = client(catalog_of(run) if catalog is None else catalog)
-    if "original_run_uid" in start_of(run):
-        run = place[start_of(run)["original_run_uid"]]
-    held, history = tagging(run, catalog=place), said_of(run, place)
+    run = as_run(run)
+    place = run.catalog if catalog is None else as_catalog(catalog)
+    if run.is_derived:
+        run = place.find(run.original_uid)
+    held, history = find_tagging(run, catalog=place), read_corrections(run, place)
     table = overlay(own_tags(held), history)
     taxonomy = _taxonomy(configuration(held), tagger_name(table.columns))
     added, removed = _checked(add, remove, taxonomy, confirm)
     frames = frame if isinstance(frame, list) else [frame]
-    original = str(start_of(run)["uid"])
+    original = run.uid
     rows = list(dict.fromkeys(_row(table, each, original) for each in frames))
     said = _corrections(original, table.loc[rows], taxonomy, added, removed, _person(by), note, confirm)
     last = history[-1].correction if history else ""
@@ -111,14 +112,14 @@ def correct(
     return store(place, _documents(held, original, table.loc[rows], said, uid, at))
 
 
-def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
+def corrections(run: StoredRun, *, catalog: StoredCatalog | None = None) -> pd.DataFrame:
     """Return everything that people said of the frames of a run, oldest first.
 
     Parameters
     ----------
     run : BlueskyRun or Header
         A run of a Tiled catalogue or of databroker.
-    catalog : catalogue or Broker, optional
+    catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         Where the run's derived runs are; the run's own catalogue if None.
 
     Returns
@@ -128,7 +129,8 @@ def corrections(run: Any, *, catalog: Any = None) -> pd.DataFrame:
         frame, `added` and `removed` (tags, separated by spaces), `note`, and `correction`, the derived run's uid.
     """
     columns = ["time", "by", "key", "seq_num", "index", "added", "removed", "note", "correction"]
-    words = [{**each.to_dict(), "time": each.time, "correction": each.correction} for each in said_of(run, catalog)]
+    said = read_corrections(as_run(run), None if catalog is None else as_catalog(catalog))
+    words = [{**each.to_dict(), "time": each.time, "correction": each.correction} for each in said]
     for each in words:
         each |= {name: " ".join(each[name]) for name in ("added", "removed")}
     return pd.DataFrame(words, columns=pd.Index(columns))
@@ -215,7 +217,7 @@ def _corrections(
 
 
 def _documents(
-    held: Any, original: str, rows: pd.DataFrame, said: list[Correction], uid: str, at: float
+    held: Run, original: str, rows: pd.DataFrame, said: list[Correction], uid: str, at: float
 ) -> list[Document]:
     """Return the documents of a correction: the model's rows with the tags as they are now, and what was said."""
     name, settings = tagger_name(rows.columns), configuration(held)
@@ -237,9 +239,9 @@ def _documents(
     )
 
 
-def _begun(catalog: Any, uid: str) -> float | None:
+def _begun(catalog: Catalog, uid: str) -> float | None:
     """Return when a correction was begun that could not be stored whole; None if there is none."""
     try:
-        return float(start_of(catalog[uid])["time"])
+        return float(catalog.find(uid).start["time"])
     except KeyError:
         return None

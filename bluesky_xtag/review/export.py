@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog import chosen, client, frames_of, readable, start_of
+from ..catalog import Catalog, Run, RunSelection, StoredCatalog, Where, as_catalog, select_runs, try_pixels
 from ..documents import KEY, Correction, FrameId, verdicts
 from ..errors import XTagValueError
 from ..frames import LabelledFrame, as_source, check_new, write_labelled
-from ..search import configuration, said_of, tagging
+from ..search import configuration, find_tagging, read_corrections
 
 __all__ = ["Exported", "export_labels"]
 
@@ -41,18 +41,18 @@ class Exported:
     unreadable: Mapping[str, str]
 
 
-def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
+def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = None) -> Exported:
     """Write the frames that people corrected to a file; it is made whole or not at all.
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Tiled's or databroker's.
     out : path
         The HDF5 file; must not exist. It has a data set a frame, with the beam centre where the documents tell it, and
         as `source` the sample if the run's start document names one (`sample` or `sample_name`), else the run.
     runs : str, int, run, or an iterable of these, optional
-        Only the frames of these, see `bluesky_xtag.catalog.chosen`; of all runs if None.
+        Only the frames of these, see `bluesky_xtag.catalog.select_runs`; of all runs if None.
 
     Raises
     ------
@@ -64,19 +64,19 @@ def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
         The disk does not take the frames.
     """
     check_new(Path(out))
-    catalog = client(catalog)
-    asked = _corrected_runs(catalog) if runs is None else list(chosen(catalog, runs))
-    said = {start_of(run)["uid"]: said_of(run, catalog) for run in asked}
-    corrected = [run for run in asked if said[start_of(run)["uid"]]]
-    tags = dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, catalog))
+    place = as_catalog(catalog)
+    asked = _corrected_runs(place) if runs is None else list(select_runs(place, runs))
+    said = {run.uid: read_corrections(run, place) for run in asked}
+    corrected = [run for run in asked if said[run.uid]]
+    tags = dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, place))
     # The newest model may not know every tag that people spoke of.
     tags |= dict.fromkeys(tag for words in said.values() for each in words for tag in (*each.added, *each.removed))
     counts, unreadable = Counter[str](), dict[str, str]()
 
     def frames() -> Iterator[LabelledFrame]:
         for run in corrected:
-            for frame in _labelled(run, said[start_of(run)["uid"]], unreadable):
-                counts[start_of(run)["uid"]] += 1
+            for frame in _labelled(run, said[run.uid], unreadable):
+                counts[run.uid] += 1
                 counts["labels"] += len(frame.truth)
                 yield frame
         if unreadable and not counts:
@@ -90,46 +90,43 @@ def export_labels(catalog: Any, out: str | Path, runs: Any = None) -> Exported:
     return Exported(written, len(counts), labels, unreadable)
 
 
-def _corrected_runs(catalog: Any) -> list[Any]:
+def _corrected_runs(catalog: Catalog) -> list[Run]:
     """Return the runs of a catalogue of which people said something, in the order in which they first did."""
-    from tiled.queries import Key
-
-    human = catalog.search(Key(f"start.{KEY}.source") == "human").values()
-    uids = dict.fromkeys(start_of(each)["original_run_uid"] for each in human)
+    human = catalog.search(Where(f"{KEY}.source", "==", "human")).runs()
+    uids = dict.fromkeys(each.original_uid for each in human)
     found = []
     for uid in uids:
         with suppress(KeyError):  # what was said may be kept longer than the run
-            found.append(catalog[uid])
+            found.append(catalog.find(uid))
     return found
 
 
-def _taxonomy(run: Any, catalog: Any) -> list[str]:
-    settings = configuration(tagging(run, catalog=catalog))
+def _taxonomy(run: Run, catalog: Catalog) -> list[str]:
+    settings = configuration(find_tagging(run, catalog=catalog))
     (taxonomy,) = [tags for key, tags in settings.items() if key.endswith("_taxonomy")]
     return [str(tag) for tag in taxonomy]
 
 
-def _labelled(run: Any, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
+def _labelled(run: Run, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
     """Yield the corrected frames of a run; note those whose pixels cannot be read."""
-    frames = list(frames_of(run))
-    start = start_of(run)
+    frames = list(run.frames())
     missing = {_called(each.frame) for each in said}
     for number, verdict in sorted(verdicts([frame.id for frame in frames], said).items()):
         frame = frames[number]
         name = _called(frame.id)
         missing.discard(name)
-        pixels = readable(frame)
+        pixels = try_pixels(frame)
         if isinstance(pixels, str):
             unreadable[name] = pixels
             continue
         about = {"by": verdict.by, "note": verdict.note}
-        name = f"{start['uid']}_{frame.id.stream}_{frame.id.key}_{frame.id.seq_num}_{frame.id.index}"
+        name = f"{run.uid}_{frame.id.stream}_{frame.id.key}_{frame.id.seq_num}_{frame.id.index}"
         yield LabelledFrame(
             name,
             pixels,
             verdict.truth,
             frame.beam_centre,
-            source=_source(start),
+            source=_source(run.start),
             detector=frame.id.key,
             attributes=about,
         )

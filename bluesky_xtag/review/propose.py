@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from ..catalog import catalog_of, newest_runs, pixels, plain_rows
+from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
 from ..documents import MODEL, PLACE, score_tags
 from ..errors import NoTagsError, XTagValueError
-from ..search import tags
+from ..search import hint_at_models, known_models, tags
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ _NOTHING = (100, 100)  # drawn grey where pixels cannot be read
 
 
 def review(
-    catalog: Any,
+    catalog: StoredCatalog,
     n: int = 20,
     order: Order | str = "uncertain",
     *,
@@ -38,7 +38,7 @@ def review(
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Tiled's or databroker's; narrow it first with `search` to look at certain runs.
     n : int
         How many frames.
@@ -103,12 +103,12 @@ def review_table(proposed: pd.DataFrame) -> Table:
     return shown
 
 
-def draw_review(catalog: Any, proposed: pd.DataFrame, path: str | Path) -> None:
+def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path) -> None:
     """Draw what `review` proposes: each frame with its tags and scores, in the order of the table.
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Has the runs.
     proposed : pandas.DataFrame
         From `review`.
@@ -127,21 +127,27 @@ def draw_review(catalog: Any, proposed: pd.DataFrame, path: str | Path) -> None:
                 scores={name: row[f"p_{name}"] for name in names if row[f"p_{name}"] == row[f"p_{name}"]},
                 pixels=np.full(_NOTHING, -1) if image is None else image,
             )
-            for row, image in zip(proposed.to_dict("records"), pixels(catalog, proposed), strict=True)
+            for row, image in zip(proposed.to_dict("records"), read_pixels(as_catalog(catalog), proposed), strict=True)
         ],
         f"{len(proposed)} frames worth a look",
     )
 
 
-def _rows(catalog: Any, model: str, last: int) -> pd.DataFrame:
+def _rows(catalog: StoredCatalog, model: str, last: int) -> pd.DataFrame:
     tables, whole = [], None
-    for run in newest_runs(catalog, last):
-        whole = whole or catalog_of(run)  # `catalog` may have been narrowed to runs without their derived ones
+    for run in as_catalog(catalog).newest(last):
+        whole = whole or run.catalog  # `catalog` may have been narrowed to runs without their derived ones
         with suppress(NoTagsError):
             tables.append(plain_rows(tags(run, model, catalog=whole), run))
     if not tables:
-        raise NoTagsError(f"none of the newest {last} runs has tags by the model {model!r}: there is nothing to review")
+        raise NoTagsError(f"none of the newest {last} runs has tags by the model {model!r}: {_advise(whole, model)}")
     return pd.concat(tables, ignore_index=True)
+
+
+def _advise(catalog: Catalog | None, model: str) -> str:
+    if catalog is None or model in ("latest", "own"):
+        return "there is nothing to review"
+    return hint_at_models(model, known_models(catalog))
 
 
 def _doubtful(names: list[str], doubt: np.ndarray, scores: np.ndarray) -> str:

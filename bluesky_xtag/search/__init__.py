@@ -5,13 +5,13 @@
 """
 
 from .frames import find_similar, frames_with_tag
-from .kept import default_directory
+from .kept import default_directory, recover
 from .live_summary import LiveSummary
+from .models import hint_at_models, known_models
 from .queries import HasTag, runs_with_tag
-from .recovery import recover
-from .summarise import index
+from .summarise import summarise_runs
 from .tagged_runs import configuration, own_tags
-from .taggings import said_of, tagging, tags
+from .taggings import find_tagging, read_corrections, tags
 
 __all__ = [
     "HasTag",
@@ -19,12 +19,14 @@ __all__ = [
     "configuration",
     "default_directory",
     "find_similar",
+    "find_tagging",
     "frames_with_tag",
-    "index",
+    "hint_at_models",
+    "known_models",
     "own_tags",
+    "read_corrections",
     "recover",
     "runs_with_tag",
-    "said_of",
-    "tagging",
+    "summarise_runs",
     "tags",
 ]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ..catalog import catalog_of, client, start_of
+from ..catalog import Catalog, Moment, Run, StoredCatalog, StoredRun, Where, as_catalog, as_run, began_between
 from ..documents import KEY, PLACE, TagTable, identity
 from ..errors import NoTagsError, XTagValueError
-from .queries import Moment, of_model, runs_with_tag, within
+from .models import search_model
+from .queries import find_runs
 from .tagged_runs import configuration, positions, summary_of
-from .taggings import tagging, tags
+from .taggings import find_tagging, tags
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -25,7 +26,7 @@ _LAST = ("tags", "status", "decided_by")  # the last where people's corrections 
 
 
 def frames_with_tag(
-    catalog: Any,
+    catalog: StoredCatalog,
     tag: str,
     at_least: float = 0.9,
     *,
@@ -48,13 +49,14 @@ def frames_with_tag(
         a column ``p_<tag>`` for each tag, ``tags`` (the accepted ones) and ``status``. Positions are NaN where the run
         does not tell them by event. Where a person decided about a frame, that counts, not the score.
     """
-    found = runs_with_tag(catalog, tag, at_least, fraction=fraction, model=model, since=since, until=until)
+    place = as_catalog(catalog)
+    found = find_runs(place, tag, at_least, fraction=fraction, model=model, since=since, until=until)
     return _joined([table.loc[_has(table, tag, at_least)] for table in _frames(found) if f"p_{tag}" in table])
 
 
 def find_similar(
-    catalog: Any,
-    run: Any,
+    catalog: StoredCatalog,
+    run: StoredRun,
     frame: int,
     *,
     count: int = 20,
@@ -70,7 +72,7 @@ def find_similar(
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         Where to look, see `runs_with_tag`.
     run : BlueskyRun or Header
         The run of the frame.
@@ -88,22 +90,25 @@ def find_similar(
     pandas.DataFrame
         As of `frames_with_tag`, with a first column ``distance``, nearest first; without the frame itself.
     """
-    from tiled.queries import Key
-
+    run = as_run(run)
     table = tags(run)
     if frame not in table.index:
-        raise XTagValueError(f"run {start_of(run)['uid']} has no frame {frame}: give one of the index of tags(run)")
+        raise XTagValueError(f"run {run.uid} has no frame {frame}: give one of the index of tags(run)")
     rows = TagTable(table)
     if rows["status"].at[frame] != "ok":
-        raise XTagValueError(f"frame {frame} of run {start_of(run)['uid']} has no scores to compare")
+        raise XTagValueError(f"frame {frame} of run {run.uid} has no scores to compare")
     scores = {f"p_{tag}": score for tag, score in rows.scores().loc[frame].items()}
-    model = identity(configuration(tagging(run)))["model_sha256"]
-    found = within(of_model(client(catalog), model), since, until)
-    for column, score in scores.items():
-        if score > distance:
-            found = found.search(Key(f"start.{KEY}.max_p.{column.removeprefix('p_')}") >= float(score - distance))
+    model = identity(configuration(find_tagging(run)))["model_sha256"]
+    found = search_model(as_catalog(catalog), model).search(
+        *began_between(since, until),
+        *(
+            Where(f"{KEY}.max_p.{column.removeprefix('p_')}", ">=", float(score - distance))
+            for column, score in scores.items()
+            if score > distance
+        ),
+    )
     near = []
-    uid = start_of(run).get("original_run_uid", start_of(run)["uid"])
+    uid = run.original_uid
     for each in _frames(found):
         apart = np.sqrt(((each[list(scores)] - pd.Series(scores)) ** 2).sum(axis="columns", skipna=False))
         each.insert(0, "distance", apart)
@@ -121,20 +126,20 @@ def _has(table: pd.DataFrame, tag: str, at_least: float) -> pd.Series:
     return by_score.where(table["decided_by"] == "model", accepted)
 
 
-def _frames(found: Any) -> Iterator[pd.DataFrame]:
+def _frames(found: Catalog) -> Iterator[pd.DataFrame]:
     """Yield the frames of each run of a catalogue of tagged runs, original or derived, each tagging once."""
     whole = None
     seen = set()
-    for hit in found.values():
-        start, summary = start_of(hit), summary_of(hit)
+    for hit in found.runs():
+        summary = summary_of(hit)
         model = summary["model_sha256"] if summary else "latest"
-        uid = start.get("original_run_uid", start["uid"])
+        uid = hit.original_uid
         if (uid, model) in seen:
             continue  # replayed twice, or the run itself and a replay with the same model: the newest is read once
         seen.add((uid, model))
-        whole = catalog_of(hit) if whole is None else whole  # what is found may not hold the original run
+        whole = hit.catalog if whole is None else whole  # what is found may not hold the original run
         try:
-            run = hit if uid == start["uid"] else whole[uid]
+            run = whole.find(uid) if hit.is_derived else hit
             table = tags(run, model, catalog=whole)
         except KeyError as error:  # the original run, or its rows, are not there any more
             if isinstance(error, NoTagsError):
@@ -143,12 +148,12 @@ def _frames(found: Any) -> Iterator[pd.DataFrame]:
         yield _described(run, uid, table)
 
 
-def _described(run: Any, uid: str, table: pd.DataFrame) -> pd.DataFrame:
+def _described(run: Run, uid: str, table: pd.DataFrame) -> pd.DataFrame:
     rows = TagTable(table)
     first = pd.DataFrame(
         {
             "run": uid,
-            "scan_id": start_of(run).get("scan_id", 0),
+            "scan_id": run.start.get("scan_id", 0),
             "row": table.index,
             **{column: rows[f"frame_{column}"].to_numpy() for column in PLACE},
         }

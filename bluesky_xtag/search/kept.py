@@ -1,20 +1,25 @@
-"""Run summaries that no catalogue has taken yet, kept on this machine: one JSON-lines file a run.
+"""What no catalogue has taken yet is kept on this machine, and stored later: `xtag recover CATALOG DIRECTORY`.
 
-A file holds one line, so that it can be read with the same tools as the backups of documents that bluesky's own
-writers leave: ``{"name": "summary", "run": uid, "doc": {...}}``.
+Two kinds of files are understood, both JSON lines, one file a run. Summaries that `bluesky_xtag.search.live_summary`
+kept have one line, so that they can be read with the same tools as the second kind: ``{"name": "summary", "run": uid,
+"doc": {...}}``. The documents of whole runs are left by bluesky's TiledWriter in its `backup_directory`. A file is
+removed when all of it is stored; until then a second call does no harm.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..catalog import StoredCatalog, as_catalog, catalog_errors
 from ..errors import XTagValueError
 from ..model import write_atomically
+from .summarise import write_if_complete
 
-__all__ = ["default_directory", "keep", "kept"]
+__all__ = ["Recovery", "default_directory", "keep", "read_summaries", "recover"]
 
 
 def default_directory() -> Path:
@@ -53,7 +58,7 @@ def keep(directory: Path, uid: str, summary: Mapping[str, Any]) -> Path:
     return path
 
 
-def kept(directory: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+def read_summaries(directory: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
     """Yield file, uid and summary of each run kept in a directory, and leave files of others alone."""
     if not directory.is_dir():
         raise XTagValueError(f"there is no directory {directory}: name the one in which summaries were kept")
@@ -64,3 +69,87 @@ def kept(directory: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
             continue
         if isinstance(first, dict) and first.get("name") == "summary":
             yield path, first["run"], first["doc"]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What `recover` did.
+
+    Parameters
+    ----------
+    runs : tuple of str
+        Uids of the runs whose documents were stored.
+    summaries : tuple of str
+        Uids of the runs whose summaries were stored.
+    left : mapping of str to str
+        Why files, by their path, were left where they are.
+    """
+
+    runs: tuple[str, ...] = ()
+    summaries: tuple[str, ...] = ()
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def recover(
+    catalog: StoredCatalog,
+    directory: Path,
+    *,
+    name: str = "given",
+    track: Callable[[list[Path]], Iterable[Path]] = iter,
+) -> Recovery:
+    """Store the runs and the summaries that were kept in a directory.
+
+    Parameters
+    ----------
+    catalog : CatalogOfBlueskyRuns, Container or Broker
+        A Tiled catalogue or databroker's, which you may write to.
+    directory : Path
+        Where they were kept.
+    name : str
+        The catalogue's name, for messages.
+    track : callable
+        Given the list of the files of runs, yields them one by one; for a progress bar.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue cannot be written. What was stored before stays; the same call goes on from there.
+    """
+    place = as_catalog(catalog)
+    summaries = list(read_summaries(directory))
+    of_summaries = {path for path, _, _ in summaries}
+    files = [path for path in sorted(directory.glob("*.jsonl")) if path not in of_summaries]
+    runs, summarised, left = [], [], {}
+    for path in track(files):
+        documents = _documents(path)
+        if documents is None:
+            left[str(path)] = "it does not hold the documents of one whole run"
+            continue
+        uid = documents[0][1]["uid"]
+        with catalog_errors(name, "written to"):
+            if not place.can_replace and place.holds(uid) and not place.holds_whole(uid):
+                left[str(path)] = "the catalogue holds a part of its run, and cannot put the whole in its place"
+                continue
+            place.write(documents)
+        path.unlink()
+        runs.append(uid)
+    for path, uid, found in summaries:
+        with catalog_errors(name, "written to"):
+            done = write_if_complete(place, uid, found)
+        if done:
+            path.unlink()
+            summarised.append(uid)
+        else:
+            left[str(path)] = "the catalogue does not hold its run with a stop document"
+    return Recovery(tuple(runs), tuple(summarised), left)
+
+
+def _documents(path: Path) -> list[tuple[str, dict[str, Any]]] | None:
+    """Return the documents of a file, from start to stop, or None if it is something else."""
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        documents = [(line["name"], line["doc"]) for line in lines]
+    except (ValueError, KeyError, TypeError):
+        return None
+    whole = documents and documents[0][0] == "start" and documents[-1][0] == "stop"
+    return documents if whole and documents[-1][1].get("run_start") == documents[0][1].get("uid") else None

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..catalog import Catalog
 from ..documents import TagRows, summarise, tagger_name
 from ..errors import CatalogError
 from .kept import keep
@@ -31,7 +32,7 @@ class LiveSummary:
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : Catalog
         Where another subscriber stores the runs.
     backup : Path
         Directory for summaries that the catalogue does not take.
@@ -39,7 +40,7 @@ class LiveSummary:
         Seconds to wait for a run to be complete in the catalogue.
     """
 
-    def __init__(self, catalog: Any, backup: Path, patience: float = 60.0) -> None:
+    def __init__(self, catalog: Catalog, backup: Path, patience: float = 60.0) -> None:
         self.backup = backup
         self._catalog = catalog
         self._patience = patience

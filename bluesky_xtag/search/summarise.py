@@ -1,7 +1,7 @@
 """Write the summaries of stored runs, so that they can be found by tag: `xtag summarise`.
 
 A summary is written in one request to the catalogue, so a run has all of it or nothing; what was written is skipped the
-next time, so an index that was stopped is finished by the same call.
+next time, so a call that was stopped is finished by the same call.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalog import asking, client, start_of
+from ..catalog import Catalog, Moment, Run, StoredCatalog, as_catalog, began_between, catalog_errors
 from ..documents import KEY, STREAM, summarise
 from ..errors import CatalogError, NoTagsError, XTagError, XTagValueError
-from .queries import Moment, within
 from .tagged_runs import configuration, own_tags, summary_of
 
-__all__ = ["Index", "index", "write_if_complete", "write_summary"]
+__all__ = ["SummariseReport", "summarise_runs", "write_if_complete", "write_summary"]
 
 
 @dataclass(frozen=True)
-class Index:
-    """What `index` did.
+class SummariseReport:
+    """What `summarise_runs` did.
 
     Parameters
     ----------
@@ -47,22 +46,22 @@ class Index:
     troubles: Mapping[str, str] = field(default_factory=dict)
 
 
-def index(
-    catalog: Any,
+def summarise_runs(
+    catalog: StoredCatalog,
     *,
     since: Moment | None = None,
     until: Moment | None = None,
     dry_run: bool = False,
     name: str = "given",
-    track: Callable[[list[Any]], Iterable[Any]] = iter,
-) -> Index:
+    track: Callable[[list[Run]], Iterable[Run]] = iter,
+) -> SummariseReport:
     """Write the summary of each tagged run of a catalogue that lacks one.
 
     A run without tags of its own that was replayed gets the summary of its newest replay.
 
     Parameters
     ----------
-    catalog : catalogue or Broker
+    catalog : CatalogOfBlueskyRuns, Container or Broker
         A Tiled catalogue or databroker's, which you may write to.
     since, until : float, str or datetime, optional
         Only runs of that time, see `runs_with_tag`.
@@ -78,18 +77,19 @@ def index(
     CatalogError
         If the catalogue cannot be read or written. The summaries written before stay; the same call goes on from there.
     """
-    with asking(name, "read"):
-        runs = list(within(client(catalog), since, until).values())
+    place = as_catalog(catalog)
+    with catalog_errors(name, "read"):
+        runs = list(place.search(*began_between(since, until)).runs())
     replays = _replays(runs)
     had = [run for run in runs if summary_of(run) is not None]
     lacking = [run for run in runs if summary_of(run) is None]
-    finished = [run for run in lacking if run.metadata.get("stop")]
-    tagged = [run for run in finished if _counts_tags(run) or start_of(run)["uid"] in replays]
+    finished = [run for run in lacking if run.stop]
+    tagged = [run for run in finished if _counts_tags(run) or run.uid in replays]
     written, untagged, troubles = [], len(finished) - len(tagged), {}
     for run in track(tagged):
-        uid = start_of(run)["uid"]
+        uid = run.uid
         try:
-            with asking(name, "read"):
+            with catalog_errors(name, "read"):
                 found = _summary(run, replays.get(uid))
         except CatalogError:
             raise
@@ -100,62 +100,55 @@ def index(
             untagged += 1
             continue
         try:
-            with asking(name, "written to"):
+            with catalog_errors(name, "written to"):
                 if not dry_run:
                     write_summary(run, found)
         except XTagValueError as error:
             troubles[uid] = str(error)
         else:
             written.append(uid)
-    return Index(len(runs), tuple(written), len(had), untagged, len(lacking) - len(finished), troubles)
+    return SummariseReport(len(runs), tuple(written), len(had), untagged, len(lacking) - len(finished), troubles)
 
 
-def write_summary(run: Any, found: Mapping[str, Any]) -> None:
-    """Write a summary into the start document of a stored run (a Tiled client), in one request.
+def write_summary(run: Run, found: Mapping[str, Any]) -> None:
+    """Write a summary into the start document of a stored run, in one request.
 
     Raises XTagValueError if somebody uses the key for something else.
     """
-    if KEY in start_of(run) and summary_of(run) is None:
-        raise XTagValueError(f"the key {KEY!r} of its start document holds something else: {start_of(run)[KEY]!r}")
-    run.update_metadata({"start": {KEY: dict(found)}})
+    if KEY in run.start and summary_of(run) is None:
+        raise XTagValueError(f"the key {KEY!r} of its start document holds something else: {run.start[KEY]!r}")
+    run.update_start({KEY: dict(found)})
 
 
-def write_if_complete(catalog: Any, uid: str, found: Mapping[str, Any]) -> bool:
+def write_if_complete(catalog: Catalog, uid: str, found: Mapping[str, Any]) -> bool:
     """Write the summary of a run if the catalogue holds it with its stop document; return whether it does."""
     try:
-        run = client(catalog)[uid]
+        run = catalog.find(uid)
     except KeyError:
         return False
-    if not run.metadata.get("stop"):
+    if not run.stop:
         return False
     write_summary(run, found)
     return True
 
 
-def _summary(run: Any, replay: Any) -> dict[str, Any] | None:
-    derived = "original_run_uid" in start_of(run)
+def _summary(run: Run, replay: Run | None) -> dict[str, Any] | None:
     try:
         table = own_tags(run)
     except NoTagsError:
         return dict(summary_of(replay) or {}) | {"derived": False} if replay is not None else None
-    return summarise(table, configuration(run), source="replay" if derived else "live", derived=derived)
+    return summarise(table, configuration(run), source="replay" if run.is_derived else "live", derived=run.is_derived)
 
 
-def _replays(runs: Iterable[Any]) -> dict[str, Any]:
+def _replays(runs: Iterable[Run]) -> dict[str, Run]:
     """Return the newest complete replay of each run that has one, by the run's uid."""
     replays = [
-        run
-        for run in runs
-        if (summary_of(run) or {}).get("source") == "replay"
-        and "original_run_uid" in start_of(run)
-        and (run.metadata.get("stop") or {}).get("exit_status") == "success"
+        run for run in runs if (summary_of(run) or {}).get("source") == "replay" and run.is_derived and run.is_complete
     ]
-    return {
-        start_of(run)["original_run_uid"]: run for run in sorted(replays, key=lambda replay: start_of(replay)["time"])
-    }
+    return {run.original_uid: run for run in sorted(replays, key=lambda replay: replay.start["time"])}
 
 
-def _counts_tags(run: Any) -> bool:
+def _counts_tags(run: Run) -> bool:
     """Return whether a run may have tags; its stop document usually tells, without another request."""
-    events = (run.metadata.get("stop") or {}).get("num_events")
+    events = run.stop.get("num_events")
     return not events or bool(events.get(STREAM))

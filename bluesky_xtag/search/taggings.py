@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..catalog import start_of
+from ..catalog import Catalog, Run, StoredCatalog, StoredRun, as_catalog, as_run
 from ..documents import Correction, describes, identity, overlay
 from ..errors import NoTagsError
+from .models import hint_at_models, known_models, model_label
 from .tagged_runs import configuration, derived_runs, has_tags, own_tags, summary_of
 
 if TYPE_CHECKING:
     from ..model import TagModel
 
-__all__ = ["said_of", "tagging", "tags"]
+__all__ = ["find_tagging", "read_corrections", "tags"]
 
 
-def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> pd.DataFrame:
+def tags(run: StoredRun, model: str | TagModel = "latest", *, catalog: StoredCatalog | None = None) -> pd.DataFrame:
     """Return the tags of a stored run as a table, a row per frame.
 
     A run is tagged while it is taken, and may be tagged again later, with any model: then the catalogue holds derived
@@ -33,7 +34,7 @@ def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> 
         Whose tags: "latest" for the newest tagging; "own" for the stream of the run itself, without looking for
         derived runs; or a model: its name ("default"), name and version ("default 0.3.1"), its sha256 or the first
         eight digits or more of that.
-    catalog : catalogue or Broker, optional
+    catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         Where to look for derived runs; the run's own catalogue if None.
 
     Returns
@@ -47,45 +48,70 @@ def tags(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> 
     Raises
     ------
     NoTagsError
-        If the run has no tags, or none by that model.
+        If the run has no tags, or none by that model; then the message names the models that may be meant.
+    XTagValueError
+        If these are not a run and a catalogue.
     """
-    if model == "own" or "original_run_uid" in start_of(run):
+    run = as_run(run)
+    place = None if catalog is None else as_catalog(catalog)
+    if model == "own" or run.is_derived:
         return overlay(own_tags(run), [])
-    derived = derived_runs(run, catalog)
-    return overlay(own_tags(_tagging(run, model, derived)), _said(derived))
+    derived = derived_runs(run, place)
+    held = _choose(run, model, derived)
+    if held is None:
+        known = [*(_model_of(each) for each in (run, *derived)), *known_models(place or run.catalog)]
+        hint = hint_at_models(model, [each for each in known if each["model"]])
+        raise NoTagsError(f"run {run.uid} has no tags by the model {model_label(model)!r}: {hint}")
+    return overlay(own_tags(held), _read(derived))
 
 
-def tagging(run: Any, model: str | TagModel = "latest", *, catalog: Any = None) -> Any:
-    """Return the stored run that holds a tagging of a run: a derived run, or the run itself. Arguments as of `tags`.
+def find_tagging(run: Run, model: str | TagModel = "latest", *, catalog: Catalog | None = None) -> Run:
+    """Return the stored run that holds a tagging of a run: a derived run, or the run itself.
 
     People's corrections are not taggings of a model, so they are left aside.
+
+    Parameters
+    ----------
+    run : Run
+        The run with the frames, or a derived run, which is returned as it is.
+    model, catalog
+        As of `tags`.
+
+    Raises
+    ------
+    NoTagsError
+        There is none by that model.
     """
-    if model == "own" or "original_run_uid" in start_of(run):
+    if model == "own" or run.is_derived:
         return run
-    return _tagging(run, model, derived_runs(run, catalog))
+    held = _choose(run, model, derived_runs(run, catalog))
+    if held is None:
+        raise NoTagsError(f"run {run.uid} has no tags by the model {model_label(model)!r}")
+    return held
 
 
-def _tagging(run: Any, model: str | TagModel, derived: Sequence[Any]) -> Any:
+def _choose(run: Run, model: str | TagModel, derived: Sequence[Run]) -> Run | None:
     for each in reversed(derived):
         summary = summary_of(each)
         if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
             return each
-    if model == "latest" or describes(model, _own_identity(run)):
-        return run
-    name = model if isinstance(model, str) else model.name
-    raise NoTagsError(f"run {start_of(run)['uid']} holds no tags by the model {name!r}: tag it with that model first")
+    return run if model == "latest" or describes(model, _own_identity(run)) else None
 
 
-def said_of(run: Any, catalog: Any = None) -> list[Correction]:
+def _model_of(run: Run) -> Mapping[str, Any]:
+    return (summary_of(run) if run.is_derived else None) or _own_identity(run)
+
+
+def read_corrections(run: Run, catalog: Catalog | None = None) -> list[Correction]:
     """Return everything that people said of the frames of a stored run, oldest first."""
-    return _said(derived_runs(run, catalog, source="human"))
+    return _read(derived_runs(run, catalog, source="human"))
 
 
-def _said(derived: Sequence[Any]) -> list[Correction]:
-    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Correction.read(start_of(each))]
+def _read(derived: Sequence[Run]) -> list[Correction]:
+    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Correction.read(each.start)]
 
 
-def _own_identity(run: Any) -> Mapping[str, Any]:
+def _own_identity(run: Run) -> Mapping[str, Any]:
     """Return which model gave the tags that a run holds itself; its summary tells without a request, if it has one."""
     summary = summary_of(run)
     if summary and summary["source"] == "live":

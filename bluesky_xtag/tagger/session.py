@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bluesky.run_engine import RunEngine
 
+from ..catalog import StoredCatalog, as_catalog
 from ..errors import XTagValueError
 from ..search import LiveSummary, default_directory
 from .backends import Backend
@@ -38,7 +39,7 @@ def install(
     queue_size: int = 64,
     policy: Policy = "drop_oldest",
     on_error: Literal["record", "raise"] = "record",
-    catalog: Any = None,
+    catalog: StoredCatalog | None = None,
     backup: str | Path | None = None,
     name: str = "xtag",
 ) -> Tagger:
@@ -49,7 +50,7 @@ def install(
 
     Parameters
     ----------
-    catalog : catalogue or Broker, optional
+    catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         The catalogue, of Tiled or databroker, in which a subscriber of yours stores the runs. After each run, and
         beside the RunEngine's thread, the summary of its tags is written there, by which it is found (see
         `bluesky_xtag.search`). Without it, `xtag summarise` writes the summaries later.
@@ -63,6 +64,7 @@ def install(
     """
     if not isinstance(RE, RunEngine):
         raise XTagValueError(f"install() needs a bluesky RunEngine, got {type(RE).__name__}")
+    place = None if catalog is None else as_catalog(catalog)
     tagger = Tagger(
         model,
         key=key,
@@ -85,8 +87,8 @@ def install(
     RE.preprocessors.append(preprocessor)
     tagger.closing.callback(_remove, RE, preprocessor)
     tagger.closing.callback(RE.unsubscribe, RE.subscribe(tagger))
-    if catalog is not None:
-        writer = LiveSummary(catalog, default_directory() if backup is None else Path(backup).expanduser())
+    if place is not None:
+        writer = LiveSummary(place, default_directory() if backup is None else Path(backup).expanduser())
         tagger.closing.callback(writer.close)
         tagger.closing.callback(RE.unsubscribe, RE.subscribe(writer))
     print(_announcement(tagger))

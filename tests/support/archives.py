@@ -12,7 +12,7 @@ from ophyd.sim import det1 as counter
 from ophyd.sim import motor
 
 from bluesky_xtag import Tagging, install
-from bluesky_xtag.catalog import client
+from bluesky_xtag.catalog import as_catalog
 from bluesky_xtag.documents import FrameId, summarise
 from bluesky_xtag.documents import columns as documents
 from support.detectors import ArrayDetector
@@ -35,7 +35,7 @@ class Store:
 
     @property
     def runs(self):
-        return client(self.catalog)
+        return as_catalog(self.catalog).native
 
 
 def opened(request, kind):
@@ -60,15 +60,6 @@ def opened(request, kind):
         request.addfinalizer(broker.v2.context.close)
         return Store(broker, broker.v1.insert)
     return Store(catalog, TiledWriter(catalog))
-
-
-BACKENDS = [
-    "databroker.temp",
-    "tiled sqlite",
-    "tiled postgresql",
-    "serve sqlite",
-    "serve postgresql",
-]
 
 
 def detector(counts):

@@ -74,10 +74,11 @@ def _execute(server, statement):
 class Server:
     """`tiled serve` in a process of its own, on the loopback, with an API key; who has none may read.
 
-    `trees` are the arguments of its catalogues (see `tree_arguments`) by their path.
+    `trees` are the arguments of its catalogues (see `tree_arguments`) by their path; `settings` are more of its
+    configuration, which may replace that of the API key.
     """
 
-    def __init__(self, directory, trees):
+    def __init__(self, directory, trees, **settings):
         directory.mkdir(parents=True, exist_ok=True)
         self.key = secrets.token_hex(16)
         with socket.socket() as probe:
@@ -88,7 +89,9 @@ class Server:
         self._config = directory / "config.yml"
         trees = [{"path": path, "tree": "catalog", "args": arguments} for path, arguments in trees.items()]
         authentication = {"single_user_api_key": self.key, "allow_anonymous_access": True}
-        self._config.write_text(json.dumps({"authentication": authentication, "trees": trees}))  # JSON is YAML
+        self._config.write_text(
+            json.dumps({"authentication": authentication, "trees": trees} | settings)
+        )  # JSON is YAML
         self._process = None
 
     def start(self):
@@ -128,3 +131,62 @@ class Server:
 
     def uri(self, path):
         return f"{self.address}/api/v1/metadata/{path}"
+
+
+EVERYTHING = ["read:metadata", "read:data", "write:metadata", "write:data", "create:node", "delete:node", "register"]
+EVERYTHING.append("delete:revision")
+
+
+class GuardedServer(Server):
+    """A server with users and Tiled's access control by tags.
+
+    `grants` are the scopes that a tag gives to users, by tag and user. All of them own the tag, so that they may give
+    it to a node. Everybody may make runs at the top.
+    """
+
+    def __init__(self, directory, grants):
+        from tiled.access_control.access_tags import update_access_tags_tables
+
+        users = sorted({user for tag in grants.values() for user in tag})
+        grants = grants | {"top": dict.fromkeys(users, EVERYTHING)}
+        arguments = tree_arguments(directory / "guarded") | {"top_level_access_tags": ["top"]}
+        asyncio.run(_define(update_access_tags_tables, arguments["uri"], grants))
+        passwords = {user: secrets.token_hex(8) for user in users}
+        authenticator = {"provider": "toy", "authenticator": "tiled.authenticators:DictionaryAuthenticator"}
+        super().__init__(
+            directory,
+            {"/guarded": arguments},
+            authentication={
+                "providers": [authenticator | {"args": {"users_to_passwords": passwords}}],
+                "secret_keys": [secrets.token_hex(32)],
+            },
+            database={"uri": f"sqlite:///{directory / 'users.db'}", "init_if_not_exists": True},
+            access_control={
+                "access_policy": "tiled.access_control.access_policies:TagBasedAccessPolicy",
+                "args": {
+                    "provider": "toy",
+                    "access_tags_parser": "tiled.access_control.access_tags:AccessTagsParser",
+                },
+            },
+        )
+        self._passwords = passwords
+
+    def key_of(self, user):
+        """An API key of a user."""
+        with httpx.Client(base_url=f"{self.address}/api/v1/auth") as client:
+            login = {"username": user, "password": self._passwords[user]}
+            token = client.post("/provider/toy/token", data=login).raise_for_status().json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            asked = {"expires_in": 3600, "scopes": ["inherit"]}
+            return client.post("/apikey", json=asked, headers=headers).raise_for_status().json()["secret"]
+
+
+async def _define(update, uri, grants):
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(uri.replace("sqlite:", "sqlite+aiosqlite:"))
+    try:
+        owners = {tag: list(users) for tag, users in grants.items()}
+        await update(engine, grants | {"public": {}}, owners, {"public"})
+    finally:
+        await engine.dispose()

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bluesky_xtag.catalog import open_any
-from bluesky_xtag.catalog import writing as storing
+from bluesky_xtag.catalog.tiled import TiledCatalog
 from bluesky_xtag.replay import replay, tag_files
 from support.models import CountsModel
 
@@ -32,10 +32,10 @@ class Dying(CountsModel):
 
 def dying_store(after):
     """Kill the process when a catalogue has taken so many documents of a derived run."""
-    inserter = storing.inserter
+    writer = TiledCatalog.writer
 
     def dying(catalog):
-        insert, taken = inserter(catalog), []
+        insert, taken = writer(catalog), []
 
         def inserted(name, doc):
             if len(taken) == after:
@@ -45,7 +45,7 @@ def dying_store(after):
 
         return inserted
 
-    storing.inserter = dying
+    TiledCatalog.writer = dying
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bluesky_xtag import Tagging
-from bluesky_xtag.catalog import start_of, store
+from bluesky_xtag.catalog import as_catalog, as_run, store
 from bluesky_xtag.documents import FrameId, compose, summarise, tagger_name
 from bluesky_xtag.documents import columns as documents
 from bluesky_xtag.search import own_tags
@@ -11,6 +11,7 @@ from bluesky_xtag.search import own_tags
 
 def tag_again(catalog, run, model, scores):
     """Store another tagging of a run: `scores` gives those of a row's frame; tags are accepted from 0.5 on."""
+    run = as_run(run)
     table = own_tags(run)
     name = tagger_name(table.columns)
     taggings = []
@@ -22,9 +23,9 @@ def tag_again(catalog, run, model, scores):
     rows = [documents.row("xtag", model.taxonomy, tagging) for tagging in taggings]
     settings = documents.configuration("xtag", model)
     return store(
-        catalog,
+        as_catalog(catalog),
         compose(
-            start_of(run)["uid"],
+            run.uid,
             rows,
             name="xtag",
             columns=documents.data_keys("xtag", model.taxonomy),

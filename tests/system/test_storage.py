@@ -16,20 +16,10 @@ from bluesky_xtag import NoTagsError
 from bluesky_xtag.search import tags
 
 
-@pytest.fixture(params=["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb"])
-def store(request, RE):
-    """A function that returns a stored run, of each kind of catalogue."""
-    if request.param.startswith("tiled"):
-        from bluesky_tiled_plugins import TiledWriter
-
-        catalog = request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
-        RE.subscribe(TiledWriter(catalog))
-        return catalog.__getitem__
-    import databroker
-
-    broker = databroker.temp() if request.param == "databroker.temp" else databroker.Broker.named("temp")
-    RE.subscribe(broker.v1.insert)
-    return broker.__getitem__
+@pytest.fixture
+def store(catalog):
+    """A function that returns a stored run."""
+    return catalog.__getitem__
 
 
 def emitted(seen):
@@ -49,6 +39,7 @@ def assert_equal(stored, expected):
 
 
 @pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite", "tiled duckdb"], indirect=True)
 def test_reads_back_equal_with_types(RE, seen, tag, store):
     tag(model=RaisingModel(on={2}))
     (uid,) = RE(bp.scan([ArrayDetector(numbered())], motor, 0, 1, 4))
@@ -63,6 +54,7 @@ def test_many_images_an_event(RE, seen, tag, store):
     assert_equal(tags(store(uid)), emitted(seen))
 
 
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
 def test_rewound_points_count_once(RE, seen, tag, store):
     tag(wait="point")
     with pytest.raises(RunEngineInterrupted):

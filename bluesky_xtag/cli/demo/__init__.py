@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ...catalog import FRAMES, last_scan_id, open_catalog
+from ...catalog import FRAMES, as_catalog, last_scan_id, open_catalog
 from ...errors import XTagError, XTagValueError
 from ...model import without_build_notes
 from ...view import Labels, LiveTags
@@ -110,13 +110,12 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
     """Run the scans as any session would, and return the uids of their runs."""
     from bluesky import RunEngine
     from bluesky.utils import RunEngineInterrupted
-    from bluesky_tiled_plugins import TiledWriter
 
     from ...simulate import PhotonCounter, motor
     from ...tagger import install
 
     RE = RunEngine({"scan_id": last_scan_id(catalog)})  # noqa: N806 (its name in every session)
-    RE.subscribe(TiledWriter(catalog))
+    RE.subscribe(as_catalog(catalog).writer())
     xtag = install(RE, model=model, catalog=catalog)
     x, y = motor("x"), motor("y")
     uids: list[str] = []

@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ...catalog import FRAMES, last_scan_id, table_of
+from ...catalog import FRAMES, as_catalog, as_run, last_scan_id
 from ...errors import XTagError, XTagValueError
 from ...plans import STREAM as DECISIONS
 from ...plans import DecisionsAgain, replay_decisions
@@ -75,7 +75,7 @@ def run_adaptive(
         sample = Sample()
         uid = _scan(catalog, directory, network, sample, strategy, tag, frames, console)
         run = catalog[uid]
-        decisions, again = table_of(run, DECISIONS), replay_decisions(run)
+        decisions, again = as_run(run).table(DECISIONS), replay_decisions(run)
         _summarize(run, decisions, again, console)
         _draw(picture, decisions, strategy, sample, tag)
         console.print(f"\n[bold]The picture[/] is {picture}.")
@@ -89,14 +89,13 @@ def _scan(
 ) -> str:
     from bluesky import RunEngine
     from bluesky.utils import RunEngineInterrupted
-    from bluesky_tiled_plugins import TiledWriter
 
     from ...plans import tag_adaptive_scan
     from ...simulate import SIZE, PhotonCounter, motor
     from ...tagger import install
 
     RE = RunEngine({"scan_id": last_scan_id(catalog)})  # noqa: N806 (its name in every session)
-    RE.subscribe(TiledWriter(catalog))
+    RE.subscribe(as_catalog(catalog).writer())
     xtag = install(RE, model=model)
     x, y = motor("x"), motor("y")
     det = PhotonCounter(name="det", exposures=sample, x=x, y=y, directory=directory / FRAMES, exposure=_EXPOSURE)

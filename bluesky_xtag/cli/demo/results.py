@@ -56,14 +56,14 @@ class Result:
         """Read a run from the catalogue."""
         import pandas as pd
 
-        from ...catalog import plain_rows
+        from ...catalog import as_run, plain_rows
         from ...search import tags
 
         motors = [name for name in _POSITION if name in run.metadata["start"]["motors"]]
         primary = run["primary"].read(variables=motors)
         frame = pd.DataFrame({name: primary[name].values for name in motors})
         frame.index = pd.RangeIndex(1, len(frame) + 1)
-        return cls(run, scan, plain_rows(tags(run), run), frame, image)
+        return cls(run, scan, plain_rows(tags(run), as_run(run)), frame, image)
 
     @property
     def frames(self) -> int:

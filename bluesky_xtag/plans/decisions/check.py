@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...catalog import descriptor_of, start_of, stream_names, table_of
+from ...catalog import Run, StoredRun, as_run
 from ...documents import STREAM as TAGS
 from ...documents import TagRow
 from ...errors import XTagError
@@ -80,7 +80,7 @@ def made(settings: Mapping[str, Any]) -> Decider:
     return kind.made(dict(settings))
 
 
-def replay_decisions(run: Any) -> DecisionsAgain:
+def replay_decisions(run: StoredRun) -> DecisionsAgain:
     """Compute the decisions of a stored run again, from its documents alone.
 
     Parameters
@@ -98,20 +98,20 @@ def replay_decisions(run: Any) -> DecisionsAgain:
     XTagError
         The run has no decisions, or they cannot be computed again.
     """
-    uid = start_of(run)["uid"]
-    if STREAM not in stream_names(run):
-        raise XTagError(f"run {uid} has no stream {STREAM!r}: no plan decided by tags in it")
-    stored = table_of(run, STREAM)
-    settings = json.loads(descriptor_of(run, STREAM)["configuration"][STREAM]["data"][SETTINGS])
+    run = as_run(run)
+    if STREAM not in run.streams:
+        raise XTagError(f"run {run.uid} has no stream {STREAM!r}: no plan decided by tags in it")
+    stored = run.table(STREAM)
+    settings = json.loads(run.descriptor(STREAM)["configuration"][STREAM]["data"][SETTINGS])
     divergence = first_divergence(stored, _rows_seen(run, settings), settings)
-    return DecisionsAgain(uid, len(stored), divergence)
+    return DecisionsAgain(run.uid, len(stored), divergence)
 
 
-def _rows_seen(run: Any, settings: Mapping[str, Any]) -> dict[int, TagRow]:
+def _rows_seen(run: Run, settings: Mapping[str, Any]) -> dict[int, TagRow]:
     """Return the rows of the stream "tags" by their sequence number."""
-    if TAGS not in stream_names(run):
+    if TAGS not in run.streams:
         return {}
-    rows = table_of(run, TAGS)
+    rows = run.table(TAGS)
     return {
         int(number): TagRow.read(int(number), data, settings["tagger"], settings["tags"])
         for number, data in zip(rows.index, rows.to_dict("records"), strict=True)

@@ -11,8 +11,7 @@ from support.models import CountsModel
 from tiled.queries import Key
 
 from bluesky_xtag import Tagging
-from bluesky_xtag.catalog import client, start_of, store
-from bluesky_xtag.catalog.writing import inserter
+from bluesky_xtag.catalog import as_catalog, as_run, store
 from bluesky_xtag.documents import FrameId, compose
 from bluesky_xtag.documents import columns as documents
 from bluesky_xtag.errors import CatalogError
@@ -20,16 +19,11 @@ from bluesky_xtag.search import tags
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 SUMMARY = {"max_p": {"ring": 1.0}, "frames": 3, "source": "replay", "model": "counts"}
-CATALOGS = ["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb"]
 
 
-@pytest.fixture(params=CATALOGS)
-def catalog(request):
-    if request.param.startswith("tiled"):
-        return request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
-    import databroker
-
-    return databroker.temp() if request.param == "databroker.temp" else databroker.Broker.named("temp")
+@pytest.fixture
+def catalog(tiled_sqlite_catalog):
+    return tiled_sqlite_catalog
 
 
 def composed(original="original", count=3, **arguments):
@@ -80,26 +74,26 @@ def test_the_same_uid_and_time_give_the_same_documents():
 
 def found(catalog, original):
     """The uids of the complete derived runs of a run, oldest first."""
-    runs = client(catalog).search(Key("start.original_run_uid") == original).values()
+    runs = as_catalog(catalog).native.search(Key("start.original_run_uid") == original).values()
     complete = [run.metadata["start"] for run in runs if run.metadata.get("stop")]
     return [start["uid"] for start in sorted(complete, key=lambda start: start["time"])]
 
 
 def test_a_derived_run_reads_back_like_live_tags(catalog):
-    uid = store(catalog, composed("readable"))
+    uid = store(as_catalog(catalog), composed("readable"))
     table = tags(catalog[uid])
     assert list(table["xtag_status"]) == ["ok", "unreadable", "ok"]
     np.testing.assert_array_equal(table["xtag_p_ring"], [0.1, math.nan, 0.1])
     assert list(table["xtag_frame_event"]) == ["event 1", "event 2", "event 3"]
-    assert dict(start_of(catalog[uid])["xtag"]) == SUMMARY | {"derived": True}
+    assert dict(as_run(catalog[uid]).start["xtag"]) == SUMMARY | {"derived": True}
     assert found(catalog, "readable") == [uid]
 
 
 def test_storing_again_does_nothing_and_another_tagging_stands_beside_it(catalog):
     first = composed("again", at=3.0)
-    uid = store(catalog, first)
-    assert store(catalog, first) == uid
-    other = store(catalog, composed("again", at=4.0))
+    uid = store(as_catalog(catalog), first)
+    assert store(as_catalog(catalog), first) == uid
+    other = store(as_catalog(catalog), composed("again", at=4.0))
     assert found(catalog, "again") == [uid, other]
     assert len(tags(catalog[uid])) == len(tags(catalog[other])) == 3
 
@@ -107,11 +101,11 @@ def test_storing_again_does_nothing_and_another_tagging_stands_beside_it(catalog
 @pytest.mark.parametrize("taken", [1, 2, 3])
 def test_what_was_interrupted_does_not_count_and_is_completed_by_the_next_call(catalog, taken):
     docs = composed(f"interrupted {taken}")
-    insert = inserter(client(catalog))
+    insert = as_catalog(catalog).writer()
     for name, doc in docs[:taken]:
         insert(name, doc)
     assert found(catalog, f"interrupted {taken}") == []
-    uid = store(catalog, docs)
+    uid = store(as_catalog(catalog), docs)
     assert eventually(lambda: found(catalog, f"interrupted {taken}")) == [uid]
     assert list(tags(catalog[uid])["xtag_frame_seq_num"]) == [1, 2, 3]
 
@@ -127,5 +121,5 @@ def test_a_catalogue_that_refuses_is_named(tiled_sqlite_catalog):
         structure_clients=tiled_sqlite_catalog.structure_clients,
     )
     with pytest.raises(CatalogError, match="nothing counts now: .*No space left on device"):
-        store(refusing, composed("refused"))
+        store(as_catalog(refusing), composed("refused"))
     assert found(tiled_sqlite_catalog, "refused") == []

@@ -9,7 +9,8 @@ from ophyd.sim import SynAxis
 from support.cameras import Camera, GradedModel, flat
 from typer.testing import CliRunner
 
-from bluesky_xtag.catalog import descriptor_of, table_of
+from bluesky_xtag.catalog import as_run
+from bluesky_xtag.catalog.tiled import TiledRun
 from bluesky_xtag.cli import app
 from bluesky_xtag.errors import XTagError
 from bluesky_xtag.plans import expose_until, make, replay_decisions, scan_until, skip_empty, tag_adaptive_scan
@@ -17,20 +18,10 @@ from bluesky_xtag.plans.decisions import made
 from bluesky_xtag.plans.strategies import NAMES
 
 
-@pytest.fixture(params=["databroker", "databroker v1", "tiled sqlite", "tiled duckdb"])
-def store(request, RE):
-    """A function that returns a stored run, of each kind of catalogue."""
-    if request.param.startswith("tiled"):
-        from bluesky_tiled_plugins import TiledWriter
-
-        catalog = request.getfixturevalue(request.param.replace(" ", "_") + "_catalog")
-        RE.subscribe(TiledWriter(catalog))
-        return catalog.__getitem__
-    import databroker
-
-    broker = databroker.temp()
-    RE.subscribe(broker.v1.insert)
-    return (broker if request.param == "databroker" else broker.v1).__getitem__
+@pytest.fixture
+def store(catalog):
+    """A function that returns a stored run."""
+    return catalog.__getitem__
 
 
 @pytest.fixture
@@ -53,7 +44,8 @@ def det(axis):
 
 
 @pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
-def test_every_plan_of_every_store_comes_out_equal(RE, seen, tag, store, axis, det):
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
+def test_every_plan_comes_out_equal(RE, seen, tag, store, axis, det):
     tagger = tag(model=GradedModel())
     plans = [
         tag_adaptive_scan([det], tagger, "random", axis, 0, 4, tag="ring", max_points=3),
@@ -68,7 +60,7 @@ def test_every_plan_of_every_store_comes_out_equal(RE, seen, tag, store, axis, d
         assert again.equal, str(again)
         assert again.decisions == seen.stop(uid)["num_events"]["decisions"] >= 2
         emitted = pd.DataFrame([event["data"] for event in seen.events("decisions", uid)])
-        stored = table_of(run, "decisions").drop(columns="time").reset_index(drop=True)
+        stored = as_run(run).table("decisions").drop(columns="time").reset_index(drop=True)
         pd.testing.assert_frame_equal(stored, emitted, check_dtype=True)
 
 
@@ -96,7 +88,7 @@ def test_options_of_a_strategy_are_kept(RE, tag, tiled, axis, det):
     strategy = make("random", {"axis": (0, 4, 0.5)}, tags=tagger.model.taxonomy.names, seed=7, points=3)
     (uid,) = RE(tag_adaptive_scan([det], tagger, strategy, axis, 0, 4))
     assert replay_decisions(tiled[uid]).equal
-    settings = descriptor_of(tiled[uid], "decisions")["configuration"]["decisions"]["data"]["decision_settings"]
+    settings = as_run(tiled[uid]).descriptor("decisions")["configuration"]["decisions"]["data"]["decision_settings"]
     assert json.loads(settings)["recipe"]["options"] == {"points": 3}
 
 
@@ -118,30 +110,30 @@ def decided(RE, tag, tiled, axis, det):
 )
 def test_the_first_divergence_is_named(decided, monkeypatch, column, value, says):
     """What is stored is changed on its way in, as a damaged store or other code would have it."""
-    from bluesky_xtag.plans.decisions import check as replay
+    read = TiledRun.table
 
     def changed(run, stream):
-        table = table_of(run, stream)
+        table = read(run, stream)
         if stream == "decisions":
             table.loc[[3, 4], column] = value
         return table
 
-    monkeypatch.setattr(replay, "table_of", changed)
+    monkeypatch.setattr(TiledRun, "table", changed)
     again = replay_decisions(decided)
     assert not again.equal
     assert again.divergence == says
 
 
 def test_other_tags_lead_to_another_decision(decided, monkeypatch):
-    from bluesky_xtag.plans.decisions import check as replay
+    read = TiledRun.table
 
     def changed(run, stream):
-        table = table_of(run, stream)
+        table = read(run, stream)
         if stream == "tags":
             table.loc[2, "xtag_p_ring"] = 0.9
         return table
 
-    monkeypatch.setattr(replay, "table_of", changed)
+    monkeypatch.setattr(TiledRun, "table", changed)
     assert "decision 3: decision_p" in replay_decisions(decided).divergence
 
 

@@ -18,7 +18,7 @@ from support.models import CountsModel
 from support.places import ROOT
 
 from bluesky_xtag import Tagging, XTagError
-from bluesky_xtag.catalog import open_any
+from bluesky_xtag.catalog import as_catalog, as_run, open_any
 from bluesky_xtag.documents import FrameId
 from bluesky_xtag.errors import CatalogError
 from bluesky_xtag.replay import replay, tag_files
@@ -57,7 +57,7 @@ def killed(*arguments):
 
 def assert_complete(run, catalog):
     """One derived run, with a row for each frame."""
-    assert len(derived_runs(run, catalog, source="replay")) == 1
+    assert len(derived_runs(as_run(run), as_catalog(catalog), source="replay")) == 1
     table = tags(run, catalog=catalog)
     expected = [("hd_image", number, index) for number in range(1, FRAMES // 2 + 1) for index in (0, 1)]
     assert list(table[PLACE].itertuples(index=False, name=None)) == expected
@@ -68,7 +68,7 @@ def assert_complete(run, catalog):
 def test_killed_at_any_moment(run, catalog, tiled_server, tmp_path, moment):
     work = tmp_path / "work"
     killed(*moment, tiled_server.uri("sqlite"), tiled_server.key, run.start["uid"], work)
-    assert derived_runs(run, catalog) == []
+    assert derived_runs(as_run(run), as_catalog(catalog)) == []
     (journal,) = work.iterdir()
     done = len(journal.read_bytes().splitlines()) - 1
     assert done == (16 if moment[0] == "frame" else FRAMES)
@@ -95,7 +95,7 @@ def test_the_server_is_killed_and_started_again(run, catalog, tiled_server, tmp_
 def test_the_servers_disk_is_full(run, catalog, tiled_server, tmp_path):
     with tiled_server.full_disk(), pytest.raises(CatalogError, match="nothing"):
         replay(catalog, run.start["uid"], model=CountsModel(), work=tmp_path / "work")
-    assert derived_runs(run, catalog) == []
+    assert derived_runs(as_run(run), as_catalog(catalog)) == []
     replay(catalog, run.start["uid"], model=CountsModel(), work=tmp_path / "work")
     assert_complete(run, catalog)
 

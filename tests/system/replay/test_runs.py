@@ -1,4 +1,4 @@
-"""A replayed run has the tags that it had live, bit for bit, whatever kept it and however its frames were stored."""
+"""A replayed run has the tags that it had live, bit for bit, however its frames were stored."""
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
@@ -16,6 +16,7 @@ from support.frames_fixtures import Hdf5Detector
 from support.models import CountsModel
 
 from bluesky_xtag import XTagValueError
+from bluesky_xtag.catalog import as_catalog, as_run
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.replay import replay
 from bluesky_xtag.search import tags
@@ -45,9 +46,13 @@ def tiled(tiled_sqlite_catalog):
     return tiled_sqlite_catalog
 
 
-@pytest.fixture(params=["tiled", "broker"])
+@pytest.fixture
 def catalog(request):
-    return request.getfixturevalue(request.param)
+    """The embedded catalogue, or a databroker where a test asks for both."""
+    return request.getfixturevalue(getattr(request, "param", "tiled"))
+
+
+on_both = pytest.mark.parametrize("catalog", ["tiled", "broker"], indirect=True)
 
 
 @pytest.fixture
@@ -89,6 +94,7 @@ def check(catalog, run, model, tmp_path, frames):
     return catalog[row["derived"]]
 
 
+@on_both
 def test_arrays_in_events(taken, catalog, model, tmp_path):
     run = taken(bp.scan([ArrayDetector(noise((64, 48)), shape=(64, 48))], motor, 0, 1, 5))
     derived = check(catalog, run, model, tmp_path, 5)
@@ -104,6 +110,7 @@ def test_many_images_an_event(taken, catalog, model, tmp_path):
     check(catalog, run, model, tmp_path, 6)
 
 
+@on_both
 def test_resource_and_datum_a_file_a_frame(taken, catalog, model, tmp_path):
     images = noise((1, 32, 32))
 
@@ -114,6 +121,7 @@ def test_resource_and_datum_a_file_a_frame(taken, catalog, model, tmp_path):
     check(catalog, taken(bp.count([FileDetector(tmp_path, write)], 4)), model, tmp_path, 4)
 
 
+@on_both
 def test_resource_and_datum_many_frames_a_file_and_an_event(taken, catalog, model, tmp_path):
     run = taken(bp.count([Hdf5Detector(tmp_path, name="hd", per_point=2)], 3))
     check(catalog, run, model, tmp_path, 6)
@@ -149,18 +157,15 @@ def flight(det, frames):
     yield from bps.collect_while_completing([det], [det], flush_period=0.1, stream_name="primary")
 
 
-def test_stream_datum_in_a_step_scan(taken, tiled, model, tmp_path, blob, catalog):
-    if catalog is not tiled:
-        pytest.skip("databroker's Mongo layout does not keep stream_resource and stream_datum")
+def test_stream_datum_in_a_step_scan(taken, model, tmp_path, blob, catalog):
     check(catalog, taken(bp.count([blob], 3)), model, tmp_path, 3)
 
 
-def test_a_fly_scan(taken, tiled, model, tmp_path, blob, catalog):
-    if catalog is not tiled:
-        pytest.skip("databroker's Mongo layout does not keep stream_resource and stream_datum")
+def test_a_fly_scan(taken, model, tmp_path, blob, catalog):
     check(catalog, taken(bpp.stage_wrapper(flight(blob, 20), [blob])), model, tmp_path, 20)
 
 
+@on_both
 def test_files_that_are_gone_or_torn_give_unreadable_rows(taken, catalog, model, tmp_path):
     run = taken(bp.count([FileDetector(tmp_path)], 3), model=CountsModel())
     (tmp_path / "det_1.h5").unlink()
@@ -176,7 +181,7 @@ def test_files_that_are_gone_or_torn_give_unreadable_rows(taken, catalog, model,
     assert before == "tagged before"
     (again,) = replay(catalog, uid, model=model, work=tmp_path / "work", again=True).to_dict("records")
     assert (again["ok"], again["unreadable"]) == (2, 1)
-    assert len(derived_runs(run, catalog, source="replay")) == 2
+    assert len(derived_runs(as_run(run), as_catalog(catalog), source="replay")) == 2
 
 
 def test_earlier_taggings_stay_and_each_model_is_found(taken, catalog, model, tmp_path):
@@ -194,7 +199,7 @@ def test_runs_without_images_and_derived_runs_are_left_out(taken, catalog, tmp_p
     run = taken(bp.count([counter], 2), model=CountsModel())
     table = replay(catalog, [run.start["uid"]], model=CountsModel(), work=tmp_path)
     assert list(table["outcome"]) == ["no images"]
-    assert derived_runs(run, catalog) == []
+    assert derived_runs(as_run(run), as_catalog(catalog)) == []
 
 
 def test_runs_are_chosen_by_uid_scan_id_position_and_condition(RE, taken, catalog, tmp_path):

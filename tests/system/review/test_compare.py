@@ -47,7 +47,7 @@ def test_tags_and_frames_on_which_two_models_disagree(twice_tagged, catalog, tmp
     assert (tmp_path / "compared.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)  # one of its own, since it looks at all
 def test_what_people_said_is_left_aside_and_agreement_beyond_chance_is_told(RE, tag, catalog):
     tag()
     (uid,) = RE(bp.count([ArrayDetector(numbered())], 4))
@@ -65,7 +65,7 @@ def test_what_people_said_is_left_aside_and_agreement_beyond_chance_is_told(RE, 
     assert found.tags.loc["ring", "kappa"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)  # one of its own, since it looks at all
 def test_models_that_cannot_be_compared_are_named(twice_tagged, catalog):
     with pytest.raises(NoTagsError, match="tags by both 'counts' and 'none'"):
         compare(catalog, "counts", "none")

@@ -1,4 +1,4 @@
-"""What people say of stored frames is kept beside the model's tags, on every kind of catalogue."""
+"""What people say of stored frames is kept beside the model's tags."""
 
 import bluesky.plans as bp
 import numpy as np
@@ -25,7 +25,7 @@ def scan(RE, tag, catalog):
     return scan
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb"], indirect=True)
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
 def test_corrected_tags_and_who_decided_are_shown_and_scores_stay(scan):
     run = scan()
     before = tags(run)
@@ -70,7 +70,6 @@ def test_the_stored_documents_tell_all_without_this_package(scan, catalog):
     assert (row["xtag_by"], row["xtag_note"], row["xtag_decided_by"]) == ("ab", "dark", "ab")
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_frames_are_named_by_row_or_by_point_and_image_one_or_many(scan):
     run = scan(points=2, shape=(2, 16, 16))
     table = tags(run)
@@ -86,7 +85,6 @@ def test_frames_are_named_by_row_or_by_point_and_image_one_or_many(scan):
     assert len(corrections(run)) == 3
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_confirming_says_that_all_the_rest_is_right(scan):
     run = scan()
     correct(run, 1, by="ab", confirm=True)
@@ -96,7 +94,6 @@ def test_confirming_says_that_all_the_rest_is_right(scan):
     assert list(tags(run)["xtag_decided_by"]) == ["ab", "ab", "model"]
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_the_same_words_again_are_one_correction(scan):
     run = scan()
     first = correct(run, 1, remove=["ring"], by="ab")
@@ -127,7 +124,6 @@ def test_a_correction_of_a_derived_run_is_one_of_its_original(scan, catalog):
         ("first", {"add": "ring"}, "'first' names no frame"),
     ],
 )
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_what_does_not_fit_is_named(scan, frame, words, message):
     run = scan()
     with pytest.raises(XTagValueError, match=message):
@@ -135,7 +131,6 @@ def test_what_does_not_fit_is_named(scan, frame, words, message):
     assert corrections(run).empty
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
 def test_frames_of_two_cameras_are_told_apart(RE, tag, catalog):
     tag()
     (uid,) = RE(bp.count([ArrayDetector(numbered(), name="a"), ArrayDetector(numbered(), name="b")], 1))

@@ -48,7 +48,6 @@ def scan(RE, seeds, **metadata):
     return uid, frames
 
 
-@pytest.mark.parametrize("catalog", ["tiled sqlite"], indirect=True)  # other tests correct on every kind
 def test_what_people_said_evaluates_and_retrains_the_model(RE, tag, catalog, model, tmp_path):
     tag(model=model)
     taken = {}

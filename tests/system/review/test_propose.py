@@ -56,7 +56,7 @@ def test_the_least_certain_frames_come_first_and_decided_ones_never(run, catalog
     assert review_table(after).row_count == 4
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)  # one of its own, since it looks at all
 def test_novel_frames_are_unlike_what_was_decided_and_the_newest_were_tagged_last(run, catalog):
     correct(run, 1, by="ab", confirm=True)
     novel = review(catalog, 2, "novel")
@@ -65,7 +65,7 @@ def test_novel_frames_are_unlike_what_was_decided_and_the_newest_were_tagged_las
     assert list(review(catalog, 2, "newest", last=1)["doubt"]) == [0, 0]
 
 
-@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)
+@pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)  # one of its own, since it looks at all
 def test_what_cannot_be_reviewed_is_named(catalog):
     with pytest.raises(NoTagsError, match="none of the newest 100 runs has tags by the model 'latest'"):
         review(catalog)

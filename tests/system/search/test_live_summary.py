@@ -10,15 +10,16 @@ from support.archives import detector, opened, record
 from support.models import GradedModel
 from support.pausing import pausing
 
+from bluesky_xtag.catalog import as_catalog, as_run
 from bluesky_xtag.documents import columns as documents
 from bluesky_xtag.documents import summarise
 from bluesky_xtag.search import LiveSummary, configuration, runs_with_tag, tags
-from bluesky_xtag.search.kept import kept
+from bluesky_xtag.search.kept import read_summaries
 
 
-@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
+@pytest.fixture
 def store(request, RE):
-    opened_store = opened(request, request.param)
+    opened_store = opened(request, "tiled sqlite")
     RE.subscribe(opened_store.insert)
     return opened_store
 
@@ -31,7 +32,7 @@ def test_the_summary_is_there_once_the_tagger_is_uninstalled(RE, tag, store, tmp
     tagger.uninstall()
     for uid in (first, second):
         run = store.runs[uid]
-        assert run.metadata["start"]["xtag"] == summarise(tags(run, "own"), configuration(run))
+        assert run.metadata["start"]["xtag"] == summarise(tags(run, "own"), configuration(as_run(run)))
         assert run.metadata["stop"]["exit_status"] == "success"
     assert "xtag" not in store.runs[bare].metadata["start"]
     assert first in list(runs_with_tag(store.catalog, "ring"))
@@ -46,7 +47,7 @@ def test_frames_taken_again_after_a_pause_count_once(RE, tag, store, tmp_path):
     tagger.uninstall()
     run = store.runs[uid]
     assert run.metadata["start"]["xtag"]["frames"] == 5
-    assert run.metadata["start"]["xtag"] == summarise(tags(run, "own"), configuration(run))
+    assert run.metadata["start"]["xtag"] == summarise(tags(run, "own"), configuration(as_run(run)))
 
 
 def test_pages_of_rows_count_as_their_rows(request, tmp_path):
@@ -54,7 +55,7 @@ def test_pages_of_rows_count_as_their_rows(request, tmp_path):
     (uid,) = record(store.insert, [50, 95])
     rows = [event for name, event in store.runs[uid].documents(fill=False) if name in ("event", "event_page")]
     stream = store.runs[uid]["tags"].metadata["descriptors"][0]
-    writer = LiveSummary(store.catalog, tmp_path)
+    writer = LiveSummary(as_catalog(store.catalog), tmp_path)
     writer("start", {"uid": uid})
     writer("descriptor", {**stream, "run_start": uid})
     table = tags(store.runs[uid], "own").drop(columns=["time", "xtag_decided_by"])
@@ -75,14 +76,14 @@ def test_a_run_that_never_arrives_in_the_catalogue_is_kept(RE, tag, request, tmp
     tagger = tag(model=GradedModel(), catalog=store.catalog, backup=tmp_path)
     (uid,) = RE(bp.count([detector([95])]))
     tagger.uninstall()
-    ((_, run, found),) = kept(tmp_path)
+    ((_, run, found),) = read_summaries(tmp_path)
     assert run == uid
     assert found["count"] == {"empty": 0, "ring": 1}
     assert f"`xtag recover CATALOG {tmp_path}` stores it" in caplog.text
 
 
-def test_documents_that_it_cannot_use_do_not_harm_the_scan(tmp_path, caplog):
-    writer = LiveSummary(None, tmp_path)
+def test_documents_that_it_cannot_use_do_not_harm_the_scan(tiled_sqlite_catalog, tmp_path, caplog):
+    writer = LiveSummary(as_catalog(tiled_sqlite_catalog), tmp_path)
     writer("descriptor", {"name": "tags"})
     writer.close()
     assert "could not be used for the summary" in caplog.text

@@ -1,29 +1,48 @@
-"""Runs and frames are found by their tags alike on every backend."""
+"""Runs and frames are found by their tags; that every kind of catalogue searches alike is said in its contract."""
 
 from types import SimpleNamespace
 
 import pytest
-from support.archives import BACKENDS, Retrained, opened, record, replayed
+from support.archives import Retrained, opened, record, replayed
 from support.models import GradedModel
 from tiled.queries import Key
 
 from bluesky_xtag import NoTagsError, XTagValueError
 from bluesky_xtag.review import correct
-from bluesky_xtag.search import HasTag, find_similar, frames_with_tag, index, runs_with_tag, tags
+from bluesky_xtag.search import HasTag, find_similar, frames_with_tag, runs_with_tag, summarise_runs, tags
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def archive(request):
-    """Indexed runs of one proposal, among others, on each backend."""
-    store = opened(request, request.param)
+def stored(request, kind):
+    """Summarised runs of one proposal, among others, in a kind of catalogue."""
+    store = opened(request, kind)
     few, many, none, low, old = record(
-        store.insert, [10, 95, 30], [92, 99, 96, 20], [], [10, 12], [91], proposal=request.param
+        store.insert, [10, 95, 30], [92, 99, 96, 20], [], [10, 12], [91], proposal=f"search {kind}"
     )
     again = replayed(store.insert, few, [97, 96, 95])
-    index(store.catalog)
-    mine = store.runs.search(Key("start.proposal") == request.param)
+    summarise_runs(store.catalog)
+    mine = store.runs.search(Key("start.proposal") == f"search {kind}")
     names = {"few": few, "many": many, "none": none, "low": low, "old": old, "again": again}
     return SimpleNamespace(catalog=store.catalog, runs=store.runs, mine=mine, uid=SimpleNamespace(**names))
+
+
+@pytest.fixture(scope="module")
+def archive(request):
+    return stored(request, "tiled sqlite")
+
+
+def test_databroker_from_end_to_end(request):
+    archive = stored(request, "databroker.temp")
+    assert set(runs_with_tag(archive.mine, "ring", 0.96)) == {archive.uid.many}
+    found = frames_with_tag(archive.catalog, "ring")
+    assert list(found["run"]) == [archive.uid.few, *[archive.uid.many] * 3, archive.uid.old]
+    assert list(found["motor"].dropna()) == [2, 1, 2, 3, 1]
+    assert list(runs_with_tag(archive.catalog, "ring", model="graded 2.0")) == [archive.uid.again]
+    assert list(find_similar(archive.catalog, archive.catalog[archive.uid.many], 3, count=1)["run"]) == [
+        archive.uid.few
+    ]
+    assert list(tags(archive.catalog[archive.uid.few], "graded 1.0")["xtag_p_ring"]) == pytest.approx([0.1, 0.95, 0.3])
+    with pytest.raises(XTagValueError, match="did you mean 'graded'"):
+        runs_with_tag(archive.catalog, "ring", model="gradde")
 
 
 def test_runs_are_found_by_the_largest_score(archive):
@@ -69,7 +88,23 @@ def test_a_model_finds_its_own_taggings(archive, model):
 @pytest.mark.parametrize("model", ["graded", "graded 1.0", "abababab"])
 def test_a_model_finds_the_runs_it_tagged_live(archive, model):
     assert archive.uid.few in set(runs_with_tag(archive.mine, "ring", model=model))
-    assert not len(runs_with_tag(archive.mine, "ring", model="another"))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("gradde", "by the model 'gradde': did you mean 'graded'"),
+        ("graded 1.1", "did you mean 'graded 1.0' or 'graded 2.0'"),
+        ("ababababcb", f"did you mean '{'ab' * 6}'"),
+        ("nothing like it", "there are tags by .*'graded 2.0'"),
+    ],
+)
+def test_a_misspelt_model_is_named_with_what_may_be_meant(archive, model, message):
+    for search in (runs_with_tag, frames_with_tag):
+        with pytest.raises(XTagValueError, match=message):
+            search(archive.mine, "ring", model=model)
+    with pytest.raises(NoTagsError, match=f"run {archive.uid.few} has no tags .*{message.rpartition(': ')[2]}"):
+        tags(archive.runs[archive.uid.few], model)
 
 
 def test_an_unknown_tag_is_named_with_what_may_be_meant(archive):
@@ -82,7 +117,7 @@ def test_an_unknown_tag_is_named_with_what_may_be_meant(archive):
 
 @pytest.mark.parametrize("wrong", [{"at_least": 1.5}, {"at_least": -0.1}, {"fraction": 50}])
 def test_shares_are_between_0_and_1(archive, wrong):
-    with pytest.raises(XTagValueError, match="is no share"):
+    with pytest.raises(XTagValueError, match="is not a share"):
         runs_with_tag(archive.catalog, "ring", **wrong)
 
 
@@ -123,22 +158,21 @@ def test_tags_of_the_newest_tagging_or_of_a_model(archive):
     for mine in ("own", "graded 1.0", "ab" * 4, GradedModel()):
         assert list(tags(run, mine)["xtag_p_ring"]) == pytest.approx([0.1, 0.95, 0.3])
     assert list(tags(run, "graded 2.0", catalog=archive.catalog)["xtag_p_ring"]) == pytest.approx([0.97, 0.96, 0.95])
-    with pytest.raises(NoTagsError, match="no tags by the model 'another'"):
+    with pytest.raises(NoTagsError, match="no tags by the model 'another': "):
         tags(run, "another")
 
 
 def test_an_unfinished_replay_is_no_tagging(request):
-    store = opened(request, "databroker.temp")
+    store = opened(request, "tiled sqlite")
     (uid,) = record(store.insert, [50])
     replayed(store.insert, uid, [90], exit_status="abort")
     assert list(tags(store.runs[uid])["xtag_p_ring"]) == [0.5]
 
 
-@pytest.mark.parametrize("kind", ["databroker.temp", "tiled sqlite"])
-def test_where_a_person_decided_that_counts_and_not_the_score(request, kind):
-    store = opened(request, kind)
+def test_where_a_person_decided_that_counts_and_not_the_score(request):
+    store = opened(request, "tiled sqlite")
     (uid,) = record(store.insert, [10, 95, 93], proposal="corrected")
-    index(store.catalog)
+    summarise_runs(store.catalog)
     run = store.runs[uid]
     correct(run, 2, remove=["ring"], by="ab")
     correct(run, 1, add=["ring"], by="ab")

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from bluesky_xtag import CatalogError
 from bluesky_xtag.catalog import open_any
 from bluesky_xtag.cli import app
-from bluesky_xtag.search import index, runs_with_tag
+from bluesky_xtag.search import runs_with_tag, summarise_runs
 
 
-@pytest.fixture(params=["databroker.temp", "tiled sqlite"])
+@pytest.fixture
 def store(request):
     """A catalogue, and of it only the runs of this test."""
-    opened_store = opened(request, request.param)
+    opened_store = opened(request, "tiled sqlite")
     mark = f"{request.node.name}"
     runs = opened_store.runs.search(Key("start.mark") == mark)
 
@@ -30,27 +30,27 @@ def store(request):
 def test_each_tagged_run_gets_its_summary_once(store):
     tagged, bare = record(store.insert, [10, 95], [])
     before = store.one(tagged)
-    assert index(store.mine).written == (tagged,)
+    assert summarise_runs(store.mine).written == (tagged,)
     assert store.one(tagged)["xtag"]["count"] == {"empty": 0, "ring": 1}
     assert store.one(tagged)["xtag"]["max_p"]["ring"] == pytest.approx(0.95)
     assert store.one(tagged) == before | {"xtag": store.one(tagged)["xtag"]}  # nothing else is touched
     assert "xtag" not in store.one(bare)
 
-    again = index(store.mine)
+    again = summarise_runs(store.mine)
     assert again.written == ()
     assert (again.runs, again.had, again.untagged) == (2, 1, 1)
 
 
 def test_a_dry_run_writes_nothing(store):
     (uid,) = record(store.insert, [95])
-    assert index(store.mine, dry_run=True).written == (uid,)
+    assert summarise_runs(store.mine, dry_run=True).written == (uid,)
     assert "xtag" not in store.one(uid)
 
 
 def test_only_runs_of_a_time(store):
     first, second = record(store.insert, [95], [95])
-    assert index(store.mine, since=store.one(second)["time"]).written == (second,)
-    assert index(store.mine, until=store.one(second)["time"]).written == (first,)
+    assert summarise_runs(store.mine, since=store.one(second)["time"]).written == (second,)
+    assert summarise_runs(store.mine, until=store.one(second)["time"]).written == (first,)
 
 
 def test_the_next_call_finishes_what_was_stopped(store):
@@ -61,10 +61,10 @@ def test_the_next_call_finishes_what_was_stopped(store):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index(store.mine, track=stopped_after_one)
+        summarise_runs(store.mine, track=stopped_after_one)
     have = [uid for uid in uids if "xtag" in store.one(uid)]
     assert len(have) == 1
-    assert {*index(store.mine).written} == {*uids} - {*have}
+    assert {*summarise_runs(store.mine).written} == {*uids} - {*have}
 
 
 def test_a_run_without_tags_that_was_replayed_gets_the_summary_of_its_newest_replay(store):
@@ -72,7 +72,7 @@ def test_a_run_without_tags_that_was_replayed_gets_the_summary_of_its_newest_rep
     replayed(store.insert, uid, [50, 60])
     replayed(store.insert, uid, [97, 96])
     replayed(store.insert, uid, [20], exit_status="abort")
-    assert index(store.mine).written == (uid,)
+    assert summarise_runs(store.mine).written == (uid,)
     found = store.one(uid)["xtag"]
     assert (found["frames"], found["source"], found["derived"]) == (2, "replay", False)
     assert found["max_p"]["ring"] == pytest.approx(0.97)
@@ -90,7 +90,7 @@ def test_runs_that_are_not_finished_or_not_ours_are_left_alone(store):
     store.insert("event", stream.compose_event(data={"luggage": 1.0}, timestamps={"luggage": 0.0}))
     store.insert("stop", foreign.compose_stop())
 
-    found = index(store.mine)
+    found = summarise_runs(store.mine)
     assert (found.written, found.unfinished) == ((), 1)
     assert found.troubles.keys() == {foreign.start_doc["uid"]}
     assert "no rows of a tagger" in found.troubles[foreign.start_doc["uid"]]
@@ -98,7 +98,7 @@ def test_runs_that_are_not_finished_or_not_ours_are_left_alone(store):
 
 def test_metadata_of_that_name_is_left_alone(store):
     (uid,) = record(store.insert, [95], xtag="the technician's")
-    found = index(store.mine)
+    found = summarise_runs(store.mine)
     assert found.written == ()
     assert "holds something else" in found.troubles[uid]
     assert store.one(uid)["xtag"] == "the technician's"
@@ -110,7 +110,7 @@ def test_without_permission_it_says_so_and_writes_nothing(request, tiled_server,
     uids = record(store.insert, [95], [96], mark=request.node.name)
     reader = open_any(tiled_server.uri("sqlite"))
     with pytest.raises(CatalogError, match="does not permit that to you .*TILED_API_KEY or with --api-key"):
-        index(reader, name="mybeamline")
+        summarise_runs(reader, name="mybeamline")
     reader.context.close()
     assert not any("xtag" in store.runs[uid].metadata["start"] for uid in uids)
 

@@ -1,8 +1,7 @@
-"""The documents of a stored run, with what is needed to read its images.
+"""The documents of a run in Tiled's own layout, with what is needed to read its images.
 
-Databroker gives a run's documents as they were. Tiled keeps a run as tables and arrays, and what it exports as
-documents lacks the dtypes of arrays in events and names only one file of each detector. So the documents are made here
-from what Tiled keeps.
+Tiled keeps a run as tables and arrays, and what it exports as documents lacks the dtypes of arrays in events and names
+only one file of each detector. So the documents are made here from what Tiled keeps.
 """
 
 from __future__ import annotations
@@ -13,59 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import numpy as np
-
 from ..documents import STREAM
 from ..frames import can_read, images_and_size
+from .protocol import Document
 from .values import FileValue, ServedValue
 
 __all__ = ["documents_of"]
 
-Document = tuple[str, Mapping[str, Any]]
-
 
 def documents_of(run: Any) -> Iterator[Document]:
-    """Yield the documents of a stored run, but for those of the stream "tags".
+    """Yield the documents of a run in Tiled's own layout, but for those of the stream "tags"; see `Run.documents`.
 
     Parameters
     ----------
-    run : BlueskyRun or Header
-        A run of Tiled or of databroker.
-
-    Yields
-    ------
-    (str, dict)
-        Name and document. Where images are not in the event, its value is something that reads them when asked
-        for one.
+    run : BlueskyRun
+        Tiled's client of the run.
     """
-    if any(spec.name == "BlueskyRun" and str(spec.version).startswith("3.") for spec in getattr(run, "specs", ())):
-        yield from _of_tiled(run)
-    else:
-        yield from _of_databroker(run)
-
-
-def _of_databroker(run: Any) -> Iterator[Document]:
-    dtypes: dict[str, dict[str, str]] = {}
-    for name, doc in run.documents(fill=False):
-        if name == "descriptor":
-            keys = doc["data_keys"].items()
-            dtypes[doc["uid"]] = {key: value["dtype_numpy"] for key, value in keys if _is_inline(value)}
-        if name in ("event", "event_page") and dtypes.get(doc["descriptor"]):
-            data = dict(doc["data"])
-            for key, dtype in dtypes[doc["descriptor"]].items():
-                if key in data:  # Mongo knows lists of numbers, not of which type they were
-                    value = data[key]
-                    arrays = [np.asarray(value, dtype)] if name == "event" else [np.asarray(v, dtype) for v in value]
-                    data[key] = arrays[0] if name == "event" else arrays
-            doc = {**doc, "data": data}
-        yield name, doc
-
-
-def _is_inline(data_key: Mapping[str, Any]) -> bool:
-    return data_key["dtype"] == "array" and "external" not in data_key and "dtype_numpy" in data_key
-
-
-def _of_tiled(run: Any) -> Iterator[Document]:
     start = run.metadata["start"]
     yield "start", start
     base = run.base

@@ -1,0 +1,66 @@
+"""What a catalogue answers when it cannot do something, as errors of this package."""
+
+from __future__ import annotations
+
+import sqlite3  # before TensorFlow, see bluesky_xtag.catalog.opening
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import CatalogError, XTagError
+
+__all__ = ["catalog_errors", "is_away"]
+
+# Of a server that is there, but not for us now. Others (404, 500) it gives for files that it cannot read.
+_NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
+
+
+@contextmanager
+def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
+    """Turn what a catalogue answers when it cannot do something into a `CatalogError`.
+
+    Parameters
+    ----------
+    name : str
+        The catalogue's name, for the message.
+    doing : str
+        What is asked of it, for the message.
+    """
+    import httpx
+    from sqlalchemy.exc import SQLAlchemyError
+    from tiled.client.context import CannotPrompt
+
+    problem = f"the catalogue {name} could not be {doing}"
+    try:
+        yield
+    except XTagError:
+        raise
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise CatalogError(
+                f"{problem}: it does not permit that to you ({status}); give an API key that may, in the environment "
+                "variable TILED_API_KEY or with --api-key"
+            ) from error
+        raise CatalogError(f"{problem}: its server answers {error}") from error
+    except httpx.TransportError as error:
+        raise CatalogError(f"{problem}: its server cannot be reached ({error or type(error).__name__})") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:  # from a catalogue in this process
+        raise CatalogError(f"{problem}: its database answers {getattr(error, 'orig', None) or error}") from error
+    except OSError as error:
+        raise CatalogError(f"{problem}: {error}") from error
+    except (CannotPrompt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "API key" not in str(error):
+            raise
+        raise CatalogError(
+            f"{problem}: it wants an API key; give one in the environment variable TILED_API_KEY or with --api-key"
+        ) from error
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether an error says that a catalogue does not answer, so that nothing is known of what was asked for."""
+    import httpx
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _NOT_NOW
+    return isinstance(error, httpx.TransportError | SQLAlchemyError | sqlite3.Error)

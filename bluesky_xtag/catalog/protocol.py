@@ -1,0 +1,240 @@
+"""What the rest of the package knows of stored runs: a catalogue, a run in it, and a condition to search for.
+
+Nothing else in the package asks whether a run lies in Tiled or in databroker. A new kind of catalogue is a module with
+a `Catalog` and a `Run`, and a line in `kinds`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ..frames import Frame, FrameAssembler
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Catalog", "Document", "Operator", "Run", "Where"]
+
+Document: TypeAlias = tuple[str, Mapping[str, Any]]
+Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True)
+class Where:
+    """A condition on the start documents of runs.
+
+    Parameters
+    ----------
+    key : str
+        Key of the start document, levels separated by dots, such as ``"xtag.max_p.ring"``.
+    operator : {"==", "!=", "<", "<=", ">", ">="}
+        How the key's value is compared. A run without the key meets no condition but, in some stores,
+        ``!=``.
+    value : str, bool, int or float
+        What it is compared with. SQLite compares an integer with integers only: give a float for a float.
+    """
+
+    key: str
+    operator: Operator
+    value: str | bool | int | float
+
+
+class Run(ABC):
+    """A stored run."""
+
+    @property
+    @abstractmethod
+    def start(self) -> Mapping[str, Any]:
+        """The start document."""
+
+    @property
+    @abstractmethod
+    def stop(self) -> Mapping[str, Any]:
+        """The stop document; empty while there is none."""
+
+    @property
+    @abstractmethod
+    def streams(self) -> list[str]:
+        """The names of the streams."""
+
+    @property
+    @abstractmethod
+    def catalog(self) -> Catalog:
+        """The whole catalogue that holds the run, whatever search found it."""
+
+    @property
+    def uid(self) -> str:
+        """The uid."""
+        return str(self.start["uid"])
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether the run holds something about another run, which has the frames."""
+        return "original_run_uid" in self.start
+
+    @property
+    def original_uid(self) -> str:
+        """The uid of the run that has the frames: of a derived run the original's, else its own."""
+        return str(self.start.get("original_run_uid", self.uid))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end with success."""
+        return self.stop.get("exit_status") == "success"
+
+    @abstractmethod
+    def table(self, stream: str, fields: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the events of a stream as a table; where the RunEngine took a point again, the last one counts.
+
+        Parameters
+        ----------
+        stream : str
+            Name of a stream, with scalars only.
+        fields : sequence of str, optional
+            Columns to read; all if None. Those that the stream does not have are left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns in the order of `fields`
+            or of the stream: numbers as float64, whole ones as int64, truths as bool, text as str.
+
+        Raises
+        ------
+        KeyError
+            There is no such stream.
+        """
+
+    @abstractmethod
+    def descriptor(self, stream: str) -> Mapping[str, Any]:
+        """Return the newest descriptor of a stream: `data_keys` and `configuration`, at least; KeyError if none."""
+
+    @abstractmethod
+    def documents(self) -> Iterator[Document]:
+        """Yield the documents of the run, with what is needed to read its images.
+
+        Yields
+        ------
+        (str, dict)
+            Name and document. Where images are not in the event, its value is something that reads them when asked
+            for one. Tiled's own layout leaves the stream "tags" out.
+        """
+
+    @abstractmethod
+    def update_start(self, changes: Mapping[str, Any]) -> None:
+        """Write keys into the start document, all in one request; other keys stay as they are."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames of the run, by the code that live tagging finds them with."""
+        assembler = FrameAssembler()
+        for name, doc in self.documents():
+            yield from assembler(name, doc)
+
+
+class Catalog(ABC):
+    """Stored runs: a whole catalogue, or those that a search found.
+
+    What a server cannot do, it says in errors of its own: `catalog_errors` makes a `CatalogError` of them.
+    """
+
+    @property
+    @abstractmethod
+    def native(self) -> Any:
+        """The catalogue as its user knows it: a Tiled client."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the catalogue is called in messages: its address."""
+
+    @property
+    @abstractmethod
+    def can_replace(self) -> bool:
+        """Whether a run of which a part is there can be replaced; else it can only be finished."""
+
+    @abstractmethod
+    def search(self, *conditions: Where) -> Catalog:
+        """Return the runs that meet all conditions; the server looks for them."""
+
+    @abstractmethod
+    def whole(self) -> Catalog:
+        """Return the catalogue without any search."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many runs there are."""
+
+    @abstractmethod
+    def runs(self) -> Iterator[Run]:
+        """Yield all runs in the order of the catalogue, page by page."""
+
+    @abstractmethod
+    def newest(self, at_most: int) -> Iterator[Run]:
+        """Yield the newest runs, newest first, without derived ones."""
+
+    @abstractmethod
+    def last(self) -> Run | None:
+        """Return the newest run, derived or not; None if there is none."""
+
+    @abstractmethod
+    def find(self, run: str | int) -> Run:
+        """Return a run.
+
+        Parameters
+        ----------
+        run : str or int
+            Its uid or the first digits of that, its scan_id (the newest run of it), or a negative number that counts
+            from the newest run.
+
+        Raises
+        ------
+        KeyError or IndexError
+            There is none.
+        ValueError
+            The digits are too few, or several runs begin so.
+        """
+
+    @abstractmethod
+    def writer(self) -> Callable[[str, Any], Any]:
+        """Return what takes documents, by name and document, and stores them; a RunEngine may call it."""
+
+    @abstractmethod
+    def write(self, documents: Sequence[Document]) -> None:
+        """Store the documents of a whole run, unless they are there already.
+
+        A run of which a part is there is replaced, or finished where `can_replace` is false. A derived run gets the
+        access tags of its original run, where the catalogue has access tags.
+
+        Parameters
+        ----------
+        documents : sequence of (str, dict)
+            From start to stop. Where `can_replace` is false, runs are finished of descriptors, events and event pages
+            only.
+
+        Raises
+        ------
+        Exception
+            Whatever the catalogue's client raises. What was taken until then has no stop document.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+    def holds(self, uid: str) -> bool:
+        """Return whether there is a run of this uid, finished or not."""
+        try:
+            self.find(uid)
+        except KeyError:
+            return False
+        return True
+
+    def holds_whole(self, uid: str) -> bool:
+        """Return whether there is a run of this uid with its stop document."""
+        try:
+            return bool(self.find(uid).stop)
+        except KeyError:
+            return False

@@ -1,0 +1,57 @@
+"""What several views on stored runs need: their rows under plain names, and the pixels of their frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..documents import PLACE, TagTable
+from ..errors import CatalogError
+from ..frames import Frame
+from .protocol import Catalog, Run
+
+__all__ = ["plain_rows", "read_pixels", "try_pixels"]
+
+
+def plain_rows(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Return rows of tags under plain names, with the run that they belong to; see `TagTable.plain`."""
+    return TagTable(table).plain(run.uid, run.start.get("scan_id", 0))
+
+
+def try_pixels(frame: Frame) -> np.ndarray | str:
+    """Return the pixels of a frame, or why they cannot be read; CatalogError if their server is away."""
+    try:
+        return frame.pixels()
+    except CatalogError:
+        raise
+    except Exception as error:  # noqa: BLE001 - handlers are foreign code and raise anything
+        return f"{type(error).__name__}: {error}"
+
+
+def read_pixels(catalog: Catalog, frames: pd.DataFrame) -> list[np.ndarray | None]:
+    """Return the pixels of frames, None where they cannot be read.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Has the runs.
+    frames : pandas.DataFrame
+        With columns `run`, `key`, `seq_num` and `index`.
+
+    Returns
+    -------
+    list of numpy.ndarray or None
+        One a row of `frames`, in their order.
+    """
+    found: dict[tuple[Any, ...], np.ndarray] = {}
+    for uid, rows in frames.groupby("run", sort=False):
+        places = set(rows[PLACE].itertuples(index=False, name=None))
+        for frame in catalog.find(str(uid)).frames():
+            place = (frame.id.key, frame.id.seq_num, frame.id.index)
+            if place in places and (uid, *place) not in found:
+                image = try_pixels(frame)
+                if not isinstance(image, str):
+                    found[uid, *place] = image
+    return [found.get(place) for place in frames[["run", *PLACE]].itertuples(index=False, name=None)]

@@ -1,0 +1,292 @@
+"""Tiled's own layout of runs: nodes, tables in SQL, arrays; kept in this process or by a server."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import pandas as pd
+
+from .protocol import Catalog, Document, Run, Where
+from .tiled_documents import documents_of
+from .writing import write_documents
+
+if TYPE_CHECKING:
+    from tiled.queries import Comparison, Eq, NotEq
+
+__all__ = ["TiledCatalog", "TiledQuery", "TiledRun", "adapt_catalog", "adapt_run", "specs_of", "tiled_query"]
+
+# What `catalog.search` of Tiled takes.
+TiledQuery: TypeAlias = Union["Comparison", "Eq", "NotEq"]
+
+_PAGE = 50
+_NUMBER = re.compile(r"-\d+|\d{1,7}")  # longer ones are taken for the beginning of a uid
+_COMPARISONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+# Tags that say who may see a node because it is theirs; Tiled gives them itself and refuses them from anybody.
+_PERSONAL = ("user:", "service:")
+
+
+def adapt_catalog(native: object) -> Catalog | None:
+    """Return a Tiled client as a catalogue; None if it is something else."""
+    if _is_container(native) and not specs_of(native) & {"BlueskyRun", "BlueskyEventStream"}:
+        return TiledCatalog(native)
+    return None
+
+
+def adapt_run(native: object) -> Run | None:
+    """Return a Tiled client as a run; None if it is something else."""
+    return TiledRun(native) if _is_container(native) and "BlueskyRun" in specs_of(native) else None
+
+
+def specs_of(native: Any) -> set[str]:
+    """Return what a node of Tiled is, by its specs."""
+    return {spec.name for spec in native.specs}
+
+
+def _is_container(native: object) -> bool:
+    module = sys.modules.get("tiled.client.container")  # without it there is no instance of it
+    return module is not None and isinstance(native, module.Container)
+
+
+def tiled_query(where: Where) -> TiledQuery:
+    """Return a condition as Tiled's own query, which any catalogue takes, a databroker one included."""
+    from tiled.queries import Comparison, Eq, NotEq
+
+    key = f"start.{where.key}"
+    if where.operator == "==":
+        return Eq(key, where.value)
+    if where.operator == "!=":
+        return NotEq(key, where.value)
+    return Comparison(_COMPARISONS[where.operator], key, where.value)
+
+
+class TiledRun(Run):
+    """A run as Tiled lays it out.
+
+    Parameters
+    ----------
+    native : BlueskyRun
+        Tiled's client of the run.
+    """
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+        self._catalog: Catalog | None = None
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """The start document."""
+        return self._native.metadata["start"]
+
+    @property
+    def stop(self) -> Mapping[str, Any]:
+        """The stop document; empty while there is none."""
+        return self._native.metadata.get("stop") or {}
+
+    @property
+    def streams(self) -> list[str]:
+        """The names of the streams."""
+        return list(self._native)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The whole catalogue that holds the run, whatever search found it."""
+        if self._catalog is None:
+            self._catalog = self._wrap_parent(self._native.parent)
+        return self._catalog
+
+    def _wrap_parent(self, native: Any) -> Catalog:
+        return TiledCatalog(native)
+
+    @property
+    def access_tags(self) -> list[str]:
+        """Who may see the run, as the tags of its server's access control; empty without one."""
+        return list(self._native.item["attributes"].get("access_tags") or ())
+
+    def table(self, stream: str, fields: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the events of a stream as a table, see `Run.table`."""
+        table = self._read(stream, fields)
+        columns = [name for name in table.columns if name not in ("seq_num", "time") and not name.startswith("ts_")]
+        if fields is not None:  # a server gives them in any order
+            columns = [name for name in fields if name in columns]
+        table = table.drop_duplicates("seq_num", keep="last").set_index("seq_num").sort_index()
+        table = table.reindex(columns=["time", *columns])
+        if table["time"].dtype.kind == "M":
+            table["time"] = table["time"].astype("int64") / 1e9
+        return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+
+    def _read(self, stream: str, fields: Sequence[str] | None) -> pd.DataFrame:
+        """Return a stream's scalars with ``seq_num``, all or some of them."""
+        internal = self._internal(stream)
+        if internal is None:  # scalars of another layout
+            return read_scalars(self._native[stream], fields)
+        # The stream's own `read` would leave the sequence numbers out.
+        return internal.read(fields and [name for name in ("seq_num", "time", *fields) if name in internal.columns])
+
+    def _internal(self, stream: str) -> Any:
+        """Return Tiled's table of a stream, in one request."""
+        try:
+            return self._native.base[f"{stream}/internal"]
+        except KeyError:
+            pass
+        found = self._native[stream].base  # as older versions of Tiled's writer laid runs out
+        return found["internal"] if "internal" in found else None
+
+    def descriptor(self, stream: str) -> Mapping[str, Any]:
+        """Return the newest descriptor of a stream, see `Run.descriptor`."""
+        metadata = self._native[stream].metadata
+        # Tiled's own layout keeps the descriptor's fields, databroker's whole descriptors.
+        return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the documents of the run, but for those of the stream "tags", see `Run.documents`."""
+        return documents_of(self._native)
+
+    def update_start(self, changes: Mapping[str, Any]) -> None:
+        """Write keys into the start document in one request."""
+        self._native.update_metadata({"start": dict(changes)})
+
+
+def read_scalars(stream: Any, fields: Sequence[str] | None) -> pd.DataFrame:
+    """Return the scalars of a stream that its server keeps in other ways than in a table, numbered from 1."""
+    if fields is None:
+        table = stream.read().to_dataframe().reset_index()
+    else:
+        table = stream.read(["time", *fields]).to_dataframe().reset_index()
+    table.insert(0, "seq_num", range(1, len(table) + 1))
+    return table
+
+
+def _plain_type(dtype: Any) -> str:
+    for test, name in (
+        (pd.api.types.is_bool_dtype, "bool"),
+        (pd.api.types.is_integer_dtype, "int64"),
+        (pd.api.types.is_float_dtype, "float64"),
+    ):
+        if test(dtype):
+            return name
+    return "object"
+
+
+class TiledCatalog(Catalog):
+    """Runs that Tiled keeps in its own layout.
+
+    Parameters
+    ----------
+    native : CatalogOfBlueskyRuns or Container
+        Tiled's client, of a whole catalogue or narrowed by searches.
+    """
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def _wrap(self, native: Any) -> Run:
+        return TiledRun(native)
+
+    @property
+    def native(self) -> Any:
+        """Tiled's client."""
+        return self._native
+
+    @property
+    def name(self) -> str:
+        """The address of the catalogue."""
+        return str(self._native.uri)
+
+    @property
+    def can_replace(self) -> bool:
+        """Whether a run of which a part is there can be replaced."""
+        return True
+
+    def search(self, *conditions: Where) -> Catalog:
+        """Return the runs that meet all conditions; the server looks for them."""
+        found = self._native
+        for condition in conditions:
+            found = found.search(tiled_query(condition))
+        return type(self)(found)
+
+    def whole(self) -> Catalog:
+        """Return the catalogue without any search."""
+        return type(self)(self._native.new_variation(queries=[]))
+
+    def count(self) -> int:
+        """Return how many runs there are."""
+        return len(self._native)
+
+    def runs(self) -> Iterator[Run]:
+        """Yield all runs in the order of the catalogue, page by page."""
+        return map(self._wrap, self._native.values())
+
+    def newest(self, at_most: int) -> Iterator[Run]:
+        """Yield the newest runs, newest first, without derived ones."""
+        return islice((run for run in self._backwards() if not run.is_derived), at_most)
+
+    def _backwards(self) -> Iterator[Run]:
+        for page in count():
+            runs = self._native.values()[-1 - page * _PAGE : -1 - (page + 1) * _PAGE : -1]
+            yield from map(self._wrap, runs)
+            if len(runs) < _PAGE:
+                return
+
+    def last(self) -> Run | None:
+        """Return the newest run, derived or not; None if there is none."""
+        return self._wrap(self._native.values().last()) if len(self._native) else None
+
+    def find(self, run: str | int) -> Run:
+        """Return a run by its uid, scan_id or place, see `Catalog.find`."""
+        if isinstance(run, str) and not _NUMBER.fullmatch(run):
+            return self._wrap(self._native[run])
+        number = int(run)
+        if number < 0:
+            return self._wrap(self._native.values()[number])
+        # A plain container of Tiled has no way of its own to find a scan_id.
+        found = self.search(Where("scan_id", "==", number)).last()
+        if found is None:
+            raise KeyError(run)
+        return found
+
+    def writer(self) -> Callable[[str, Any], Any]:
+        """Return Tiled's writer of documents."""
+        from bluesky_tiled_plugins import TiledWriter
+
+        return TiledWriter(self._native)
+
+    def write(self, documents: Sequence[Document]) -> None:
+        """Store the documents of a whole run, unless they are there already, see `Catalog.write`."""
+        uid = documents[0][1]["uid"]
+        there = self._get(uid)
+        if there is not None and there.stop:
+            return
+        left = self._inherit(documents) if there is None else self._resume(there, documents)
+        write_documents(self, uid, left)
+
+    def _get(self, uid: str) -> Run | None:
+        try:
+            return self.find(uid)
+        except KeyError:
+            return None
+
+    def _resume(self, there: Run, documents: Sequence[Document]) -> Iterable[Document]:
+        """Return what has to be written where a part of a run is there."""
+        inherited = self._inherit(documents)
+        self._native.delete_contents(there.uid, recursive=True, external_only=False)
+        return inherited
+
+    def _inherit(self, documents: Sequence[Document]) -> Sequence[Document]:
+        """Let a derived run be seen by those who may see its original run, and by nobody else."""
+        (name, start), *others = documents
+        original = self.whole().find(start["original_run_uid"]) if self._has_original(start) else None
+        tags = original.access_tags if isinstance(original, TiledRun) else []
+        shared = [tag for tag in tags if not tag.startswith(_PERSONAL)]
+        # Tiled's writer takes them out of the start document, so they are not stored there.
+        return [(name, {**start, "tiled_access_tags": shared}), *others] if shared else documents
+
+    def _has_original(self, start: Mapping[str, Any]) -> bool:
+        return "original_run_uid" in start and self.whole().holds(start["original_run_uid"])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._native.context.close()

@@ -1,0 +1,82 @@
+"""The models that the summaries of a catalogue name, and what is meant by a name that is none of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Catalog, Where
+from ..documents import KEY, model_keys
+from ..errors import XTagValueError
+from .tagged_runs import summary_of
+
+if TYPE_CHECKING:
+    from ..model import TagModel
+
+__all__ = ["TAGGED", "check_model", "hint_at_models", "known_models", "model_label", "search_model"]
+
+TAGGED = Where(f"{KEY}.frames", ">=", 0)  # any summary, of whatever model
+_NAMED = 5  # models, where none has a name like the one asked for
+
+
+def search_model(catalog: Catalog, model: str | TagModel) -> Catalog:
+    """Return the runs, derived ones included, that hold tags by a model."""
+    conditions = []
+    for key, value in model_keys(model).items():
+        if key == "model_sha256" and len(value) < 64:
+            # No query for beginnings is known to all catalogues. Digits are 0 to f, so "g" is above all that follow.
+            conditions += [Where(f"{KEY}.{key}", ">=", value), Where(f"{KEY}.{key}", "<", value + "g")]
+        else:
+            conditions.append(Where(f"{KEY}.{key}", "==", value))
+    return catalog.search(*conditions, Where(f"{KEY}.source", "!=", "human"))
+
+
+def known_models(catalog: Catalog) -> list[Mapping[str, Any]]:
+    """Return a summary by each model that summaries of the catalogue name: two requests a model."""
+    found: list[Mapping[str, Any]] = []
+    left = catalog.search(TAGGED)
+    while (run := left.last()) is not None and (summary := summary_of(run)) is not None:
+        found.append(summary)
+        left = left.search(Where(f"{KEY}.model_sha256", "!=", summary["model_sha256"]))
+    return found
+
+
+def check_model(catalog: Catalog, model: str | TagModel) -> None:
+    """Raise XTagValueError, with what may be meant, unless a run of the whole catalogue was tagged by a model."""
+    if search_model(catalog, model).count():
+        return
+    whole = catalog.whole()  # derived runs need not meet the conditions by which the catalogue was narrowed
+    if not search_model(whole, model).count():
+        raise XTagValueError(
+            f"no run of this catalogue has a summary by the model {model_label(model)!r}: "
+            f"{hint_at_models(model, known_models(whole))}"
+        )
+
+
+def model_label(model: str | TagModel) -> str:
+    """Return what a model is called in messages."""
+    return model if isinstance(model, str) else f"{model.name} {model.version}"
+
+
+def hint_at_models(model: str | TagModel, known: Sequence[Mapping[str, Any]]) -> str:
+    """Return which of the known models may be meant, as the end of a sentence.
+
+    Parameters
+    ----------
+    model : str or TagModel
+        The one that was not found.
+    known : sequence of mapping
+        Summaries, or other mappings with `model`, `model_version` and `model_sha256`.
+    """
+    versions = dict.fromkeys(f"{each['model']} {each['model_version']}" for each in known)
+    names = [*dict.fromkeys(each["model"] for each in known), *versions]
+    hashes = dict.fromkeys(each["model_sha256"][:12] for each in known)
+    asked = model_label(model)
+    near = difflib.get_close_matches(asked, names) or difflib.get_close_matches(asked[:12], hashes, cutoff=0.75)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    if not versions:
+        return "no run has a summary yet, `xtag summarise` writes them"
+    others = f" and {len(versions) - _NAMED} more" if len(versions) > _NAMED else ""
+    return f"there are tags by {', '.join(map(repr, [*versions][:_NAMED]))}{others}"
