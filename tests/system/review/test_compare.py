@@ -69,5 +69,7 @@ def test_what_people_said_is_left_aside_and_agreement_beyond_chance_is_told(RE, 
 def test_models_that_cannot_be_compared_are_named(twice_tagged, catalog):
     with pytest.raises(NoTagsError, match="tags by both 'counts' and 'none'"):
         compare(catalog, "counts", "none")
+    with pytest.raises(NoTagsError, match="'othr 2' is in no summary, did you mean 'other 2' or 'other'"):
+        compare(catalog, "counts", "othr 2")
     with pytest.raises(XTagValueError, match="'counts' and '00000000' are one model"):
         compare(catalog, "counts", "00000000")

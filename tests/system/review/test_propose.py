@@ -58,6 +58,8 @@ def test_the_least_certain_frames_come_first_and_decided_ones_never(run, catalog
 
 @pytest.mark.parametrize("catalog", ["databroker.temp"], indirect=True)  # one of its own, since it looks at all
 def test_novel_frames_are_unlike_what_was_decided_and_the_newest_were_tagged_last(run, catalog):
+    with pytest.raises(NoTagsError, match="by the model 'cuonts': did you mean 'counts'"):
+        review(catalog, model="cuonts")
     correct(run, 1, by="ab", confirm=True)
     novel = review(catalog, 2, "novel")
     assert list(novel["row"]) == [4, 3] and list(novel["novelty"]) == pytest.approx([0.75, 0.35])
