@@ -50,14 +50,14 @@ def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
     named = [one for one in given if one not in conditions]
     if conditions or not named:
         yield from _originals(catalog.search(*map(_condition, conditions)).runs())
-    yield from _originals(_named(catalog, one) for one in named)
+    yield from _originals(_find_run(catalog, one) for one in named)
 
 
 def _originals(runs: Iterable[Run]) -> Iterator[Run]:
     return (run for run in runs if not run.is_derived)
 
 
-def _named(catalog: Catalog, run: str | int | StoredRun) -> Run:
+def _find_run(catalog: Catalog, run: str | int | StoredRun) -> Run:
     if not isinstance(run, str | int):
         return as_run(run)
     try:

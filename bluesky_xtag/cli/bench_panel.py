@@ -36,7 +36,7 @@ def model_alone(
     with report_errors():
         from .bench import model_bench as measurements
 
-        troubles = measurements.missed(measurements.model(json_file, model))
+        troubles = measurements.bars_missed(measurements.model(json_file, model))
     finish(troubles if check else ())
 
 
@@ -52,11 +52,11 @@ def tradeoff(
 ) -> None:
     """Train variants of the model alike, and compare input size, views and width: mAP, robustness, time a frame."""
     with report_errors():
-        from ..train import Settings, chosen
+        from ..train import Settings, select_variants
         from .bench.tradeoff_bench import tradeoff
 
         settings = Settings(samples=samples, epochs=epochs, seed=seed)
-        tradeoff(out, settings, chosen(variant or ()), json_file, picture)
+        tradeoff(out, settings, select_variants(variant or ()), json_file, picture)
 
 
 @bench.command("adaptive", cls=HelpfulCommand, epilog="Example: xtag bench adaptive --seeds 3 --task boundary")
@@ -72,7 +72,7 @@ def adaptive(
         from .bench import adaptive_bench as measurements
 
         figures = measurements.adaptive(json_file, picture, seeds=seeds, tasks=task or (), workers=workers)
-    finish(measurements.missed(figures))
+    finish(measurements.bars_missed(figures))
 
 
 @bench.command("search", cls=HelpfulCommand, epilog="Example: xtag bench search -n 1000")

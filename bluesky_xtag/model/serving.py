@@ -53,7 +53,7 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
             f"Keras runs on {keras.backend.backend()}, but models are served with TensorFlow: "
             "set KERAS_BACKEND=tensorflow"
         )
-    traced = _traced(network)
+    traced = _trace(network)
     score = _whole(traced)
     if on_gpu:
         return score
@@ -70,7 +70,7 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
         return score
 
 
-def _traced(network: Any) -> Any:
+def _trace(network: Any) -> Any:
     """Return the TensorFlow function of a network for one frame, of which the weights are constants."""
     import tensorflow as tf
 

@@ -2,7 +2,7 @@
 
 from .adaptive import tag_adaptive_scan
 from .conditions import condition
-from .decisions import STREAM, DecisionsAgain, SkipEmpty, replay_decisions
+from .decisions import STREAM, DecisionCheck, SkipEmpty, replay_decisions
 from .exposure import expose_until
 from .line import scan_until
 from .skip import skip_empty
@@ -11,7 +11,7 @@ from .strategies import make
 __all__ = [
     "STREAM",
     "SkipEmpty",
-    "DecisionsAgain",
+    "DecisionCheck",
     "condition",
     "expose_until",
     "make",

@@ -9,7 +9,7 @@ from ..errors import XTagValueError
 from ..tagger import Plan
 from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .decisions import ByStrategy
-from .steps import queueable, steered
+from .steps import queueable, steer
 from .strategies import Strategy
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def tag_adaptive_scan(
         "hints": {"dimensions": [([name], "primary") for name in axes]},
     }
     movables = {motor.name: motor for motor in motors}
-    yield from steered(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
+    yield from steer(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
     return decider.chooser.get_best_points()
 
 

@@ -56,7 +56,7 @@ class Condition:
         """Return whether the condition holds for one frame; never for a frame without tags."""
         return not seen.missing and bool(self.test(seen))
 
-    def shown(self, seen: TagRow) -> str:
+    def in_words(self, seen: TagRow) -> str:
         """Return the condition and the probabilities of the tags that it names, in words."""
         values = ", ".join(f"{tag} {seen.scores[tag]:.2f}" for tag in self.tags)
         return f"{self.text} ({values})" if values else self.text

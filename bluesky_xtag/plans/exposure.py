@@ -13,7 +13,7 @@ from ..tagger import Plan
 from .arguments import a_signal, a_tagger, some_detectors
 from .conditions import condition
 from .decisions import ByExposure
-from .steps import exposure_of, queueable, steered
+from .steps import exposure_of, queueable, steer
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -90,5 +90,5 @@ def expose_until(
             "on_missing": on_missing,
         },
     }
-    yield from steered(detectors, tagger, decider, {signal.name: signal}, document | dict(md or {}))
+    yield from steer(detectors, tagger, decider, {signal.name: signal}, document | dict(md or {}))
     return decider.seconds if decider.found else None

@@ -10,7 +10,7 @@ from ..tagger import Plan
 from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .conditions import condition
 from .decisions import LineUntil
-from .steps import queueable, steered
+from .steps import queueable, steer
 
 if TYPE_CHECKING:
     from ..tagger import Tagger
@@ -88,5 +88,5 @@ def scan_until(
         },
         "hints": {"dimensions": [([motor.name], "primary")]},
     }
-    yield from steered(detectors, tagger, decider, {motor.name: motor}, document | dict(md or {}), restage=[motor])
+    yield from steer(detectors, tagger, decider, {motor.name: motor}, document | dict(md or {}), restage=[motor])
     return decider.found

@@ -19,7 +19,7 @@ from .decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
 if TYPE_CHECKING:
     from ..tagger import Tagger
 
-__all__ = ["exposure_of", "queueable", "read_tags", "steered", "write"]
+__all__ = ["exposure_of", "queueable", "read_tags", "steer", "write"]
 
 
 def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, TagRow]:
@@ -54,7 +54,7 @@ def write(log: DecisionLog, decision: Decision) -> Plan:
         yield from bps.pause()
 
 
-def steered(
+def steer(
     detectors: Sequence[Any],
     tagger: Tagger,
     decider: Decider,

@@ -102,14 +102,14 @@ def tag_files(
     if out.exists() and not journal_path.exists():
         raise XTagValueError(f"{out} exists: choose another name, or remove it")
     selection = FrameSelection(key=key, beam_centre=beam_centre, mask=mask)
-    paths = list(_matching([files] if isinstance(files, str | Path) else files))
+    paths = list(_matching_files([files] if isinstance(files, str | Path) else files))
     model = load_model(model)
     about = {"settings": fingerprint(model, name, key, selection.fixed_centre, selection.mask)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
         frames = [frame for path in paths for frame in frames_of(path, selection)]
         with closing(choose_backend(model, scheduler, workers)) as backend:
-            tagged = batches(backend.tag(_missing(frames, journal)))
-            for done in _watched(tagged, frames, journal, watch, str(out)):
+            tagged = batches(backend.tag(_frames_without_tagging(frames, journal)))
+            for done in _report_progress(tagged, frames, journal, watch, str(out)):
                 journal.add(map(finish, done))
         rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
         _write(pd.DataFrame(rows), out)
@@ -118,7 +118,7 @@ def tag_files(
     return {status: counts[status] for status in STATUSES}
 
 
-def _matching(patterns: Iterable[str | Path]) -> Iterator[str]:
+def _matching_files(patterns: Iterable[str | Path]) -> Iterator[str]:
     for pattern in patterns:
         found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
         if not found:
@@ -153,11 +153,11 @@ def frames_of(path: str, selection: FrameSelection | None = None) -> Iterator[Fr
             yield frame(_Source(path, wanted or "", reason=str(error)), 0)
 
 
-def _missing(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
+def _frames_without_tagging(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
     return (frame for frame in frames if frame.id not in journal.taggings)
 
 
-def _watched(
+def _report_progress(
     tagged: Iterable[list[Outcome]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
 ) -> Iterator[list[Outcome]]:
     """Pass on what was tagged, and tell how far it is once that is in the journal."""

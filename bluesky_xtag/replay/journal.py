@@ -49,7 +49,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = open(path, "a+b")  # noqa: SIM115 - open as long as the journal is
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -86,7 +86,7 @@ class Journal:
                         break
                     self.about = entry
                 else:
-                    tagging = _tagging(entry)
+                    tagging = _read_tagging(entry)
                     self.taggings[tagging.frame] = tagging
             except (ValueError, TypeError, KeyError, AttributeError):
                 break
@@ -102,9 +102,9 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
-    def _refused(self, error: OSError) -> XTagError:
+    def _write_error(self, error: OSError) -> XTagError:
         return XTagError(
             f"the journal {self.path} cannot be written ({error.strerror}): make room there, or name another "
             "directory with --work; then call again"
@@ -115,6 +115,6 @@ def _line(entry: Any) -> bytes:
     return json.dumps(entry).encode() + b"\n"
 
 
-def _tagging(fields: dict[str, Any]) -> Tagging:
+def _read_tagging(fields: dict[str, Any]) -> Tagging:
     frame, scores, tags = FrameId(**fields.pop("frame")), tuple(fields.pop("scores")), tuple(fields.pop("tags"))
     return Tagging(frame, scores=scores, tags=tags, **fields)

@@ -111,13 +111,15 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
         pairs.append([plain_rows(own_tags(held), run) for held in both])
     if not pairs:
         raise NoTagsError(
-            f"none of the newest {last} runs has tags by both {_called(first)} and {_called(second)}: "
+            f"none of the newest {last} runs has tags by both {_model_name(first)} and {_model_name(second)}: "
             f"{_advise(whole, first, second)}"
         )
     if models[0] == models[1]:
-        raise XTagValueError(f"{_called(first)} and {_called(second)} are one model, {'; '.join(models[0])}: name two")
+        raise XTagValueError(
+            f"{_model_name(first)} and {_model_name(second)} are one model, {'; '.join(models[0])}: name two"
+        )
     shown = tuple("; ".join(sorted(names)) for names in models)
-    return _compared((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
+    return _compare_tables((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
 
 
 def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Path) -> None:
@@ -154,20 +156,20 @@ def _advise(catalog: Catalog | None, *models: str | TagModel) -> str:
     """Return what a person may do where no run has tags by all models: mend a name that no summary tells, or tag."""
     known = known_models(catalog) if catalog is not None else []
     unknown = [model for model in models if not any(describes(model, each) for each in known)]
-    hints = [f"{_called(model)} is in no summary, {hint_at_models(model, known)}" for model in unknown if known]
+    hints = [f"{_model_name(model)} is in no summary, {hint_at_models(model, known)}" for model in unknown if known]
     return "; ".join(hints) or "tag some with both first"
 
 
-def _called(model: str | TagModel) -> str:
+def _model_name(model: str | TagModel) -> str:
     return repr(model) if isinstance(model, str) else model.name
 
 
-def _compared(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+def _compare_tables(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
     """Compare two taggings with plain names, frame by frame."""
     from sklearn.metrics import cohen_kappa_score
 
     tags = [tag for tag in score_tags(first) if tag in score_tags(second)]
-    known, other = (_numbered(table) for table in (first, second))
+    known, other = (_number_frames(table) for table in (first, second))
     joined = known.merge(other, on=["run", *PLACE, "nth"], suffixes=("_a", "_b"))
     scored = (joined["status_a"] == "ok") & (joined["status_b"] == "ok")
     left_out = int(((joined["status_a"] == "ok") ^ (joined["status_b"] == "ok")).sum())
@@ -201,7 +203,7 @@ def _compared(models: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame
 _COLUMNS = [*_WHERE, "only_first", "only_second", "tag", "first", "second"]
 
 
-def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+def _number_frames(table: pd.DataFrame) -> pd.DataFrame:
     """Return a tagging with the number of each frame among those of its place: streams may share key and number."""
     return table.assign(nth=table.groupby(["run", *PLACE]).cumcount())
 

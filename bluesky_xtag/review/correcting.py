@@ -97,7 +97,7 @@ def correct(
     held, history = find_tagging(run, catalog=place), read_corrections(run, place)
     table = overlay(own_tags(held), history)
     taxonomy = _taxonomy(configuration(held), tagger_name(table.columns))
-    added, removed = _checked(add, remove, taxonomy, confirm)
+    added, removed = _check_tags(add, remove, taxonomy, confirm)
     frames = frame if isinstance(frame, list) else [frame]
     original = run.uid
     rows = list(dict.fromkeys(_row(table, each, original) for each in frames))
@@ -140,7 +140,7 @@ def _taxonomy(settings: Mapping[str, Any], name: str) -> Taxonomy:
     return Taxonomy(tuple(Tag(str(tag), "stored", "") for tag in settings[column(name, "taxonomy")]))
 
 
-def _checked(
+def _check_tags(
     add: str | Collection[str], remove: str | Collection[str], taxonomy: Taxonomy, confirm: bool
 ) -> tuple[list[str], list[str]]:
     """Return the tags that hold and those that do not, each once."""

@@ -75,7 +75,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
 
     def frames() -> Iterator[LabelledFrame]:
         for run in corrected:
-            for frame in _labelled(run, said[run.uid], unreadable):
+            for frame in _labelled_frames(run, said[run.uid], unreadable):
                 counts[run.uid] += 1
                 counts["labels"] += len(frame.truth)
                 yield frame
@@ -107,13 +107,13 @@ def _taxonomy(run: Run, catalog: Catalog) -> list[str]:
     return [str(tag) for tag in taxonomy]
 
 
-def _labelled(run: Run, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
+def _labelled_frames(run: Run, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
     """Yield the corrected frames of a run; note those whose pixels cannot be read."""
     frames = list(run.frames())
-    missing = {_called(each.frame) for each in said}
+    missing = {_frame_name(each.frame) for each in said}
     for number, verdict in sorted(verdicts([frame.id for frame in frames], said).items()):
         frame = frames[number]
-        name = _called(frame.id)
+        name = _frame_name(frame.id)
         missing.discard(name)
         pixels = try_pixels(frame)
         if isinstance(pixels, str):
@@ -133,7 +133,7 @@ def _labelled(run: Run, said: Sequence[Correction], unreadable: dict[str, str]) 
     unreadable |= dict.fromkeys(sorted(missing), "the run's documents do not tell where its pixels are")
 
 
-def _called(frame: FrameId) -> str:
+def _frame_name(frame: FrameId) -> str:
     return f"run {frame.run}, {frame.key}, point {frame.seq_num}, image {frame.index}"
 
 

@@ -51,7 +51,7 @@ def frames_with_tag(
     """
     place = as_catalog(catalog)
     found = find_runs(place, tag, at_least, fraction=fraction, model=model, since=since, until=until)
-    return _joined([table.loc[_has(table, tag, at_least)] for table in _frames(found) if f"p_{tag}" in table])
+    return _join([table.loc[_has(table, tag, at_least)] for table in _frames(found) if f"p_{tag}" in table])
 
 
 def find_similar(
@@ -114,7 +114,7 @@ def find_similar(
         each.insert(0, "distance", apart)
         itself = (each["run"] == uid) & (each["row"] == frame)
         near.append(each.loc[(apart <= distance) & ~itself].sort_values("distance").head(count))
-    return _joined(near, "distance").sort_values("distance", kind="stable", ignore_index=True).head(count)
+    return _join(near, "distance").sort_values("distance", kind="stable", ignore_index=True).head(count)
 
 
 def _has(table: pd.DataFrame, tag: str, at_least: float) -> pd.Series:
@@ -145,10 +145,10 @@ def _frames(found: Catalog) -> Iterator[pd.DataFrame]:
             if isinstance(error, NoTagsError):
                 continue
             run, table = hit, tags(hit)
-        yield _described(run, uid, table)
+        yield _describe(run, uid, table)
 
 
-def _described(run: Run, uid: str, table: pd.DataFrame) -> pd.DataFrame:
+def _describe(run: Run, uid: str, table: pd.DataFrame) -> pd.DataFrame:
     rows = TagTable(table)
     first = pd.DataFrame(
         {
@@ -168,7 +168,7 @@ def _described(run: Run, uid: str, table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([first, moved.reset_index(drop=True), last.reset_index(drop=True)], axis="columns")
 
 
-def _joined(tables: list[pd.DataFrame], *first: str) -> pd.DataFrame:
+def _join(tables: list[pd.DataFrame], *first: str) -> pd.DataFrame:
     """Return tables below each other, motors' positions before scores, whatever columns each has."""
     tables = [table for table in tables if len(table)]
     if not tables:

@@ -23,7 +23,7 @@ def HasTag(tag: str, at_least: float = 0.9) -> TiledQuery:  # noqa: N802, reads 
 
     It is one of Tiled's own queries, so any catalogue takes it, a databroker one included, before and after others.
     """
-    return tiled_query(_seen(tag, at_least))
+    return tiled_query(_max_p(tag, at_least))
 
 
 def runs_with_tag(
@@ -86,7 +86,7 @@ def find_runs(
     until: Moment | None = None,
 ) -> Catalog:
     """Return the runs in which a tag was seen; see `runs_with_tag`, whose arguments these are."""
-    conditions = [_seen(tag, at_least), *began_between(since, until)]
+    conditions = [_max_p(tag, at_least), *began_between(since, until)]
     if fraction is not None:
         conditions.append(Where(f"{KEY}.fraction.{tag}", ">=", _share("fraction", fraction)))
     if tag not in DEFAULT_TAXONOMY.names:
@@ -97,7 +97,7 @@ def find_runs(
     return search_model(catalog.search(*conditions), model)
 
 
-def _seen(tag: str, at_least: float) -> Where:
+def _max_p(tag: str, at_least: float) -> Where:
     return Where(f"{KEY}.max_p.{tag}", ">=", _share("at_least", at_least))
 
 

@@ -89,7 +89,7 @@ class Ledger:
         with self._lock:
             return [self._tickets[frame.run][frame] for frame in frames if frame in self._tickets.get(frame.run, {})]
 
-    def written(self, frame: FrameId) -> bool:
+    def note_written(self, frame: FrameId) -> bool:
         """Note that a row was given for this frame; return False if it had one already."""
         with self._lock:
             unwritten = self._unwritten.get(frame.run, {})

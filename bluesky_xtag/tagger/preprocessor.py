@@ -102,11 +102,11 @@ class _TaggedPlan:
         elif msg.command == "read" and run.bundling:
             run.read_together.append(msg.obj)
         elif msg.command in ("save", "drop"):
-            run.bundled()
+            run.end_bundle()
             if self._tagger.wait == "point":
                 yield from run.wait_for(run.unwritten())
         elif msg.command == "collect" and msg.obj is not self._tagger:
-            yield from run.collected()
+            yield from run.end_collect()
 
     def _finish_runs(self) -> Plan:
         for run in self._runs.values():
@@ -164,7 +164,7 @@ class _TaggedRun:
             yield Msg("prepare", self._tagger, (self._triggered,))
             self._triggered = None
 
-    def bundled(self) -> None:
+    def end_bundle(self) -> None:
         """Note that an event bundle is closed."""
         self.bundling = False
         if self._tagger in self.read_together and len(self.read_together) > 1:
@@ -179,7 +179,7 @@ class _TaggedRun:
             self._said.add(message)
             logger.warning(message)
 
-    def collected(self) -> Plan:
+    def end_collect(self) -> Plan:
         """Write what is ready of a fly scan, which brings frames by the hundred: its rows come in pages."""
         if self.unwritten():
             self._form = self._form or "page"
@@ -191,7 +191,7 @@ class _TaggedRun:
         if unwritten and self.bundling:
             # The plan failed inside a bundle, whose event is lost anyway.
             yield from self._guard([Msg("drop", run=self._key)])
-            self.bundled()
+            self.end_bundle()
         yield from self.write(unwritten)
 
     def wait_for(self, frames: Sequence[FrameId]) -> Plan:

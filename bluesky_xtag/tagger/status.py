@@ -37,13 +37,13 @@ class TaggingStatus:
         if not tickets:
             self._finish()
         for ticket in tickets:
-            ticket.when_done(self._one_done)
+            ticket.when_done(self._count_down)
 
     def _expire(self) -> None:
         for ticket in self._tickets:
             ticket.expire()
 
-    def _one_done(self) -> None:
+    def _count_down(self) -> None:
         with self._lock:
             self._open -= 1
             if self._open:

@@ -202,7 +202,7 @@ class Tagger:
             if not self._ledger.is_open(frame.id.run):
                 continue  # a run that began before this tagger was installed; its rows would have no order
             ticket = Ticket(frame, self.deadline)
-            ticket.when_done(lambda ticket=ticket: self._settled(ticket))
+            ticket.when_done(lambda ticket=ticket: self._keep_latest(ticket))
             self.statistics.frames += 1 - self._ledger.add(ticket)
             self._queue.put(ticket)
         if name == "stop":
@@ -211,7 +211,7 @@ class Tagger:
             if lost:
                 logger.warning("%d frames of run %s have no row", len(lost), doc["run_start"])
 
-    def _settled(self, ticket: Ticket) -> None:
+    def _keep_latest(self, ticket: Ticket) -> None:
         """Keep the tagging if no later frame has one already."""
         if not ticket.superseded and ticket.arrived >= self._latest_arrived:
             self._latest, self._latest_arrived = ticket.tagging, ticket.arrived
@@ -307,7 +307,7 @@ class Tagger:
         (ticket,) = tickets
         if not ticket.expire():
             ticket.settle("late", "read before it was scored")
-        if self._ledger.written(ticket.id):
+        if self._ledger.note_written(ticket.id):
             self.statistics.add(ticket.tagging)
         return ticket.tagging
 

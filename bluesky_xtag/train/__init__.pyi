@@ -8,7 +8,7 @@ from .fit.tradeoff import SPOILED as SPOILED
 from .fit.tradeoff import VARIANTS as VARIANTS
 from .fit.tradeoff import Settings as Settings
 from .fit.tradeoff import Variant as Variant
-from .fit.tradeoff import chosen as chosen
 from .fit.tradeoff import model_directory as model_directory
+from .fit.tradeoff import select_variants as select_variants
 from .fit.tradeoff import study as study
 from .fit.training import train as train

@@ -185,7 +185,7 @@ def fill(
 def load(directory: Path, chunks: int) -> Samples:
     """Return the samples of the first chunks of a directory; they are read from disk as they are needed."""
     held = json.loads((directory / LAYOUT).read_text("utf-8"))
-    return Samples(**_mapped(directory, held["layers"], 0, chunks * held["size"], "r"))
+    return Samples(**_map_samples(directory, held["layers"], 0, chunks * held["size"], "r"))
 
 
 def _same_layout(directory: Path, size: int, preparation: Preparation) -> dict[str, tuple[list[int], str]]:
@@ -201,7 +201,7 @@ def _same_layout(directory: Path, size: int, preparation: Preparation) -> dict[s
     return layers
 
 
-def _mapped(
+def _map_samples(
     directory: Path, layers: dict[str, tuple[list[int], str]], start: int, count: int, mode: str
 ) -> dict[str, np.memmap]:
     """Map `count` samples from number `start` on."""
@@ -219,7 +219,7 @@ def _mark(directory: Path, number: int) -> Path:
 
 def _write_chunk(directory: Path, number: int, size: int, draw: Draw) -> None:
     layers = json.loads((directory / LAYOUT).read_text("utf-8"))["layers"]
-    mapped = _mapped(directory, layers, number * size, size, "r+")
+    mapped = _map_samples(directory, layers, number * size, size, "r+")
     for row in range(size):
         inputs, labels = draw(number * size + row)
         for name in INPUTS:

@@ -106,7 +106,7 @@ def _draw_frame(axes: Axes, frame: Disputed) -> None:
         f"{frame.tag} {first} | {second}",
         *(f"only {name}: {tags}" for name, tags in zip("AB", frame.only, strict=True) if tags),
     ]
-    axes.set_xlabel("\n".join(map(_cut, lines)), fontsize=8, color=INK, loc="left")
+    axes.set_xlabel("\n".join(map(_shorten, lines)), fontsize=8, color=INK, loc="left")
 
 
 def _draw_bars(axes: Axes, counts: Mapping[str, tuple[int, int]], compared: int) -> None:
@@ -129,5 +129,5 @@ def _draw_bars(axes: Axes, counts: Mapping[str, tuple[int, int]], compared: int)
     axes.tick_params(left=False)
 
 
-def _cut(line: str, width: int = 44) -> str:
+def _shorten(line: str, width: int = 44) -> str:
     return line if len(line) <= width else f"{line[: width - 1]}…"

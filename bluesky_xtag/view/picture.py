@@ -121,7 +121,7 @@ def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
     axes.set(xlabel="x (mm)", ylabel="y (mm)", aspect="equal", **limits)
     axes.tick_params(colors=SOFT, labelsize=8)
     _soften(axes)
-    held = [tag for point in placed for tag in _speaking(point.tags)]
+    held = [tag for point in placed for tag in _sample_tags(point.tags)]
     tags = sorted(set(held), key=lambda tag: -held.count(tag))
     handles = [
         Line2D([], [], marker="o", ls="", ms=8, color=colour(tag), label=f"{tag}  ({held.count(tag)})") for tag in tags
@@ -162,7 +162,7 @@ def _draw_point(axes: Axes, point: Point, radius: float) -> None:
     from matplotlib.patches import Circle, Wedge
 
     assert point.position is not None
-    tags = _speaking(point.tags)
+    tags = _sample_tags(point.tags)
     main = most_specific(tags)
     others = [tag for tag in tags if tag != main]
     axes.add_patch(Circle(point.position, radius, fc="white", ec=SOFT, lw=0.5, zorder=3))
@@ -224,7 +224,7 @@ def _draw_scores(axes: Axes, point: Point) -> None:
     axes.axis("off")
 
 
-def _speaking(tags: Sequence[str]) -> list[str]:
+def _sample_tags(tags: Sequence[str]) -> list[str]:
     """Return the tags that tell places of the sample apart: not those of the instrument."""
     return [tag for tag in tags if group(tag) != "instrument"]
 

@@ -1,4 +1,4 @@
-"""What makes a unit test one: no TensorFlow, no catalogues, no other process, and an end within ten seconds."""
+"""What makes a unit test one: no TensorFlow, no catalogues, no other process, and an end within ten seconds (compiling aside)."""
 
 import multiprocessing.process
 import sys
@@ -8,6 +8,7 @@ import pytest
 
 HEAVY = frozenset({"ai_edge_litert", "databroker", "distributed", "keras", "tensorflow", "tiled"})
 SECONDS = 10
+COMPILING = 60  # where the first test compiles the loops over pixels
 _here = __file__.removesuffix("conftest.py")
 _guarded = []  # not empty while a unit test runs
 
@@ -61,4 +62,5 @@ def pytest_runtest_call(item):
 def pytest_collection_modifyitems(items):
     for item in items:
         if str(item.path).startswith(_here):
-            item.add_marker(pytest.mark.timeout(SECONDS))
+            compiles = "model/prepare" in item.path.as_posix()
+            item.add_marker(pytest.mark.timeout(COMPILING if compiles else SECONDS))

@@ -23,11 +23,11 @@ from ...model import TagModel, without_build_notes
 from ...simulate import worker_pool
 from . import ax_agent
 from .bars import Row, rows
-from .machine import described
+from .machine import describe
 from .suggestions import THINKING, milliseconds
 from .tasks import TASKS, raster_doses, run, seek_run
 
-__all__ = ["KINDS", "adaptive", "missed"]
+__all__ = ["KINDS", "adaptive", "bars_missed"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "boundary": ("adaptive", "faulty", "random", "grid"),
@@ -81,11 +81,11 @@ def adaptive(
     if unknown := [task for task in tasks if task not in known]:
         raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(known)}")
     console = Console()
-    found = _measured([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers)
+    found = _measure([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers)
     if SUGGESTION in tasks:
         found[SUGGESTION] = {name: [milliseconds(name)] for name in THINKING}  # alone, so that nothing else counts
     reached = rows(found)
-    figures = {"seeds": seeds, "tasks": found, "rows": [asdict(row) for row in reached]} | described(
+    figures = {"seeds": seeds, "tasks": found, "rows": [asdict(row) for row in reached]} | describe(
         _model(), "scikit-learn", "numpy"
     )
     _print(console, reached, figures)
@@ -98,7 +98,7 @@ def adaptive(
     return figures
 
 
-def missed(figures: Mapping[str, Any]) -> list[str]:
+def bars_missed(figures: Mapping[str, Any]) -> list[str]:
     """Return what to say of each bar that was not reached."""
     return [
         f"{row['task']}: {row['what']} is {row['reached']}, but must be {row['bar']}"
@@ -114,7 +114,7 @@ def _scans(task: str, seeds: int) -> list[tuple[str, str, int]]:
     return scans
 
 
-def _measured(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict[str, dict[str, list[Any]]]:
+def _measure(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict[str, dict[str, list[Any]]]:
     found: dict[str, dict[str, list[Any]]] = {}
     for task, kind, _ in jobs:
         found.setdefault(task, {}).setdefault(kind, [])

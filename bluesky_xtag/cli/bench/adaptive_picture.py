@@ -40,15 +40,15 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Any]]], model: TagModel, path
     for column, task in enumerate(tasks):
         upper = figure.add_subplot(2, len(tasks), 1 + column)
         if task == "seek":
-            _sought(upper, model)
+            _draw_search(upper, model)
         else:
-            _mapped(upper, task, model, found[task]["adaptive"][0]["stopped"])
+            _draw_map(upper, task, model, found[task]["adaptive"][0]["stopped"])
         upper.set(xlabel="x, mm", ylabel="y, mm", aspect="equal", xlim=(0, SIZE), ylim=(0, SIZE))
         _traces(figure.add_subplot(2, len(tasks), 1 + len(tasks) + column), task, found[task])
     figure.savefig(path, dpi=110)
 
 
-def _mapped(axes: Axes, name: str, model: TagModel, stopped: int | None) -> None:
+def _draw_map(axes: Axes, name: str, model: TagModel, stopped: int | None) -> None:
     task, axis, places = TASKS[name], np.linspace(0, SIZE, _SIDE), points_of(_SIDE)
     outcome, strategy = run(task, model, 0, "adaptive", limit=stopped)
     sample = Region(0) if name == "boundary" else Domains(0)
@@ -63,7 +63,7 @@ def _mapped(axes: Axes, name: str, model: TagModel, stopped: int | None) -> None
     axes.set_title(f"{name}: {frames} frames, {_SCORES[name]} {score:.3f}", fontsize=10)
 
 
-def _sought(axes: Axes, model: TagModel) -> None:
+def _draw_search(axes: Axes, model: TagModel) -> None:
     axis, places, sample = np.linspace(0, SIZE, _SIDE), points_of(_SIDE), Peaks(0)
     _, seeker = seek_run(model, 0, "adaptive")
     powder = sample.fractions(places[:, 0], places[:, 1])[1].reshape(_SIDE, _SIDE)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from ...model import TagModel, without_build_notes
 from ...tagger import Tagger, install, percentile
-from .machine import described, frames
+from .machine import describe, frames
 
 __all__ = ["live"]
 
@@ -68,7 +68,7 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
                     callback += tagger.statistics.callback_seconds
                     latency[kind] += tagger.statistics.latencies
                 progress.advance(task)
-    figures = _figures(seconds, callback, latency) | {"points": points, "rounds": rounds} | described(model, "bluesky")
+    figures = _figures(seconds, callback, latency) | {"points": points, "rounds": rounds} | describe(model, "bluesky")
     _print(console, figures)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n")

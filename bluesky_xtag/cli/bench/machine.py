@@ -13,12 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from ...model import TagModel
 
-__all__ = ["BATCH", "described", "frames", "machine"]
+__all__ = ["BATCH", "describe", "frames", "machine"]
 
 BATCH = 16  # frames a call, as many as the tagger takes
 
 
-def described(model: TagModel, *packages: str) -> dict[str, Any]:
+def describe(model: TagModel, *packages: str) -> dict[str, Any]:
     """Return what figures were measured with: machine, load, versions, model and device."""
     return {
         "machine": machine(),

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...model import DEFAULT, TagModel, without_build_notes
-from .machine import BATCH, described, frames
+from .machine import BATCH, describe, frames
 
-__all__ = ["BARS", "FRAMES", "MEANINGS", "STAGES", "Bar", "missed", "model"]
+__all__ = ["BARS", "FRAMES", "MEANINGS", "STAGES", "Bar", "bars_missed", "model"]
 
 FRAMES = {"Pilatus 100K": (195, 487), "Pilatus 1M": (1043, 981), "Eiger 4M": (2167, 2070)}
 MEANINGS = {
@@ -91,7 +91,7 @@ def model(
     with without_build_notes():
         loaded = TagModel.load(directory)
         loaded.warm()
-    figures: dict[str, Any] = described(loaded, "keras", "opencv-python-headless", "numpy") | {"frames": {}}
+    figures: dict[str, Any] = describe(loaded, "keras", "opencv-python-headless", "numpy") | {"frames": {}}
     with Progress(console=console) as progress:
         task = progress.add_task("Measuring", total=len(FRAMES) + 2)
         for name, shape in FRAMES.items():
@@ -107,7 +107,7 @@ def model(
     return figures
 
 
-def missed(figures: Mapping[str, Any]) -> list[str]:
+def bars_missed(figures: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each bar that the figures of `model` miss."""
     return [
         f"{' '.join(filter(None, (bar.frame, bar.figure)))} is {bar.value(figures):.3g}, but must be {bar}"

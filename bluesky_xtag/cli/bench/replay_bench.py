@@ -20,7 +20,7 @@ from ...frames import Frame
 from ...model import load_model
 from ...replay import choose_backend, frames_of
 from ...tagger import BATCH, Backend
-from .machine import described, frames
+from .machine import describe, frames
 
 __all__ = ["replay"]
 
@@ -52,23 +52,23 @@ def replay(
     """
     console = Console()
     model = load_model(directory)
-    figures: dict[str, Any] = described(model, "distributed", "h5py", "numpy")
+    figures: dict[str, Any] = describe(model, "distributed", "h5py", "numpy")
     figures |= {"frames": count, "rows": _SHAPE[0], "columns": _SHAPE[1], "engines": {}}
     with tempfile.TemporaryDirectory() as place:
-        path = _written(Path(place) / "frames.h5", count)
+        path = _write_file(Path(place) / "frames.h5", count)
         for number in (None, *workers):
             name = "this process" if number is None else f"{number} worker{'s' if number > 1 else ''}"
             with console.status(f"Measuring {name}"):
                 begin = perf_counter()
                 with closing(choose_backend(model, None, number)) as tagging:
-                    figures["engines"][name] = _measured(tagging, path, begin, number or 1)
+                    figures["engines"][name] = _measure(tagging, path, begin, number or 1)
     _print(console, figures)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
-def _written(path: Path, count: int) -> str:
+def _write_file(path: Path, count: int) -> str:
     images = frames(_SHAPE, _DIFFERENT)
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset(
@@ -79,7 +79,7 @@ def _written(path: Path, count: int) -> str:
     return str(path)
 
 
-def _measured(tagging: Backend, path: str, begin: float, workers: int) -> dict[str, float]:
+def _measure(tagging: Backend, path: str, begin: float, workers: int) -> dict[str, float]:
     every: list[Frame] = list(frames_of(path))
     _run(tagging, every[: BATCH * workers])
     started = perf_counter()

@@ -85,7 +85,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
             "rounds": rounds,
             "catalog_mib": round(size / 2**20, 1),
             "generating_seconds": round(generated, 1),
-            "searches": {name: _measured(ask, catalog, rounds) for name, ask in SEARCHES.items()},
+            "searches": {name: _measure(ask, catalog, rounds) for name, ask in SEARCHES.items()},
         }
         catalog.context.close()
     console.print(_table(figures))
@@ -94,7 +94,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
     return figures
 
 
-def _measured(ask: Callable[[Any], Any], catalog: Any, rounds: int) -> dict[str, float]:
+def _measure(ask: Callable[[Any], Any], catalog: Any, rounds: int) -> dict[str, float]:
     counts, pages, found = [], [], 0
     before = process_time()
     for _ in range(rounds):

@@ -167,8 +167,8 @@ def run(
             chooser.ingest(seen)
             tell(mapper, batch, seen)
             trace.append((camera.frames, measure()))
-        return _judged(trace, task, None), mapper
-    return _judged(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task)), mapper
+        return _judge(trace, task, None), mapper
+    return _judge(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task)), mapper
 
 
 class _Anywhere:
@@ -207,7 +207,7 @@ def tell(strategy: Any, places: np.ndarray, seen: Sequence[dict[str, float] | No
             strategy.ingest([{"x": x, "y": y} | tags])
 
 
-def _judged(trace: Sequence[tuple[int, float]], task: Any, stopped: tuple[int, float] | None) -> Run:
+def _judge(trace: Sequence[tuple[int, float]], task: Any, stopped: tuple[int, float] | None) -> Run:
     frames = None
     for number, score in reversed(trace):
         if score < task.bar:
@@ -233,7 +233,7 @@ def _grids(task: MapTask, model: TagModel, sample: Map, camera: Camera) -> tuple
         trace.append((side**2, task.score(truth, found)))
         if trace[-1][1] >= task.bar:
             break
-    return _judged(trace, task, None), None
+    return _judge(trace, task, None), None
 
 
 @dataclass(frozen=True)
@@ -255,10 +255,10 @@ def seek_run(model: TagModel, seed: int, kind: str, *, faulty: bool = False) -> 
 
     bar = _SeekBar(limit)
     if kind == "adaptive":
-        return _judged(*follow(seeker, camera, measure, limit, bar)), seeker
+        return _judge(*follow(seeker, camera, measure, limit, bar)), seeker
     places = np.random.default_rng([seed, 7]).uniform(0, SIZE, (limit, 2)) if kind == "random" else points_of(6)
     tell(seeker, places, camera.look(places))
-    return _judged([(len(places), measure())], bar, None), seeker
+    return _judge([(len(places), measure())], bar, None), seeker
 
 
 def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[str, float]:

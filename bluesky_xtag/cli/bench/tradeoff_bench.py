@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ...model import TagModel, without_build_notes
 from ...train import SPOILED, VARIANTS, Settings, Variant, model_directory, study
-from .machine import BATCH, described, frames
+from .machine import BATCH, describe, frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,8 +70,8 @@ def tradeoff(
     with without_build_notes():
         results = study(out, settings, variants)
         models = [TagModel.load(model_directory(out, variant)) for variant in variants]
-    times = _timed(models, repeats)
-    timed = described(models[0], "keras")
+    times = _time_models(models, repeats)
+    timed = describe(models[0], "keras")
     del timed["model"]
     rows = [result | time for result, time in zip(results, times, strict=True)]
     figures = {"settings": asdict(settings), "variants": rows} | timed
@@ -83,7 +83,7 @@ def tradeoff(
     return figures
 
 
-def _timed(models: Sequence[TagModel], repeats: int) -> list[dict[str, float]]:
+def _time_models(models: Sequence[TagModel], repeats: int) -> list[dict[str, float]]:
     """Return milliseconds a frame of each model; they take turns, since machines drift."""
     images, centre = frames(SHAPE, 4), (SHAPE[1] / 2, SHAPE[0] / 2)
     sizes = {"frame_ms": 1, "batched_frame_ms": BATCH}
@@ -113,10 +113,10 @@ def _print(console: Console, figures: dict[str, Any]) -> None:
     for name in SPOILED:
         drops.add_column(TITLES[name], justify="right")
     for row in figures["variants"]:
-        sizes = f"{row['visits']:,}", _shown(row["map"], row["map_error"]), f"{row['parameters'] / 1e6:.2f} M"
+        sizes = f"{row['visits']:,}", _in_words(row["map"], row["map_error"]), f"{row['parameters'] / 1e6:.2f} M"
         times = f"{row['train_seconds']:.0f} s", f"{row['frame_ms']:.1f}", f"{row['batched_frame_ms']:.1f}"
         table.add_row(row["name"], *sizes, *times)
-        drops.add_row(row["name"], *(_shown(row["drops"][name], row["drop_errors"][name]) for name in SPOILED))
+        drops.add_row(row["name"], *(_in_words(row["drops"][name], row["drop_errors"][name]) for name in SPOILED))
     console.print(table, drops)
     console.print(
         f"Held-out detectors and q ranges; chance mAP {figures['variants'][0]['chance']:.3f}. What saw a quarter "
@@ -125,7 +125,7 @@ def _print(console: Console, figures: dict[str, Any]) -> None:
     )
 
 
-def _shown(value: float | None, error: float | None) -> str:
+def _in_words(value: float | None, error: float | None) -> str:
     return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"
 
 

@@ -70,7 +70,7 @@ def run(
 
     catalog, network = start(directory, model, console)
     try:
-        scans = [replace(scan, labels=_known_to(network, scan.labels)) for scan in scans]
+        scans = [replace(scan, labels=_limit_to_model(network, scan.labels)) for scan in scans]
         uids = _scan(scans, catalog, directory, network, console)
         console.print("\n[bold]What the catalogue holds of it[/]")
         results = [Result.read(catalog[uid], scan, f"{_DETECTOR}_image") for uid, scan in zip(uids, scans, strict=True)]
@@ -142,7 +142,7 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
     return uids
 
 
-def _known_to(
+def _limit_to_model(
     model: TagModel, labels: Callable[[Mapping[str, Any]], Labels | None]
 ) -> Callable[[Mapping[str, Any]], Labels | None]:
     """Return `labels` limited to the tags that the model gives."""

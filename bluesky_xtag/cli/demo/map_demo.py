@@ -17,7 +17,7 @@ from rich.text import Text
 from ...catalog import FRAMES, as_catalog, as_run, last_scan_id
 from ...errors import XTagError, XTagValueError
 from ...plans import STREAM as DECISIONS
-from ...plans import DecisionsAgain, replay_decisions
+from ...plans import DecisionCheck, replay_decisions
 from ..demo import start
 
 __all__ = ["RASTER", "LiveMap", "run_adaptive"]
@@ -145,11 +145,11 @@ class LiveMap:
             if name == "descriptor":
                 self._streams[doc["uid"]] = doc["name"]
             elif name == "event" and self._streams.get(doc["descriptor"]) == DECISIONS:
-                self._decided(doc["data"])
+                self._note_decision(doc["data"])
         except Exception:
             logger.exception("the live map could not use a %s document", name)
 
-    def _decided(self, data: Mapping[str, Any]) -> None:
+    def _note_decision(self, data: Mapping[str, Any]) -> None:
         if self._at is not None and data["decision_status"] == "ok":
             self._places.append(self._at)
             self._scores.append(data["decision_p"])
@@ -201,7 +201,7 @@ def _rgb(colour: Any) -> str:
     return "rgb({},{},{})".format(*(int(part) for part in colour))
 
 
-def _summarize(run: Any, decisions: Any, again: DecisionsAgain, console: Console) -> None:
+def _summarize(run: Any, decisions: Any, again: DecisionCheck, console: Console) -> None:
     """Print what it took, and what a raster would have."""
     start, stop = run.metadata["start"], run.metadata["stop"]
     frames = stop["num_events"]["primary"]
@@ -220,7 +220,7 @@ def _summarize(run: Any, decisions: Any, again: DecisionsAgain, console: Console
     console.print(table)
 
 
-def _troubles(run: Any, again: DecisionsAgain) -> list[str]:
+def _troubles(run: Any, again: DecisionCheck) -> list[str]:
     stop = run.metadata["stop"]
     events = stop["num_events"]
     found = []

@@ -82,7 +82,7 @@ def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
         for column in range(columns):
             height = layer[row, column]
             full = number == most
-            if not height > least or (full and height <= heights[most - 1]) or _exceeded(layer, row, column, reach):
+            if not height > least or (full and height <= heights[most - 1]) or _is_topped(layer, row, column, reach):
                 continue
             place = number - full
             while place > 0 and heights[place - 1] < height:
@@ -95,7 +95,7 @@ def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
 
 
 @compiled()
-def _exceeded(layer: np.ndarray, row: int, column: int, reach: int) -> bool:
+def _is_topped(layer: np.ndarray, row: int, column: int, reach: int) -> bool:
     """Return whether a cell within `reach` rows and columns is higher."""
     height = layer[row, column]
     for down in range(max(row - reach, 0), min(row + reach + 1, layer.shape[0])):

@@ -111,7 +111,7 @@ def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale
         profile[radius, _LOG_MEAN] = log1p(log_scale * mean) / np.float32(10)
         sectors[radius] = _of_radius(counts[radius], valid[radius], mean, waves, profile[radius], harmonics[radius])
         profile[radius, _COVERAGE] = sectors[radius] / np.float32(azimuths) if area[radius] > 0 else np.float32(0)
-    near, far = _expected(total, area, _NEARBY), _expected(total, area, _WIDER)
+    near, far = _expected_total(total, area, _NEARBY), _expected_total(total, area, _WIDER)
     for radius in range(radii):
         profile[radius, _RESIDUAL] = residual(total[radius], near[radius])
         profile[radius, _BROAD_RESIDUAL] = residual(total[radius], far[radius])
@@ -173,7 +173,7 @@ def _length(x: Any, y: Any) -> Any:
 
 
 @compiled(*QUICK)
-def _expected(total: np.ndarray, area: np.ndarray, width: int) -> np.ndarray:
+def _expected_total(total: np.ndarray, area: np.ndarray, width: int) -> np.ndarray:
     """Return what each radius would hold if it were as bright as the `width` about it; the first and last go on."""
     radii, half = len(total), width // 2
     expected = np.empty(radii, np.float32)

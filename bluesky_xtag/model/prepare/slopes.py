@@ -91,7 +91,7 @@ def _steepest(
     clear, number = np.empty((rows * columns, 2), np.int64), 0
     for row in range(1, rows - 1):
         for column in range(1, columns - 1):
-            if _seen(valid, row, column) and _slope(root, row, column)[2] > _CLEAR:
+            if _enough_valid(valid, row, column) and _slope(root, row, column)[2] > _CLEAR:
                 clear[number, 0], clear[number, 1] = row, column
                 number += 1
     kept = min(number, _MOST)
@@ -108,7 +108,7 @@ def _steepest(
 
 
 @compiled()
-def _seen(valid: np.ndarray, row: int, column: int) -> bool:
+def _enough_valid(valid: np.ndarray, row: int, column: int) -> bool:
     """Return whether enough of a cell and of its eight neighbours is valid."""
     for down in range(row - 1, row + 2):
         for across in range(column - 1, column + 2):
@@ -144,7 +144,7 @@ def _centres(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, sh
     starts = peaks(agreement, _BESIDE, _STARTS, _ANY)
     found, number = np.empty((len(starts), 2)), 0
     for start in range(len(starts)):
-        column, row = _meeting(places, directions, weights, x[starts[start, 1]], y[starts[start, 0]])
+        column, row = _meeting_place(places, directions, weights, x[starts[start, 1]], y[starts[start, 0]])
         if x[0] < column < x[-1] and y[0] < row < y[-1]:
             found[number, 0], found[number, 1] = column, row
             number += 1
@@ -160,13 +160,13 @@ def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, 
         total = np.float32(0)
         for slope in range(len(weights)):
             across, up = places[0, slope] - x, places[1, slope] - y
-            total += weights[slope] * _pointing(across, up, directions[0, slope], directions[1, slope])[0]
+            total += weights[slope] * _pointedness(across, up, directions[0, slope], directions[1, slope])[0]
         found[number] = total
     return found
 
 
 @compiled(*QUICK)
-def _meeting(
+def _meeting_place(
     places: np.ndarray, directions: np.ndarray, weights: np.ndarray, x: float, y: float
 ) -> tuple[float, float]:
     """Return the place near (x, y), in cells, where the lines along the slopes meet best."""
@@ -175,7 +175,7 @@ def _meeting(
         for slope in range(len(weights)):
             across, up = places[0, slope] - x, places[1, slope] - y
             along, down = directions[0, slope], directions[1, slope]
-            pointing, distance2 = _pointing(across, up, along, down)
+            pointing, distance2 = _pointedness(across, up, along, down)
             weight = weights[slope] * pointing * pointing / (distance2 + _NEAR * _NEAR)
             miss = across * down - up * along  # of the line along the slope, seen from (x, y)
             aa += weight * down * down
@@ -192,7 +192,7 @@ def _meeting(
 
 
 @compiled(*QUICK)
-def _pointing(across: Any, up: Any, along: Any, down: Any) -> tuple[Any, Any]:
+def _pointedness(across: Any, up: Any, along: Any, down: Any) -> tuple[Any, Any]:
     """Return how well a slope points to a centre, 1 to 0, and its squared distance, from where it lies and rises."""
     distance2 = across * across + up * up + np.float32(4)
     miss = across * down - up * along

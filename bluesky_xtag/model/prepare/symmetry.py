@@ -63,7 +63,7 @@ def symmetry(counts: np.ndarray, weights: np.ndarray, step: int, log_scale: floa
     size = [fft.next_fast_len(2 * side, real=True) for side in counts.shape]
     spectra = np.asarray(fft.rfft2(layers, size))
     products = np.asarray(fft.irfft2(spectra * spectra[[0, 2, 2]], size))
-    correlation, merit = _correlated(products, counts.shape, layers[2].sum())
+    correlation, merit = _correlate(products, counts.shape, layers[2].sum())
     return Symmetry(correlation, merit, step)
 
 
@@ -102,7 +102,7 @@ def _contrast(logs: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 
 @compiled(*QUICK)
-def _correlated(products: np.ndarray, shape: tuple[int, int], area: np.float32) -> tuple[np.ndarray, np.ndarray]:
+def _correlate(products: np.ndarray, shape: tuple[int, int], area: np.float32) -> tuple[np.ndarray, np.ndarray]:
     """Return correlation and merit of each lag, from the products at each: of contrast, of energy, of validity."""
     correlation = np.empty((2 * shape[0] - 1, 2 * shape[1] - 1), np.float32)
     merit = np.empty_like(correlation)

@@ -4,9 +4,9 @@ from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
 from .by_strategy import ByStrategy
-from .check import DecisionsAgain, made, replay_decisions
+from .check import DecisionCheck, make_decider, replay_decisions
 from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
-from .stream import CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, chosen_column, data_keys, row
+from .stream import CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, data_keys, row, target_column
 
 __all__ = [
     "ACTIONS",
@@ -20,15 +20,15 @@ __all__ = [
     "Decider",
     "Decision",
     "DecisionLog",
-    "DecisionsAgain",
+    "DecisionCheck",
     "LineUntil",
     "Missing",
     "OnMissing",
     "SkipEmpty",
     "TagsWatch",
-    "chosen_column",
+    "target_column",
     "data_keys",
-    "made",
+    "make_decider",
     "replay_decisions",
     "row",
 ]

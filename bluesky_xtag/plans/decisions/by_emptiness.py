@@ -45,8 +45,8 @@ class SkipEmpty:
         self._met = self._failed = 0  # how many probes of this point met it, and did not
 
     @classmethod
-    def made(cls, settings: dict[str, Any]) -> SkipEmpty:
-        """Make it again from its `settings`."""
+    def from_settings(cls, settings: dict[str, Any]) -> SkipEmpty:
+        """Return the decider as it was when it was new, from its `settings`."""
         return cls(parse(settings["empty"], settings["tags"]), settings["tags"], settings["probes"])
 
     @property
@@ -65,21 +65,21 @@ class SkipEmpty:
 
     def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""
-        decision = self._decided(seen)
+        decision = self._decide(seen)
         if decision.action != "repeat":
             self._point, self._met, self._failed = self._point + 1, 0, 0
         return decision
 
-    def _decided(self, seen: TagRow) -> Decision:
+    def _decide(self, seen: TagRow) -> Decision:
         if not seen.missing and self._empty.holds(seen):
             self._met += 1
-            shown = self._empty.shown(seen)
+            shown = self._empty.in_words(seen)
             if self._met < self._probes:
                 return Decision(self._point, seen, "repeat", f"{shown}: {self._met} of {self._probes} probes")
             return Decision(self._point, seen, "skip", f"{shown}: no full exposure")
         self._failed += 1
         enough = max(self._probes // 2, 1)
-        reason = f"no tags ({seen.status})" if seen.missing else f"not {self._empty.shown(seen)}"
+        reason = f"no tags ({seen.status})" if seen.missing else f"not {self._empty.in_words(seen)}"
         if self._failed < enough:
             return Decision(self._point, seen, "repeat", f"{reason}: {self._failed} of {enough} probes")
         reason += ": exposed in full" + (", so that nothing is lost" if seen.missing else "")

@@ -81,8 +81,8 @@ class ByExposure:
         }
 
     @classmethod
-    def made(cls, settings: dict[str, Any]) -> ByExposure:
-        """Make it again from its `settings`."""
+    def from_settings(cls, settings: dict[str, Any]) -> ByExposure:
+        """Return the decider as it was when it was new, from its `settings`."""
         good = parse(settings["good"], settings["tags"])
         tags, on_missing = settings["tags"], settings["on_missing"]
         return cls(settings["signal"], settings["first"], settings["limits"], good, tags, on_missing)
@@ -109,7 +109,7 @@ class ByExposure:
                 return decision
             return Decision(1, seen, "stop", f"{decision.reason}; there is no other place")
         self._missing.over()
-        shown = self._good.shown(seen)
+        shown = self._good.in_words(seen)
         self.found = self._good.holds(seen)
         if self.found:
             return Decision(1, seen, "stop", f"{shown}: good at {self._seconds:.3g} s")

@@ -75,8 +75,8 @@ class LineUntil:
         self._held = 0
 
     @classmethod
-    def made(cls, settings: dict[str, Any]) -> LineUntil:
-        """Make it again from its `settings`."""
+    def from_settings(cls, settings: dict[str, Any]) -> LineUntil:
+        """Return the decider as it was when it was new, from its `settings`."""
         kept = {key: settings[key] for key in ("motor", "start", "stop", "step", "tags", "on_missing")}
         return cls(until=parse(settings["until"], settings["tags"]), **kept)
 
@@ -100,7 +100,7 @@ class LineUntil:
             decision = self._missing.decide(self._point, seen, self._values)
             return self._onward(seen, "skip", decision.reason) if decision.action == "skip" else decision
         self._missing.over()
-        shown = self._until.shown(seen)
+        shown = self._until.in_words(seen)
         if not self._until.holds(seen):
             self._held = 0
             return self._onward(seen, "move", f"not {shown}")

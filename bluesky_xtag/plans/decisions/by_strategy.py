@@ -56,7 +56,7 @@ class ByStrategy:
     ) -> None:
         if isinstance(max_points, bool) or not isinstance(max_points, int) or max_points < 1:
             raise XTagValueError(f"max_points={max_points!r} must be a whole number from 1 on")
-        self._chooser = self._made(strategy, axes, tags, tag, initial_points)
+        self._chooser = self._new_strategy(strategy, axes, tags, tag, initial_points)
         recipe = strategies.recipe(self._chooser)
         self.strategy = recipe["name"] if recipe else type(self._chooser).__name__
         self.tag = tag or getattr(self._chooser, "tag", None) or ""
@@ -78,7 +78,7 @@ class ByStrategy:
         self._places = 0  # that are done with
 
     @staticmethod
-    def _made(
+    def _new_strategy(
         strategy: str | Strategy,
         axes: Mapping[str, Sequence[float]],
         tags: Sequence[str],
@@ -112,8 +112,8 @@ class ByStrategy:
         return strategy
 
     @classmethod
-    def made(cls, settings: dict[str, Any]) -> ByStrategy:
-        """Make it again from its `settings`."""
+    def from_settings(cls, settings: dict[str, Any]) -> ByStrategy:
+        """Return the decider as it was when it was new, from its `settings`."""
         recipe = settings["recipe"]
         chooser = strategies.make(
             recipe["name"],

@@ -22,7 +22,7 @@ from .stream import SETTINGS, STREAM, row
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DecisionsAgain", "made", "replay_decisions"]
+__all__ = ["DecisionCheck", "make_decider", "replay_decisions"]
 
 _DECIDERS = {
     "by_strategy": ByStrategy,
@@ -33,7 +33,7 @@ _DECIDERS = {
 
 
 @dataclass(frozen=True)
-class DecisionsAgain:
+class DecisionCheck:
     """How stored decisions compare with those that were computed again.
 
     Parameters
@@ -61,7 +61,7 @@ class DecisionsAgain:
         return f"run {self.run}: {self.decisions} decisions; {self.divergence}"
 
 
-def made(settings: Mapping[str, Any]) -> Decider:
+def make_decider(settings: Mapping[str, Any]) -> Decider:
     """Return a decider as it was when it was new, from its `settings`.
 
     Raises
@@ -77,10 +77,10 @@ def made(settings: Mapping[str, Any]) -> Decider:
     kind = _DECIDERS.get(settings["decider"])
     if kind is None:
         raise XTagError(f"nobody here decides as {settings['decider']!r} did: a newer version of bluesky_xtag may")
-    return kind.made(dict(settings))
+    return kind.from_settings(dict(settings))
 
 
-def replay_decisions(run: StoredRun) -> DecisionsAgain:
+def replay_decisions(run: StoredRun) -> DecisionCheck:
     """Compute the decisions of a stored run again, from its documents alone.
 
     Parameters
@@ -90,7 +90,7 @@ def replay_decisions(run: StoredRun) -> DecisionsAgain:
 
     Returns
     -------
-    DecisionsAgain
+    DecisionCheck
         Whether they are equal, or the first one that differs. Numbers may differ by one part in a thousand million.
 
     Raises
@@ -104,7 +104,7 @@ def replay_decisions(run: StoredRun) -> DecisionsAgain:
     stored = run.table(STREAM)
     settings = json.loads(run.descriptor(STREAM)["configuration"][STREAM]["data"][SETTINGS])
     divergence = first_divergence(stored, _rows_seen(run, settings), settings)
-    return DecisionsAgain(run.uid, len(stored), divergence)
+    return DecisionCheck(run.uid, len(stored), divergence)
 
 
 def _rows_seen(run: Run, settings: Mapping[str, Any]) -> dict[int, TagRow]:
@@ -130,7 +130,7 @@ def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings:
     settings : mapping
         Of the decider, with the tagger's deadline.
     """
-    decider = made(settings)
+    decider = make_decider(settings)
     first = decider.first()
     ended = False
     for number, data in zip(stored.index, stored.to_dict("records"), strict=True):

@@ -60,7 +60,7 @@ class Decider(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that is needed to make it again with `bluesky_xtag.plans.decisions.made`: plain, and ready for JSON."""
+        """What `make_decider` needs to make it again: plain, and ready for JSON."""
         ...
 
     def first(self) -> Decision | None:

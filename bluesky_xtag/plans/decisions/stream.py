@@ -16,7 +16,7 @@ from event_model import DataKey
 from ...documents import Column, TagRow, TagRows, column, data_key
 from .decision import Decider, Decision
 
-__all__ = ["CHOSEN", "COLUMNS", "SETTINGS", "STREAM", "DecisionLog", "TagsWatch", "chosen_column", "data_keys", "row"]
+__all__ = ["CHOSEN", "COLUMNS", "SETTINGS", "STREAM", "DecisionLog", "TagsWatch", "target_column", "data_keys", "row"]
 
 STREAM = "decisions"
 
@@ -81,7 +81,7 @@ class _Decided:
         return self.decision.seen
 
 
-def chosen_column(name: str) -> str:
+def target_column(name: str) -> str:
     """Return the column that holds what was chosen for a motor or signal."""
     return column(_NAME, f"to_{name}")
 
@@ -89,7 +89,7 @@ def chosen_column(name: str) -> str:
 def data_keys(names: Sequence[str]) -> dict[str, DataKey]:
     """Return event-model data keys of the columns, in column order, for these motors and signals."""
     columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in COLUMNS}
-    return columns | {chosen_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in names}
+    return columns | {target_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in names}
 
 
 def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, float | int | str | bool]:
@@ -108,7 +108,7 @@ def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, floa
     in_time = seen.row == 0 or (seen.status != "late" and seen.latency <= deadline)
     decided = _Decided(decider, decision, in_time)
     return {column(_NAME, each.suffix): each.fill(decided) for each in COLUMNS} | {
-        chosen_column(name): CHOSEN.fill(decision.values.get(name, math.nan)) for name in decider.names
+        target_column(name): CHOSEN.fill(decision.values.get(name, math.nan)) for name in decider.names
     }
 
 

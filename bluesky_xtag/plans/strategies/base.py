@@ -95,7 +95,7 @@ class BaseStrategy(ABC):
             if unit is None:
                 break
             self._suggested[number] = self._open[number] = self._last = np.asarray(unit, float)
-            points.append({ID: number} | self._named(unit))
+            points.append({ID: number} | self._as_point(unit))
         return points
 
     def ingest(self, points: list[Point]) -> None:
@@ -107,7 +107,7 @@ class BaseStrategy(ABC):
             A point is unknown, lacks tags, or has a probability outside 0..1.
         """
         # All are read before the first is kept, so that a wrong one does not leave half of them.
-        read = [(point, self._place(point), self._seen(point)) for point in points]
+        read = [(point, self._place(point), self._values_of(point)) for point in points]
         for point, place, scores in read:
             self._close(point, place)
             if np.isfinite(scores).all():
@@ -144,7 +144,7 @@ class BaseStrategy(ABC):
 
     def _best(self, i: int) -> tuple[int | None, Point, Point]:
         scores = dict(zip(self.tags, self._scores[i].tolist(), strict=True))
-        return self._numbers[i], self._named(self._places[i]), scores
+        return self._numbers[i], self._as_point(self._places[i]), scores
 
     def seen_positions(self) -> np.ndarray:
         """Return the places that were seen with tags, (n, axes) in the motors' units, in their order."""
@@ -161,7 +161,7 @@ class BaseStrategy(ABC):
         scores = np.array(self._scores).reshape(-1, len(self.tags))
         return scores if self.tag is None else scores[:, self.tags.index(self.tag)]
 
-    def _named(self, unit: np.ndarray) -> dict[str, float]:
+    def _as_point(self, unit: np.ndarray) -> dict[str, float]:
         values = from_unit(self.axes, np.asarray(unit))
         return {axis.name: float(value) for axis, value in zip(self.axes, values, strict=True)}
 
@@ -175,7 +175,7 @@ class BaseStrategy(ABC):
             return self._suggested[point[ID]]
         raise XTagValueError(f"where is {_short(point)}? give the _id of a suggestion or {', '.join(names)}")
 
-    def _seen(self, point: Point) -> np.ndarray:
+    def _values_of(self, point: Point) -> np.ndarray:
         needed = self.tags if self.tag is None else (self.tag,)
         if lacking := [tag for tag in needed if tag not in point]:
             raise XTagValueError(

@@ -86,7 +86,7 @@ class Boundary(ModelBasedStrategy):
         return fit_process(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
-        process = self._expecting(self._process(), self._seen_places, 2 * self._seen_scores - 1)
+        process = self._with_open_places(self._process(), self._seen_places, 2 * self._seen_scores - 1)
         mean, deviation = process.predict(candidates, return_std=True)
         return norm.cdf(-np.abs(mean) / deviation) * deviation
 

@@ -73,7 +73,7 @@ class ModelBasedStrategy(BaseStrategy):
         """Return the candidates, (n, axes) in units of the ranges."""
         return rng.random((self._candidates, len(self.axes)))
 
-    def _expecting(self, process: Process, places: np.ndarray, values: np.ndarray) -> Process:
+    def _with_open_places(self, process: Process, places: np.ndarray, values: np.ndarray) -> Process:
         """Return the process as it will be when the places that are still open turn out as expected."""
         coming = list(self._open.values())
         if not coming:

@@ -78,7 +78,7 @@ class Novelty(ModelBasedStrategy):
     def _use(self, candidates: np.ndarray) -> np.ndarray:
         values = self.novelty() / self._differ
         process = fit_process(self._seen_places, values, length=self._length, noise=_NOISE)
-        process = self._expecting(process, self._seen_places, values)
+        process = self._with_open_places(process, self._seen_places, values)
         mean, deviation = process.predict(candidates, return_std=True)
         return np.maximum(mean, 0) + deviation
 

@@ -154,7 +154,7 @@ class Phases(ModelBasedStrategy):
             return np.ones(len(candidates))
         process, members = self._process()
         used = (members > 0).any(axis=1)
-        process = self._expecting(process, self._seen_places[used], members[used])
+        process = self._with_open_places(process, self._seen_places[used], members[used])
         doubt, deviation = _doubt(process, candidates)
         return doubt * deviation
 

@@ -78,7 +78,7 @@ class Seek(ModelBasedStrategy):
     def best(self) -> dict[str, float]:
         """Return the position of each motor where the tag is likely to be surest, in the motors' units."""
         with one_thread():
-            return self._named(self._top())
+            return self._as_point(self._top())
 
     def probability(self, points: Any) -> np.ndarray:
         """Return the tag's probability to be expected, (n,) float64; `points` (n, axes) in the motors' units."""
@@ -98,13 +98,13 @@ class Seek(ModelBasedStrategy):
         return np.maximum(odds / _UNIT - _ABSENT, -0.5)
 
     def _process(self) -> Process:
-        return self._found(len(self._places))[0]
+        return self._process_and_top(len(self._places))[0]
 
     def _top(self) -> np.ndarray:
         """Return where the tag is likely to be surest, (axes,) in units of the ranges."""
-        return self._found(len(self._places))[1]
+        return self._process_and_top(len(self._places))[1]
 
-    def _found(self, count: int) -> tuple[Process, np.ndarray]:
+    def _process_and_top(self, count: int) -> tuple[Process, np.ndarray]:
         """Return what the first values tell: process and top; they are asked for often, so the last are kept."""
         if count not in self._kept:
             places, values = self._seen_places[:count], self._values()[:count]
@@ -152,7 +152,7 @@ class Seek(ModelBasedStrategy):
         return np.concatenate([rng.random((250, len(self.axes))), np.clip(top + steps, 0, 1)])
 
     def _use(self, candidates: np.ndarray) -> np.ndarray:
-        process = self._expecting(self._process(), self._seen_places, self._values())
+        process = self._with_open_places(self._process(), self._seen_places, self._values())
         mean, deviation = process.predict(candidates, return_std=True)
         if not self._places:
             return deviation
@@ -167,7 +167,7 @@ class Seek(ModelBasedStrategy):
     def _enough(self) -> Stop:
         count, top = len(self._places), self._top()
         if count < len(self._first) or any(
-            np.abs(self._found(count - back)[1] - top).max() > self._tolerance for back in range(1, 9)
+            np.abs(self._process_and_top(count - back)[1] - top).max() > self._tolerance for back in range(1, 9)
         ):
             return Stop(False)
         far = self._everywhere[np.abs(self._everywhere - top).max(axis=1) > self._length]

@@ -79,7 +79,7 @@ def adapt_model(
     layer = _Layer.of(head, labelled)
     examples = layer.examples(labelled.features, labelled.labels, labelled.sources)
     replay, test = (
-        layer.examples(*_simulated(model, head, labelled.taxonomy.names, simulated, seed, held_out, workers))
+        layer.examples(*_simulate_head(model, head, labelled.taxonomy.names, simulated, seed, held_out, workers))
         for held_out in (False, True)
     )
     known = np.arange(len(labelled.taxonomy)) < len(model.taxonomy)
@@ -115,7 +115,7 @@ def adapt_model(
         },
     }
     TagModel.from_network(
-        head.network(*layer.corrected(learned)),
+        head.network(*layer.corrected_by(learned)),
         labelled.taxonomy,
         learned.thresholds,
         model.preparation,
@@ -146,7 +146,7 @@ class _Layer:
         scaled = np.column_stack([features / self.scale, np.ones(len(features))])
         return Examples(scaled, features @ self.kernel + self.bias, labels, sources)
 
-    def corrected(self, learned: Correction) -> tuple[np.ndarray, np.ndarray]:
+    def corrected_by(self, learned: Correction) -> tuple[np.ndarray, np.ndarray]:
         return self.kernel + learned.delta[:-1] / self.scale, self.bias + learned.delta[-1]
 
 
@@ -171,7 +171,7 @@ def _too_rare(labelled: Labelled, model: TagModel, path: Path) -> tuple[str, ...
     return tuple(name for name, may in zip(names, enough, strict=True) if not may and name not in model.taxonomy.names)
 
 
-def _simulated(
+def _simulate_head(
     model: TagModel,
     head: Head,
     names: tuple[str, ...],

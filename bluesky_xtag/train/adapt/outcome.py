@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from ..evaluate.metrics import average_precision, decisions, mean_average_precision
-from ..evaluate.report import plain, shown
+from ..evaluate.report import figure_text, plain
 from .logit_correction import MINIMUM, Correction, Examples, entropy
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ class Adaptation:
             table.add_column(heading, justify="right")
         for row in self.tags:
             numbers = (row.ap_before, row.ap_after, row.prevalence, row.f1_before, row.f1_after)
-            table.add_row(row.tag, row.outcome, *map(shown, numbers), str(row.positives), str(row.negatives))
+            table.add_row(row.tag, row.outcome, *map(figure_text, numbers), str(row.positives), str(row.negatives))
         table.add_section()
         means = self.before.mean, self.after.mean, np.nan, *self.f1s
-        table.add_row("mean of known", "", *map(shown, means), style="bold")
+        table.add_row("mean of known", "", *map(figure_text, means), style="bold")
         return table
 
     @property
@@ -147,8 +147,8 @@ class Adaptation:
         """Sentences on what the table shows and does not show."""
         notes = [
             f"{self.frames} frames of {len(self.sources)} sources; after: by models that saw none of the same source.",
-            f"Mean AP of the tags known before: {_told(self.before)} before, {_told(self.after)} after, change "
-            f"{_told(self.change, '+')}; 95 % intervals by drawing the sources again.",
+            f"Mean AP of the tags known before: {_in_words(self.before)} before, {_in_words(self.after)} after, change "
+            f"{_in_words(self.change, '+')}; 95 % intervals by drawing the sources again.",
             "Their cross entropy: {:.3f} before, {:.3f} after.".format(*self.entropies),
         ]
         if self.simulated_frames:
@@ -193,8 +193,8 @@ def outcomes(
     rows = []
     for tag in np.flatnonzero((examples.labels >= 0).any(0)):
         truth, strength = examples.labels[:, tag], float(learned.strengths[tag])
-        ap, f1, loss = _judged(truth, examples.logits[:, tag], before[tag]) if known[tag] else (np.nan,) * 3
-        ap_after, f1_after, loss_after = _judged(truth, logits[:, tag], accepted_from[:, tag])
+        ap, f1, loss = _judge(truth, examples.logits[:, tag], before[tag]) if known[tag] else (np.nan,) * 3
+        ap_after, f1_after, loss_after = _judge(truth, logits[:, tag], accepted_from[:, tag])
         changed = bool(np.isfinite(strength))
         rows.append(
             TagOutcome(
@@ -240,12 +240,12 @@ def intervals(
     return first, second, third
 
 
-def _judged(truth: np.ndarray, logits: np.ndarray, thresholds: float | np.ndarray) -> tuple[float, float, float]:
+def _judge(truth: np.ndarray, logits: np.ndarray, thresholds: float | np.ndarray) -> tuple[float, float, float]:
     """Return AP, F1 and mean cross entropy; thresholds are one for all frames, or one for each."""
     margin = expit(logits) - thresholds
     f1 = float(decisions(truth, margin, 0.0).f1)
     return average_precision(truth, logits), f1, float(np.nanmean(entropy(truth, logits)))
 
 
-def _told(interval: Interval, sign: str = "") -> str:
+def _in_words(interval: Interval, sign: str = "") -> str:
     return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .drops import Curve, Robustness
-    from .evaluation import Scored
+    from .evaluation import Evaluation
 
 __all__ = ["calibration_curves", "log_picture", "precision_recall_curves", "robustness_curves"]
 
@@ -23,7 +23,7 @@ INK, SOFT, BLUE, RED, GAP = "#1f2933", "#9aa5b1", "#2f6f9f", "#b42318", (196, 20
 SIDE = 264  # pixels of a frame's picture
 
 
-def precision_recall_curves(scored: Scored) -> bytes:
+def precision_recall_curves(scored: Evaluation) -> bytes:
     """Return a PNG: precision against recall of each tag that has both classes."""
 
     def curve(axes: Axes, row: TagFigures, truth: np.ndarray, scores: np.ndarray) -> None:
@@ -36,7 +36,7 @@ def precision_recall_curves(scored: Scored) -> bytes:
     return _tag_multiples(scored, curve, "recall", "precision")
 
 
-def calibration_curves(scored: Scored) -> bytes:
+def calibration_curves(scored: Evaluation) -> bytes:
     """Return a PNG: share of frames that hold a tag against the score, of each tag that has both classes."""
 
     def curve(axes: Axes, row: TagFigures, truth: np.ndarray, scores: np.ndarray) -> None:
@@ -75,7 +75,7 @@ def robustness_curves(robustness: Robustness) -> bytes:
     return _small_multiples(robustness.curves, draw, about, "drop of mAP", share=False)
 
 
-def _tag_multiples(scored: Scored, curve: Callable[..., None], xlabel: str, ylabel: str) -> bytes:
+def _tag_multiples(scored: Evaluation, curve: Callable[..., None], xlabel: str, ylabel: str) -> bytes:
     """Draw one pair of axes, 0..1 both ways, for each tag with both classes."""
 
     def draw(axes: Axes, numbered: tuple[int, TagFigures]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .metrics import average_precision, mean_average_precision
-from .report import Report, mean, plain, shown
+from .report import Report, figure_text, mean, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -154,7 +154,7 @@ class Robustness:
         )
         caption = (
             f"{self.model}; {self.frames} held-out scenes a level, clean mAP "
-            f"{shown(self.clean.mean_average_precision)} (chance {shown(self.clean.chance)}).\n"
+            f"{figure_text(self.clean.mean_average_precision)} (chance {figure_text(self.clean.chance)}).\n"
             f"Drop of mAP over tags with {self.least} frames that hold them and {self.least} that do not, on labels "
             "that the nuisance leaves as they are; in brackets on all labels.\n"
             f"Bars: {BAR[0]:g} up to the middle of the range, {BAR[1]:g} beyond"
@@ -239,7 +239,7 @@ def _error(*layers: np.ndarray) -> float:
 def _drop(level: Level) -> str:
     if np.isnan(level.paired_drop):
         return "–"
-    return f"{level.paired_drop:.3f}±{level.error:.3f} ({shown(level.drop)})"
+    return f"{level.paired_drop:.3f}±{level.error:.3f} ({figure_text(level.drop)})"
 
 
 def _most(level: Level) -> str:

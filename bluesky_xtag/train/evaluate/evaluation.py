@@ -14,18 +14,18 @@ import numpy as np
 from ...errors import FrameError, XTagValueError
 from ...frames import LabelledFrame, open_labelled
 from ...model import TagModel
-from .report import Report, TagFigures, figures, shown
+from .report import Report, TagFigures, figure_text, figures
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Report", "Scored", "TagFigures", "evaluate", "figures", "score"]
+__all__ = ["Report", "Evaluation", "TagFigures", "evaluate", "figures", "score"]
 
 OF_ORIGIN = {"frames": "frames", "mAP": "mAP", "chance": "chance", "macro_f1": "macro F1", "right": "labels right"}
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class Evaluation:
     """The frames of a file, what they are labelled and what a model says of them.
 
     Parameters
@@ -109,7 +109,7 @@ class Scored:
         return tables
 
 
-def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> Scored:
+def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> Evaluation:
     """Let a model score a file of labelled frames, one by one, so that the file may be larger than the memory.
 
     Parameters
@@ -122,7 +122,7 @@ def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> S
 
     Returns
     -------
-    Scored
+    Evaluation
 
     Raises
     ------
@@ -149,7 +149,7 @@ def score(model: TagModel, frames: str | Path, *, use_centres: bool = True) -> S
     known = [position for position, name in enumerate(names) if name in labelled]
     if not known:
         raise XTagValueError(f"{path} labels none of the model's tags in its attributes 'tags' and 'truth'")
-    return Scored(
+    return Evaluation(
         path=path,
         model=f"{model.name} {model.version}, sha256 {model.sha256[:12]}",
         tags=tuple(names[position] for position in known),
@@ -190,5 +190,5 @@ def _origin_table(reports: dict[str, Report]) -> Table:
         table.add_column(heading, justify="right")
     for name, report in reports.items():
         means = (report.mean_average_precision, report.chance, report.macro_f1, report.right)
-        table.add_row(name or "(unknown)", str(report.frames), *map(shown, means))
+        table.add_row(name or "(unknown)", str(report.frames), *map(figure_text, means))
     return table

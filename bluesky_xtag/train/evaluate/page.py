@@ -15,8 +15,8 @@ import numpy as np
 
 from ...frames import LabelledFile, open_labelled
 from .charts import calibration_curves, log_picture, precision_recall_curves
-from .evaluation import OF_ORIGIN, Scored
-from .report import Report, shown
+from .evaluation import OF_ORIGIN, Evaluation
+from .report import Report, figure_text
 
 __all__ = ["Mistake", "mistakes", "write_page"]
 
@@ -47,12 +47,12 @@ class Mistake:
     score: float
 
 
-def mistakes(scored: Scored, tag: int, held: bool, most: int = EACH) -> list[Mistake]:
+def mistakes(scored: Evaluation, tag: int, held: bool, most: int = EACH) -> list[Mistake]:
     """Return the mistakes that the model is most sure of on one tag.
 
     Parameters
     ----------
-    scored : Scored
+    scored : Evaluation
     tag : int
         Number of the tag.
     held : bool
@@ -72,14 +72,14 @@ def mistakes(scored: Scored, tag: int, held: bool, most: int = EACH) -> list[Mis
     return [Mistake(int(frame), tag, float(scores[frame])) for frame in worst]
 
 
-def write_page(scored: Scored, path: str | Path) -> None:
+def write_page(scored: Evaluation, path: str | Path) -> None:
     """Write the page.
 
     Only the frames that are shown are read again from the file of the frames, one at a time.
 
     Parameters
     ----------
-    scored : Scored
+    scored : Evaluation
     path : str or Path
         HTML file to write.
     """
@@ -104,7 +104,7 @@ def write_page(scored: Scored, path: str | Path) -> None:
         f"{EACH} frames that do not hold it and got the highest scores, and up to {EACH} that hold it and got the "
         'lowest. Below each frame all tags with a part in it: accepted rightly, <span class="wrong">accepted wrongly'
         '</span>, <span class="missed">missed</span>, <span class="open">accepted, label uncertain</span>.</p>',
-        *_mistaken(scored),
+        *_mistake_sections(scored),
     ]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     Path(path).write_text(
@@ -114,10 +114,10 @@ def write_page(scored: Scored, path: str | Path) -> None:
 
 def _key_figures(report: Report) -> str:
     figures = {
-        "mAP": shown(report.mean_average_precision),
-        "chance mAP": shown(report.chance),
-        "macro F1": shown(report.macro_f1),
-        "mean calibration error": shown(report.mean_calibration_error),
+        "mAP": figure_text(report.mean_average_precision),
+        "chance mAP": figure_text(report.chance),
+        "macro F1": figure_text(report.macro_f1),
+        "mean calibration error": figure_text(report.mean_calibration_error),
         "frames": f"{report.frames:,}",
         "ms a frame, one by one": f"{report.seconds_per_frame * 1e3:.1f}",
     }
@@ -130,11 +130,12 @@ def _tag_table(report: Report) -> str:
         share = 0 if np.isnan(row.average_precision) else round(100 * row.average_precision)
         numbers = (row.prevalence, row.f1, row.precision, row.recall, row.threshold, row.calibration_error)
         rows.append(
-            f'<tr><td>{escape(row.tag)}</td><td class="bar" style="--ap:{share}%">{shown(row.average_precision)}</td>'
-            f"{_cells((*map(shown, numbers), row.positives, row.frames))}</tr>"
+            f'<tr><td>{escape(row.tag)}</td><td class="bar" style="--ap:{share}%">'
+            f"{figure_text(row.average_precision)}</td>"
+            f"{_cells((*map(figure_text, numbers), row.positives, row.frames))}</tr>"
         )
     means = (report.mean_average_precision, report.chance, report.macro_f1)
-    last = (*map(shown, means), "", "", "", shown(report.mean_calibration_error), "", report.frames)
+    last = (*map(figure_text, means), "", "", "", figure_text(report.mean_calibration_error), "", report.frames)
     rows.append(f'<tr class="mean"><td>mean</td>{_cells(last)}</tr>')
     return _table(HEAD, rows)
 
@@ -143,7 +144,7 @@ def _origin_table(reports: dict[str, Report]) -> str:
     if not reports:
         return ""
     rows = [
-        f"<tr>{_cells((escape(name or '(unknown)'), report.frames, *map(shown, figures)))}</tr>"
+        f"<tr>{_cells((escape(name or '(unknown)'), report.frames, *map(figure_text, figures)))}</tr>"
         for name, report in reports.items()
         for figures in [(report.mean_average_precision, report.chance, report.macro_f1, report.right)]
     ]
@@ -153,7 +154,7 @@ def _origin_table(reports: dict[str, Report]) -> str:
     )
 
 
-def _mistaken(scored: Scored) -> Iterable[str]:
+def _mistake_sections(scored: Evaluation) -> Iterable[str]:
     """Yield a section for each tag that the model is wrong about."""
     with open_labelled(scored.path) as file:
         for number, tag in enumerate(scored.tags):
@@ -163,7 +164,7 @@ def _mistaken(scored: Scored) -> Iterable[str]:
                 yield f'<h3>{escape(tag)}</h3><div class="cards">{cards}</div>'
 
 
-def _card(scored: Scored, mistake: Mistake, file: LabelledFile) -> str:
+def _card(scored: Evaluation, mistake: Mistake, file: LabelledFile) -> str:
     """Return one frame with what the model says and what the label says."""
     frame = file.read(scored.frames[mistake.frame])
     detector = frame.detector or f"{frame.pixels.shape[1]} × {frame.pixels.shape[0]}"
@@ -172,12 +173,12 @@ def _card(scored: Scored, mistake: Mistake, file: LabelledFile) -> str:
     verdict = f"{mistake.score:.2f}, but it {'holds' if held else 'does not hold'}"
     return (
         f'<div class="card"><b>{verdict}</b>{picture}'
-        f'<div class="said">{_said(scored, mistake.frame)}</div>'
+        f'<div class="said">{_tags_in_words(scored, mistake.frame)}</div>'
         f'<div class="soft name">{escape(detector)}: {escape(frame.name)}</div></div>'
     )
 
 
-def _said(scored: Scored, frame: int) -> str:
+def _tags_in_words(scored: Evaluation, frame: int) -> str:
     """Return the tags that were accepted or missed, each with its score and whether that is right."""
     accepted = scored.scores[frame] >= scored.thresholds
     truth = scored.truth[frame]

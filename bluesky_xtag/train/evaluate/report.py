@@ -13,7 +13,7 @@ from .metrics import average_precision, calibration_error, decisions
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Report", "TagFigures", "figures", "mean", "plain", "shown"]
+__all__ = ["Report", "TagFigures", "figures", "mean", "plain", "figure_text"]
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,11 @@ class Report:
             table.add_column(name, justify="right", no_wrap=True)
         for row in self.tags:
             numbers = (row.average_precision, row.prevalence, row.f1, row.precision, row.recall)
-            ece = shown(row.calibration_error)
-            table.add_row(row.tag, *map(shown, numbers), f"{row.threshold:.2f}", ece, str(row.positives))
+            ece = figure_text(row.calibration_error)
+            table.add_row(row.tag, *map(figure_text, numbers), f"{row.threshold:.2f}", ece, str(row.positives))
         table.add_section()
-        means = map(shown, (self.mean_average_precision, self.chance, self.macro_f1))
-        ece = shown(self.mean_calibration_error)
+        means = map(figure_text, (self.mean_average_precision, self.chance, self.macro_f1))
+        ece = figure_text(self.mean_calibration_error)
         table.add_row("mean", *means, "", "", "", ece, "", style="bold")
         return table
 
@@ -178,7 +178,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def shown(value: float) -> str:
+def figure_text(value: float) -> str:
     """Return a figure for a table: three digits, a dash for NaN."""
     return "–" if np.isnan(value) else f"{value:.3f}"
 

@@ -77,7 +77,7 @@ def measure(
     truth = {name: np.empty((size, *shape), np.int8) for name, size in sizes.items()}
     scores = {name: np.empty((size, *shape), np.float32) for name, size in sizes.items()}
     pieces = [(name, start, min(start + SCENES, frames)) for name in sizes for start in range(0, frames, SCENES)]
-    work = _worked(pieces, seed, model.preparation, workers or os.cpu_count() or 1)
+    work = _draw_pieces(pieces, seed, model.preparation, workers or os.cpu_count() or 1)
     model.warm()
     progress = track(
         zip(pieces, work, strict=True), "Measuring", total=len(pieces), console=Console(stderr=True), transient=True
@@ -110,7 +110,7 @@ def measure(
     )
 
 
-def _worked(
+def _draw_pieces(
     pieces: Sequence[tuple[str, int, int]], seed: int, preparation: Preparation, workers: int
 ) -> Iterator[Drawn]:
     """Yield what each piece of work draws, in order; few pieces at a time are under way."""
@@ -134,10 +134,10 @@ def _draw(piece: tuple[str, int, int], seed: int, preparation: Preparation) -> D
     if not name:
         return [sample(seed, index, True, preparation, ()) for index in scenes]
     nuisance = NUISANCES[name]
-    return [_spoiled(nuisance, level, seed, index, preparation) for level in nuisance.levels for index in scenes]
+    return [_spoil(nuisance, level, seed, index, preparation) for level in nuisance.levels for index in scenes]
 
 
-def _spoiled(
+def _spoil(
     nuisance: Nuisance, level: float, seed: int, index: int, preparation: Preparation
 ) -> tuple[Inputs, np.ndarray]:
     """Expose one scene with one nuisance.

@@ -14,19 +14,19 @@ from .page import Mistake, mistakes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .evaluation import Scored
+    from .evaluation import Evaluation
 
 __all__ = ["worst_frames"]
 
 TAGS = 8  # tags shown, those with the lowest average precision
 
 
-def worst_frames(scored: Scored) -> bytes:
+def worst_frames(scored: Evaluation) -> bytes:
     """Return a PNG: for the tags with the lowest AP, the surest wrong frame and the surest missed one.
 
     Parameters
     ----------
-    scored : Scored
+    scored : Evaluation
         Only the frames that are shown are read again from its file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -47,13 +47,13 @@ def worst_frames(scored: Scored) -> bytes:
     return png.getvalue()
 
 
-def _worst(scored: Scored) -> list[Mistake]:
+def _worst(scored: Evaluation) -> list[Mistake]:
     precision = np.array([row.average_precision for row in scored.report.tags])
     order = np.argsort(np.where(np.isfinite(precision), precision, 2))[:TAGS]
     return [found for tag in order for held in (False, True) for found in mistakes(scored, int(tag), held, 1)]
 
 
-def _show(axes: Axes, scored: Scored, mistake: Mistake, file: LabelledFile) -> None:
+def _show(axes: Axes, scored: Evaluation, mistake: Mistake, file: LabelledFile) -> None:
     from matplotlib.image import imread
 
     frame, tag = file.read(scored.frames[mistake.frame]), scored.tags[mistake.tag]

@@ -28,7 +28,7 @@ from ..evaluate.report import plain
 from .network import VIEWS, build, jit_compile
 from .training import masked_loss
 
-__all__ = ["SPOILED", "VARIANTS", "Settings", "Variant", "chosen", "model_directory", "study"]
+__all__ = ["SPOILED", "VARIANTS", "Settings", "Variant", "select_variants", "model_directory", "study"]
 
 # What a frame may lack or suffer; each taken to the end of its range, rotation by any angle.
 SPOILED = ("centre_unknown", "rotation", "gaps", "hot_pixels")
@@ -119,7 +119,7 @@ class Settings:
         return max(1, round(self.samples * share / self.chunk))
 
 
-def chosen(names: Iterable[str]) -> tuple[Variant, ...]:
+def select_variants(names: Iterable[str]) -> tuple[Variant, ...]:
     """Return the variants of these names, all for none.
 
     Raises
@@ -193,7 +193,7 @@ def _result(out: Path, settings: Settings, variant: Variant) -> dict[str, Any]:
         "train_seconds": seconds,
         **_test(network, samples, settings),
     }
-    _packaged(network, variant).save(model_directory(out, variant))
+    _package(network, variant).save(model_directory(out, variant))
     path.parent.mkdir(exist_ok=True)
     with write_atomically(path) as new:
         new.write_text(json.dumps(plain(result), indent=1) + "\n", "utf-8")
@@ -206,11 +206,11 @@ def _simulate(directory: Path, settings: Settings, variant: Variant) -> None:
     data.generate(directory / "train", settings.chunks(variant.share), seeds[0], size=size, preparation=how)
     data.generate(directory / "test", settings.chunks(1 / 5), seeds[1], held_out=True, size=size, preparation=how)
     for name in (CLEAN, *SPOILED):
-        draw = partial(_spoiled, name, seeds[1], how)
+        draw = partial(_spoil, name, seeds[1], how)
         data.fill(directory / name, settings.chunks(1 / 20), draw, size=size, preparation=how)
 
 
-def _spoiled(name: str, seed: int, preparation: Preparation, index: int) -> tuple[Inputs, np.ndarray]:
+def _spoil(name: str, seed: int, preparation: Preparation, index: int) -> tuple[Inputs, np.ndarray]:
     """Return a held-out sample with this one nuisance, or a clean one."""
     scene = make_scene(seed, index, True, ())
     chance, exposure = (np.random.default_rng([seed, index, use]) for use in (3, 4))
@@ -248,9 +248,9 @@ def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple
 
 def _test(network: Any, directory: Path, settings: Settings) -> dict[str, Any]:
     """Return the mAP on held-out frames with all nuisances drawn, and its drops from clean to spoiled frames."""
-    test = _judged(network, directory / "test", settings.chunks(1 / 5))
+    test = _judge(network, directory / "test", settings.chunks(1 / 5))
     found, chance = mean_average_precision(test.truth, test.scores)
-    judged = {name: _judged(network, directory / name, settings.chunks(1 / 20)) for name in (CLEAN, *SPOILED)}
+    judged = {name: _judge(network, directory / name, settings.chunks(1 / 20)) for name in (CLEAN, *SPOILED)}
     drops = {name: compare(0, TAGS.names, judged[CLEAN], judged[name], LEAST) for name in SPOILED}
     return {
         "map": found,
@@ -262,7 +262,7 @@ def _test(network: Any, directory: Path, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _judged(network: Any, directory: Path, chunks: int) -> Judged:
+def _judge(network: Any, directory: Path, chunks: int) -> Judged:
     """Return truth and logits of all frames in a directory."""
     samples = data.load(directory, chunks)
     parts = [slice(start, start + BLOCK) for start in range(0, len(samples), BLOCK)]
@@ -277,7 +277,7 @@ def _error(test: Judged, rounds: int = 30) -> float:
     return float(np.std([mean_average_precision(test.truth[row], test.scores[row])[0] for row in rows]))
 
 
-def _packaged(network: Any, variant: Variant) -> TagModel:
+def _package(network: Any, variant: Variant) -> TagModel:
     """Return a model with nothing calibrated, to be timed."""
     import keras
 

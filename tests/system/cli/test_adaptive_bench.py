@@ -8,7 +8,7 @@ import pytest
 from bluesky_xtag import TagModel, XTagValueError
 from bluesky_xtag.cli.bench import adaptive_bench as bench
 from bluesky_xtag.cli.bench import ax_agent, suggestions
-from bluesky_xtag.cli.bench.adaptive_bench import KINDS, adaptive, missed
+from bluesky_xtag.cli.bench.adaptive_bench import KINDS, adaptive, bars_missed
 from bluesky_xtag.cli.bench.bars import rows
 from bluesky_xtag.cli.bench.camera import Camera
 from bluesky_xtag.cli.bench.tasks import TASKS, points_of, run
@@ -122,7 +122,7 @@ def test_the_bench_writes_figures_and_a_picture(tmp_path, capfd):
     assert json.loads((tmp_path / "figures.json").read_text()).keys() == figures.keys()
     assert (tmp_path / "picture.png").stat().st_size > 10_000
     assert {"machine", "model", "versions"} <= set(figures)
-    assert all("seek" in trouble for trouble in missed(figures))
+    assert all("seek" in trouble for trouble in bars_missed(figures))
     assert "within 1%" in capfd.readouterr().out
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bluesky_xtag.cli.bench.model_bench import BARS, FRAMES, STAGES, missed, model
+from bluesky_xtag.cli.bench.model_bench import BARS, FRAMES, STAGES, bars_missed, model
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def test_the_figures_are_written_with_what_they_were_measured_with(measured):
 def test_a_missed_bar_is_named_with_what_it_must_be():
     frames = {"Pilatus 1M": {"predict_p50_ms": 12.0, "frames_per_second": 150.0}, "Eiger 4M": {"frames_per_second": 60}}
     reached = {"frames": frames, "simulated_samples_per_second": 60.0}
-    assert missed(reached) == []
+    assert bars_missed(reached) == []
     slow = copy.deepcopy(reached)
     slow["frames"]["Pilatus 1M"]["predict_p50_ms"] = 12.5
-    assert missed(slow) == ["Pilatus 1M predict_p50_ms is 12.5, but must be <= 12"]
-    assert len(missed(slow | {"simulated_samples_per_second": 59.0})) == 2
+    assert bars_missed(slow) == ["Pilatus 1M predict_p50_ms is 12.5, but must be <= 12"]
+    assert len(bars_missed(slow | {"simulated_samples_per_second": 59.0})) == 2
     assert len(BARS) == 4

@@ -14,7 +14,7 @@ from bluesky_xtag.catalog.tiled import TiledRun
 from bluesky_xtag.cli import app
 from bluesky_xtag.errors import XTagError
 from bluesky_xtag.plans import expose_until, make, replay_decisions, scan_until, skip_empty, tag_adaptive_scan
-from bluesky_xtag.plans.decisions import made
+from bluesky_xtag.plans.decisions import make_decider
 from bluesky_xtag.plans.strategies import NAMES
 
 
@@ -163,7 +163,7 @@ def test_a_run_without_decisions_says_so(RE, tag, tiled, axis, det):
 
 def test_deciders_of_a_later_version_say_so():
     with pytest.raises(XTagError, match="a newer version"):
-        made({"known": True, "decider": "by_magic"})
+        make_decider({"known": True, "decider": "by_magic"})
 
 
 def test_the_command(RE, tag, axis, det, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from bluesky_xtag.train import write_page
 from bluesky_xtag.train.evaluate.charts import log_picture
-from bluesky_xtag.train.evaluate.evaluation import Scored
+from bluesky_xtag.train.evaluate.evaluation import Evaluation
 from bluesky_xtag.train.evaluate.page import mistakes
 
 TRUTH = np.array([[1, 0], [0, 0], [0, 1], [1, -1], [0, 1], [1, 0]], np.int8)
@@ -27,7 +27,9 @@ def scored(tmp_path):
     frames = tuple(f"frame_{name}" for name in "abcdef")
     thresholds = np.array([0.5, 0.5], np.float32)
     origins = ("one",) * 3 + ("two",) * 3
-    return Scored(path, "small 1", ("ring", "halo"), thresholds, frames, origins, TRUTH, SCORES, 0.01, ("spots",), ())
+    return Evaluation(
+        path, "small 1", ("ring", "halo"), thresholds, frames, origins, TRUTH, SCORES, 0.01, ("spots",), ()
+    )
 
 
 def test_the_most_confident_mistakes_come_first(scored):

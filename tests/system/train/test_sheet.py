@@ -5,13 +5,13 @@ from matplotlib.image import imread
 
 from bluesky_xtag.simulate import simulate
 from bluesky_xtag.train import worst_frames
-from bluesky_xtag.train.evaluate.evaluation import Scored
+from bluesky_xtag.train.evaluate.evaluation import Evaluation
 from bluesky_xtag.train.evaluate.sheet import _worst
 
 
 def test_the_surest_mistakes_of_the_weakest_tags_are_shown(tmp_path):
     path = simulate(tmp_path / "frames.h5", 3, seed=4, workers=1)
-    scored = Scored(
+    scored = Evaluation(
         path=path,
         model="m",
         tags=("ring", "halo"),

@@ -9,7 +9,7 @@ from bluesky_xtag.cli.bench.tradeoff_bench import draw, tradeoff
 from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.model import TagModel
 from bluesky_xtag.simulate import TAGS
-from bluesky_xtag.train import SPOILED, VARIANTS, Settings, Variant, chosen, model_directory, study
+from bluesky_xtag.train import SPOILED, VARIANTS, Settings, Variant, model_directory, select_variants, study
 from bluesky_xtag.train.data import load
 from bluesky_xtag.train.fit import tradeoff as trained
 
@@ -97,10 +97,10 @@ def test_every_variant_can_be_prepared_and_built(variant):
 
 
 def test_an_unknown_variant_is_refused_with_those_that_there_are():
-    assert chosen(["polar view"]) == (VARIANTS[2],)
-    assert chosen([]) == VARIANTS
+    assert select_variants(["polar view"]) == (VARIANTS[2],)
+    assert select_variants([]) == VARIANTS
     with pytest.raises(XTagValueError, match="known: 'size 64, all views', "):
-        chosen(["size 65"])
+        select_variants(["size 65"])
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 100}, {"epochs": 0}])

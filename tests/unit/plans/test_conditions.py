@@ -62,7 +62,7 @@ def test_frames_in_a_row(text):
 def test_a_condition_names_its_tags():
     found = parse("ring>0.9 and not halo or ring", TAGS)
     assert found.tags == ("ring", "halo")
-    assert found.shown(FRAME) == "ring>0.9 and not halo or ring (ring 0.95, halo 0.30)"
+    assert found.in_words(FRAME) == "ring>0.9 and not halo or ring (ring 0.95, halo 0.30)"
 
 
 @pytest.mark.parametrize("status", ["late", "dropped", "unreadable", "failed", ""])

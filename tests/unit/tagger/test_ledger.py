@@ -31,8 +31,8 @@ def test_frames_wait_in_order_of_arrival_until_written():
     one, two = ticket(1), ticket(2)
     ledger = ledger_of(one, two)
     assert numbers(ledger) == [1, 2]
-    assert ledger.written(one.id)
-    assert not ledger.written(one.id)
+    assert ledger.note_written(one.id)
+    assert not ledger.note_written(one.id)
     assert numbers(ledger) == [2]
 
 
@@ -60,7 +60,7 @@ def test_images_of_one_event_do_not_forget_each_other():
 def test_closing_a_run_tells_what_was_never_written():
     one, two = ticket(1), ticket(2)
     ledger = ledger_of(one, two)
-    ledger.written(one.id)
+    ledger.note_written(one.id)
     assert ledger.close("run") == [two]
     assert ledger.close("run") == []
 
