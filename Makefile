@@ -1,6 +1,7 @@
 # Two commands do everything: `make demo` and `make test`.
 PYTHON ?= python3.11
 BIN := .venv/bin
+PARALLEL := $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/lint-imports --no-cache
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -12,11 +13,11 @@ demo: .venv/demo
 # What an edit is checked with: linters, types, contracts and the unit tests, which need no TensorFlow, Tiled or processes.
 check: .venv/test
 	$(LINT)
-	$(BIN)/pytest -n 2 --dist loadscope tests/unit $(PYTEST)
+	$(PARALLEL) tests/unit $(PYTEST)
 
 test: .venv/test
 	$(LINT)
-	$(BIN)/pytest -n 2 --dist loadscope $(PYTEST)
+	$(PARALLEL) $(PYTEST)
 
 docs: .venv/test
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

@@ -16,8 +16,34 @@ from support.archives import opened
 from support.catalogs import POSTGRESQL, Server, in_process, postgresql_database, tree_arguments
 from support.documents_seen import DocumentsSeen
 from support.models import CountsModel
+from support.places import ROOT
 
 from bluesky_xtag import install
+
+# Files that take longest begin first, so that no worker is left alone with one of them at the end.
+SLOWEST = (
+    "system/train/",
+    "system/cli/",
+    "system/test_profile.py",
+    "system/test_docs.py",
+    "system/simulate/",
+    "system/replay/",
+    "system/review/",
+    "system/",
+)
+# Files whose tests share nothing that is costly to make: workers may divide them.
+DIVISIBLE = ("system/simulate/test_all_draws.py",)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Put the slowest files first, and keep the tests of a file on one worker, where its fixtures are made once."""
+    for item in items:
+        name = item.path.relative_to(ROOT / "tests").as_posix()
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if name in DIVISIBLE else name))
+    items.sort(
+        key=lambda item: next((n for n, part in enumerate(SLOWEST) if f"tests/{part}" in item.nodeid), len(SLOWEST))
+    )
 
 
 @pytest.fixture

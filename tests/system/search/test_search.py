@@ -45,6 +45,15 @@ def test_databroker_from_end_to_end(request):
         runs_with_tag(archive.catalog, "ring", model="gradde")
 
 
+def test_a_server_is_searched_over_http(request):
+    archive = stored(request, "serve sqlite")
+    assert set(runs_with_tag(archive.mine, "ring", 0.96)) == {archive.uid.many}
+    assert set(archive.mine.search(HasTag("ring", 0.96))) == {archive.uid.many}
+    assert set(runs_with_tag(archive.mine, "ring", fraction=0.75)) == {archive.uid.many, archive.uid.old}
+    found = frames_with_tag(archive.mine, "ring")
+    assert set(found["run"]) == {archive.uid.few, archive.uid.many, archive.uid.old}
+
+
 def test_runs_are_found_by_the_largest_score(archive):
     assert set(runs_with_tag(archive.mine, "ring")) == {archive.uid.few, archive.uid.many, archive.uid.old}
     assert set(runs_with_tag(archive.mine, "ring", 0.96)) == {archive.uid.many}
