@@ -1,4 +1,4 @@
-"""What makes a unit test one: no TensorFlow, no catalogues, no other process, and an end within ten seconds (compiling aside)."""
+"""A unit test has no TensorFlow, no catalogues, no other process, and an end within ten seconds (compiling aside)."""
 
 import multiprocessing.process
 import sys
