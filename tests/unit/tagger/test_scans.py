@@ -10,6 +10,7 @@ from support.detectors import ArrayDetector, constant, numbered
 from support.models import CountsModel, HangingModel
 
 from bluesky_xtag import install
+from bluesky_xtag.documents.columns import ROW
 
 WAITS = ("overlap", "point")
 
@@ -165,12 +166,8 @@ def test_row_documents_are_scalars_with_their_configuration(RE, seen, tag):
     tag()
     RE(bp.count([ArrayDetector(numbered())], 1))
     (descriptor,) = seen.descriptors("tags")
-    assert [key["dtype"] for key in descriptor["data_keys"].values()] == [
-        *["number"] * 2,
-        *["string"] * 4,
-        *["integer"] * 2,
-        "number",
-    ]
+    assert [key["dtype"] for key in descriptor["data_keys"].values()] == ["number"] * 2 + [each.dtype for each in ROW]
+    assert {each.dtype for each in ROW} <= {"number", "integer", "string", "boolean"}
     configuration = descriptor["configuration"]["xtag"]["data"]
     assert configuration["xtag_model"] == CountsModel.name
     assert configuration["xtag_taxonomy"] == ["empty", "ring"]
