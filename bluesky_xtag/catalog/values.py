@@ -44,7 +44,7 @@ class FileValue:
     def __getitem__(self, index: int) -> np.ndarray:
         """Return image `index` of the event; FrameError if it cannot be read."""
         path, number = self._locate(self.first + index)
-        return read(path, self.dataset, number, self.shape[1])
+        return read(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
 
     def _locate(self, number: int) -> tuple[str, int]:
         if len(self.files) == 1:

@@ -2,7 +2,7 @@
 
 from .assembler import FrameAssembler
 from .data_keys import images_and_size
-from .files import FORMATS, FileFormat, can_read, data_sets, images_in, read, warm
+from .files import FORMATS, FileFormat, can_read, data_sets, images_in, origins, read, warm
 from .frame import Frame
 from .labelled import (
     LabelledFile,
@@ -38,6 +38,7 @@ __all__ = [
     "each_frame",
     "images_and_size",
     "images_in",
+    "origins",
     "join_labelled",
     "load_mask",
     "open_labelled",

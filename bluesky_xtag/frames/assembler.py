@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
 from ..documents import FrameId
-from .arrays import shape_of
+from .arrays import layout_of, shape_of
 from .beam_centre import BeamCentreRule, find_beam_centre
 from .data_keys import images_and_size, is_image
-from .files import FORMATS, ConsolidatedImages, HandlerImages, Hdf5Frames, format_of_mimetype
+from .files import (
+    FORMATS,
+    ConsolidatedImages,
+    FileFormat,
+    HandlerImages,
+    Hdf5Frames,
+    can_read,
+    format_of,
+    format_of_mimetype,
+)
 from .frame import Frame, Images
+from .roots import RootMap, path_of
 from .selection import FrameSelection
-from .sources import FileImages, Hdf5DatumImages, InlineImages, MissingImages, path_of
+from .sources import FileImages, Hdf5DatumImages, InlineImages, MissingImages, SeriesImages
 
 __all__ = ["FrameAssembler"]
 
@@ -29,6 +39,7 @@ _EIGER = frozenset({"AD_EIGER", "AD_EIGER2", "AD_EIGER_SLICE"})
 # twice without a trigger. The newest of each are kept, so that memory stays bounded.
 _RESOURCES_KEPT = 256
 _DATUMS_KEPT = 256
+_FAR = 2.0  # sides of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,9 @@ class _Run:
     start: Mapping[str, Any]
     descriptors: list[str] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    passed_over: dict[str, str] = field(default_factory=dict)
+    has_images: bool = False
+    far: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +85,13 @@ class FrameAssembler:
     ----------
     selection : FrameSelection, optional
         Which frames to take, and what is known of them; all that look like images if None.
+    root_map : mapping of str to str, optional
+        Where directories that documents name are now, see `RootMap`.
     """
 
-    def __init__(self, selection: FrameSelection | None = None) -> None:
+    def __init__(self, selection: FrameSelection | None = None, root_map: Mapping[str, str] | None = None) -> None:
         self._selection = selection or FrameSelection()
+        self._roots = RootMap(root_map)
         self._runs: dict[str, _Run] = {}
         self._streams: dict[str, _Stream] = {}
         self._stream_resources: dict[str, Mapping[str, Any]] = {}
@@ -105,7 +122,7 @@ class FrameAssembler:
             case "stream_resource":
                 self._stream_resources[doc["uid"]] = doc
             case "stop":
-                self._warn_of_absent_keys(doc["run_start"])
+                self._say_what_was_left(doc["run_start"])
                 self.forget(doc["run_start"])
         return []
 
@@ -128,18 +145,32 @@ class FrameAssembler:
         if self._selection.takes_stream(name):
             run.keys.update(data_keys)
             looks = [key for key, data_key in data_keys.items() if is_image(data_key)]
+            chosen = self._selection.choose_keys(data_keys)
             images = tuple(
                 _ImageKey(
                     key,
                     *images_and_size(data_keys[key].get("shape") or ()),
-                    find_beam_centre(self._selection.beam_centre, key, looks, doc, run.start),
+                    self._centre(key, looks, doc, run.start),
                     self._selection.mask_of(key),
                 )
-                for key in self._selection.choose_keys(data_keys)
+                for key in chosen
             )
+            run.has_images |= bool(images)
+            for key, data_key in data_keys.items():
+                if data_key.get("dtype") == "array" and key not in chosen:
+                    run.passed_over[key] = str(list(data_key.get("shape") or ()))
         external = tuple(key for key, data_key in data_keys.items() if "external" in data_key)
         run.descriptors.append(doc["uid"])
         self._streams[doc["uid"]] = _Stream(doc["run_start"], name, images, external, doc)
+
+    def _centre(
+        self, key: str, looks: list[str], descriptor: Mapping[str, Any], start: Mapping[str, Any]
+    ) -> BeamCentreRule:
+        try:
+            return find_beam_centre(self._selection.beam_centre, key, looks, descriptor, start)
+        except Exception as error:  # noqa: BLE001 - whatever strangers wrote there, the frames are tagged
+            logger.warning("The beam centre of %s is estimated: what the documents say of it is %s", key, error)
+            return BeamCentreRule()
 
     def _datum(self, doc: Mapping[str, Any]) -> None:
         resource = self._resources.get(doc["resource"])
@@ -157,6 +188,7 @@ class FrameAssembler:
             if image.key in data:
                 count, source = self._images(image, data[image.key])
                 centre = image.centre.of(data)
+                self._say_if_far(stream.run, image, centre)
                 for index in range(count):
                     frame = FrameId(stream.run, stream.name, image.key, doc["seq_num"], index, doc["uid"])
                     yield Frame(frame, centre, image.mask, source)
@@ -169,28 +201,26 @@ class FrameAssembler:
     def _images(self, image: _ImageKey, value: Any) -> tuple[int, Images]:
         """Return how many images a value in an event stands for, and their reader."""
         if not isinstance(value, str):
-            count, _ = images_and_size(shape_of(value))
-            return count, InlineImages(value, image.size)
+            shape = shape_of(value)
+            return layout_of(shape).count if len(shape) > 2 else 1, InlineImages(value, image.size)
         datum = self._datums.get(value) or self._used.get(value)
         if datum is None:
             reason = f"the event refers to the datum {value!r}, of which no datum and resource document came before"
             return image.count, MissingImages(reason)
-        return _datum_images(image, datum)
+        try:
+            return _datum_images(image, datum, self._roots)
+        except Exception as error:  # noqa: BLE001 - documents of strangers; they cost this image only
+            return image.count, MissingImages(f"the resource of {image.key} cannot be used: {_say(error)}")
 
     def _stream_datum(self, doc: Mapping[str, Any]) -> Iterator[Frame]:
         stream = self._streams.get(doc["descriptor"])
         if stream is None or not stream.images:
             return
-        resource = self._stream_resources.get(doc["stream_resource"])
-        if resource is None:
-            logger.warning("Frames are lost: no stream_resource came before the stream_datum %s", doc["uid"])
-            return
-        image = next((image for image in stream.images if image.key == resource["data_key"]), None)
+        image, count, source_at = self._stream_images(stream, doc)
         if image is None:
             return
-        count = _per_index(image, resource, stream.descriptor)
-        source_at = _stream_source(image, resource, stream.descriptor, count)
         centre = image.centre.constant
+        self._say_if_far(stream.run, image, centre)
         start, stop = doc["indices"]["start"], doc["indices"]["stop"]
         for seq_num, position in enumerate(range(start, stop), start=doc["seq_nums"]["start"]):
             source = source_at(position)
@@ -198,16 +228,61 @@ class FrameAssembler:
                 frame = FrameId(stream.run, stream.name, image.key, seq_num, index, doc["uid"])
                 yield Frame(frame, centre, image.mask, source)
 
-    def _warn_of_absent_keys(self, run_uid: str) -> None:
-        run, wanted = self._runs.get(run_uid), self._selection.key
-        if run is None or not run.keys or wanted is None or wanted & run.keys:
+    def _stream_images(
+        self, stream: _Stream, doc: Mapping[str, Any]
+    ) -> tuple[_ImageKey | None, int, Callable[[int], Images]]:
+        """Return whose images a stream_datum announces (None: nobody's), how many an index, and their readers."""
+        resource = self._stream_resources.get(doc["stream_resource"])
+        if resource is None:
+            streamed = [image for image in stream.images if image.key in stream.external]
+            reason = f"no stream_resource {doc['stream_resource']!r} came before its stream_datum"
+            if len(streamed) == 1:
+                return streamed[0], streamed[0].count, lambda _: MissingImages(reason)
+            logger.warning("Frames are lost of run %s: %s", stream.run, reason)
+            return None, 0, lambda _: MissingImages(reason)
+        image = next((image for image in stream.images if image.key == resource["data_key"]), None)
+        if image is None:
+            return None, 0, lambda _: MissingImages("")
+        try:
+            count = _per_index(image, resource, stream.descriptor)
+            return image, count, _stream_source(image, resource, stream.descriptor, count, self._roots)
+        except Exception as error:  # noqa: BLE001 - documents of strangers; they cost this image only
+            why = f"the stream_resource of {image.key} cannot be used: {_say(error)}"
+            return image, image.count, lambda _: MissingImages(why)
+
+    def _say_if_far(self, run_uid: str, image: _ImageKey, centre: tuple[float, float] | None) -> None:
+        """Say once a run that a beam centre is so far outside that it may be no number of pixels."""
+        if centre is None or image.size is None or (run := self._runs.get(run_uid)) is None or image.key in run.far:
             return
-        logger.warning(
-            "No frames in run %s: it has no data key %s. Its keys are %s",
-            run_uid,
-            " or ".join(sorted(wanted)),
-            ", ".join(sorted(run.keys)),
-        )
+        rows, columns = image.size
+        beyond = max(-centre[0] / columns, centre[0] / columns - 1, -centre[1] / rows, centre[1] / rows - 1)
+        if beyond > _FAR:
+            run.far.add(image.key)
+            logger.warning(
+                "The beam centre of %s in run %s, column %g and row %g, lies far outside of its %d x %d pixels: "
+                "is it in pixels?",
+                *(image.key, run_uid, *centre, rows, columns),
+            )
+
+    def _say_what_was_left(self, run_uid: str) -> None:
+        """Say once, at the end of a run, which keys were not there and which arrays are no images."""
+        run, wanted = self._runs.get(run_uid), self._selection.key
+        if run is None or not run.keys:
+            return
+        if wanted is not None and not wanted & run.keys:
+            logger.warning(
+                "No frames in run %s: it has no data key %s. Its keys are %s",
+                run_uid,
+                " or ".join(sorted(wanted)),
+                ", ".join(sorted(run.keys)),
+            )
+        elif wanted is None and run.passed_over:
+            logger.log(
+                logging.INFO if run.has_images else logging.WARNING,
+                "These arrays of run %s are not taken for images: %s. If one is, name it: key=...",
+                run_uid,
+                ", ".join(f"{key} {shape}" for key, shape in sorted(run.passed_over.items())),
+            )
 
 
 def _keep(kept: dict[str, Any], key: str, value: Any, at_most: int) -> None:
@@ -222,13 +297,19 @@ def _open_run(doc: Mapping[str, Any], ended: str, runs: Iterable[str]) -> bool:
     return run in runs if run else bool(runs) and run != ended
 
 
-def _datum_images(image: _ImageKey, datum: _Datum) -> tuple[int, Images]:
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _datum_images(image: _ImageKey, datum: _Datum, roots: RootMap) -> tuple[int, Images]:
     resource = datum.resource
     spec, kwargs = resource["spec"], resource.get("resource_kwargs") or {}
-    path = os.path.join(resource.get("root") or "", resource["resource_path"])
+    path = roots.join(resource.get("root") or "", resource["resource_path"])
     if spec in _EIGER and "seq_id" in datum.kwargs:
         master = f"{path}_{datum.kwargs['seq_id']}_master.h5"
-        first = datum.kwargs.get("frame_num") or 0
+        first = datum.kwargs.get("frame_num")
+        if first is None:
+            return image.count, SeriesImages(master, image.count, image.size)
         return image.count, FileImages(FORMATS["hdf5"], master, "/entry/data", first, image.size)
     count = max(image.count, int(kwargs.get("frame_per_point") or 1))
     if spec in Hdf5Frames.specs and set(datum.kwargs) == {"point_number"}:
@@ -238,8 +319,8 @@ def _datum_images(image: _ImageKey, datum: _Datum) -> tuple[int, Images]:
 
 def _per_index(image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any]) -> int:
     """Return how many images an index stands for, as `bluesky.consolidators` counts them."""
-    multiplier = _parameters(resource).get("multiplier") or 1
-    shape = descriptor["data_keys"][image.key]["shape"]
+    multiplier = int(_parameters(resource).get("multiplier") or 1)
+    shape = descriptor["data_keys"][image.key].get("shape") or ()
     return image.count if len(shape) > 2 and shape[0] == multiplier else image.count * multiplier
 
 
@@ -248,22 +329,28 @@ def _parameters(resource: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _stream_source(
-    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], count: int
+    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], count: int, roots: RootMap
 ) -> Callable[[int], Images]:
     """Return what makes the reader of the images at a position of the stream."""
     parameters = _parameters(resource)
     size = image.size
+    dataset = parameters.get("dataset") or parameters.get("path") or ""
+    form: FileFormat | None
     if "uri" not in resource:  # as ophyd-async wrote it before 0.4
-        path = os.path.join(resource.get("root") or "", resource["resource_path"])
-        dataset = parameters.get("path") or "/entry/data/data"
-        return lambda position: FileImages(FORMATS["hdf5"], path, dataset, position * count, size)
-    uri, path = resource["uri"], path_of(resource["uri"])
-    if path is None:
-        return lambda _: MissingImages(f"{uri} is not a file: only file URIs can be read")
+        path = roots.join(resource.get("root") or "", resource["resource_path"])
+        form = FORMATS["hdf5"]
+    else:
+        uri, named = resource["uri"], path_of(resource["uri"])
+        if named is None:
+            return lambda _: MissingImages(f"{uri} is not a file: only file URIs can be read")
+        path = roots.path(named)
+        form = format_of_mimetype(resource["mimetype"]) if resource.get("mimetype") else None
+        if form is None and not resource.get("mimetype") and can_read(path):
+            form = format_of(path)
+        if form is None and path != named:
+            resource = {**resource, "uri": f"file://localhost{quote(path)}"}
     if parameters.get("slice"):
-        return lambda _: MissingImages(f"{uri} is announced with a slice, which is not supported: announce images")
-    form = format_of_mimetype(resource["mimetype"])
+        return lambda _: MissingImages(f"{path} is announced with a slice, which is not supported: announce images")
     if form is not None:
-        dataset = parameters.get("dataset") or parameters.get("path") or ""
         return lambda position: FileImages(form, path, dataset, position * count, size)
     return lambda position: ConsolidatedImages(resource, descriptor, position, size)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,9 +16,23 @@ from ..errors import XTagValueError
 
 __all__ = ["BeamCentre", "BeamCentreRule", "check_beam_centre", "find_beam_centre"]
 
+logger = logging.getLogger("bluesky_xtag")
+
 BeamCentre = tuple[float, float]
 
 _X_KEY = re.compile(r"(?:(?P<prefix>.+?)[_.-])??(?:cam[_.-])?beam_?cent(?:er|re)_x", re.IGNORECASE)
+_PIXEL_SIZE = re.compile(r"(?:.*[_.-])?(?:(?P<before>[xy])_)?pixel_?size(?:_(?P<axis>[xy]))?", re.IGNORECASE)
+_PIXEL_UNITS = frozenset({"", "pixel", "pixels", "px", "pix"})
+_METRES = {
+    "m": 1.0,
+    "cm": 1e-2,
+    "mm": 1e-3,
+    "um": 1e-6,
+    "\u00b5m": 1e-6,
+    "\u03bcm": 1e-6,
+    "micron": 1e-6,
+    "microns": 1e-6,
+}
 _SEPARATOR = re.compile(r"[_.-]")
 
 
@@ -31,14 +46,17 @@ class BeamCentreRule:
         Data keys of x and y in the event itself.
     constant : (float, float) or None
         Column and row, where the event does not tell.
+    scale : (float, float)
+        Pixels a unit of the data keys.
     """
 
     keys: tuple[str, str] | None = None
     constant: BeamCentre | None = None
+    scale: tuple[float, float] = (1.0, 1.0)
 
     def of(self, data: Mapping[str, Any]) -> BeamCentre | None:
         """Return (column, row) for an event's data, None if unknown."""
-        return (self.keys and _read_centre(data, self.keys)) or self.constant
+        return (self.keys and _read_centre(data, self.keys, self.scale)) or self.constant
 
 
 def check_beam_centre(wanted: Any) -> BeamCentre | tuple[str, str] | None:
@@ -69,7 +87,8 @@ def find_beam_centre(
     The event's data goes before the configuration in the descriptor, and that before the start document. A pair of keys
     such as ``pilatus_cam_beam_center_x`` and ``..._y`` belongs to the image key with which it shares the longest
     prefix; ``beam_center_x`` without a prefix belongs to all. A pair of zeros means "not set" in areaDetector and
-    counts as unknown.
+    counts as unknown. A pair whose data keys have a unit of length is converted with the pixel size that is next to it,
+    such as ``pilatus_cam_pixel_size`` or ``x_pixel_size``; without one it is said, and counts as unknown.
 
     Parameters
     ----------
@@ -94,13 +113,66 @@ def find_beam_centre(
     owners = {name: owner for owner, names in descriptor.get("object_keys", {}).items() for name in names}
     # What another detector says of itself does not concern this one, unless the user named it.
     foreign = set() if wanted else {owners[image] for image in images if image in owners} - {owners.get(key)}
-    in_event = [name for name in descriptor["data_keys"] if owners.get(name) not in foreign]
-    settings = [config["data"] for owner, config in descriptor.get("configuration", {}).items() if owner not in foreign]
-    constants = (_read_centre(data, pair) for data in [*settings, start] for pair in pairs(data))
-    return BeamCentreRule(
-        keys=next((pair for pair in pairs(in_event) if set(pair) <= set(in_event)), None),
-        constant=next((centre for centre in constants if centre), None),
+    in_event = {name: key for name, key in descriptor["data_keys"].items() if owners.get(name) not in foreign}
+    configurations = [each for owner, each in descriptor.get("configuration", {}).items() if owner not in foreign]
+    settings = [(each["data"], each.get("data_keys") or {}) for each in configurations]
+    everything = [*settings, (start, {})]
+    in_pixels = _Pixels(everything)
+    for pair in pairs(in_event):
+        if set(pair) <= set(in_event) and (scale := in_pixels.scale(pair, in_event)):
+            keys, factors = pair, scale
+            break
+    else:
+        keys, factors = None, (1.0, 1.0)
+    constants = (
+        _read_centre(data, pair, scale)
+        for data, about in everything
+        for pair in pairs(data)
+        if set(pair) <= set(data) and (scale := in_pixels.scale(pair, about))
     )
+    return BeamCentreRule(keys, next((centre for centre in constants if centre), None), factors)
+
+
+class _Pixels:
+    """How many pixels a unit of a beam centre is, from the pixel sizes that documents tell."""
+
+    def __init__(self, settings: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+        self._settings = settings
+
+    def scale(self, pair: tuple[str, str], data_keys: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Return pixels a unit for x and y; None if that is not known, which is said."""
+        found = []
+        for axis, name in zip("xy", pair, strict=True):
+            unit = str((data_keys.get(name) or {}).get("units") or "").strip().lower()
+            if unit in _PIXEL_UNITS:
+                found.append(1.0)
+            elif unit in _METRES and (size := self._pixel_size(axis)):
+                found.append(_METRES[unit] / size)
+            else:
+                without = "" if unit not in _METRES else ", and no pixel size is told"
+                logger.warning("The beam centre %s, %s has the unit %r%s: it is estimated", *pair, unit, without)
+                return None
+        return found[0], found[1]
+
+    def _pixel_size(self, axis: str) -> float | None:
+        """Return the size of a pixel in metres."""
+        for data, about in self._settings:
+            for name, value in data.items():
+                if (
+                    not (match := _PIXEL_SIZE.fullmatch(name))
+                    or (match["axis"] or match["before"] or axis).lower() != axis
+                ):
+                    continue
+                try:
+                    size = float(np.asarray(value).item())
+                except (TypeError, ValueError):
+                    continue
+                unit = str((about.get(name) or {}).get("units") or "").strip().lower()
+                # Without a unit: pixels of detectors have 1 um to 1 mm.
+                factor = _METRES.get(unit) or (1.0 if size < 1e-3 else 1e-3 if size < 1 else 1e-6)
+                if size > 0 and math.isfinite(size):
+                    return size * factor
+        return None
 
 
 def _find_pairs(names: set[str], key: str, images: set[str]) -> list[tuple[str, str]]:
@@ -121,9 +193,11 @@ def _count_shared_words(prefix: str, key: str) -> int:
     return len(os.path.commonprefix([_SEPARATOR.split(prefix), _SEPARATOR.split(key)]))
 
 
-def _read_centre(data: Mapping[str, Any], keys: tuple[str, str]) -> BeamCentre | None:
+def _read_centre(
+    data: Mapping[str, Any], keys: tuple[str, str], scale: tuple[float, float] = (1.0, 1.0)
+) -> BeamCentre | None:
     try:
-        x, y = (float(np.asarray(data[key]).item()) for key in keys)
+        x, y = (float(np.asarray(data[key]).item()) * factor for key, factor in zip(keys, scale, strict=True))
     except (KeyError, TypeError, ValueError):
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) and (x or y) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,8 +10,11 @@ import numpy as np
 
 from ..documents import FrameId
 from ..errors import FrameError
+from .arrays import check_size, sum_colours
 
 __all__ = ["Frame", "Images"]
+
+logger = logging.getLogger("bluesky_xtag")
 
 
 class Images(Protocol):
@@ -63,23 +67,41 @@ class Frame:
         FrameNotReady
             The file or the image in it is not there yet: try again.
         FrameError
-            The pixels never will be right: foreign file, another shape than declared, not an image.
+            The pixels never will be right: foreign file, not an image, or one of a size that no binning explains.
         """
-        return _check_image(self.source.read(self.id.index), self.source.size, self.id.key)
+        image = check_image(self.source.read(self.id.index), self.id.key)
+        declared = self.source.size
+        # Some devices declare (width, height) and write (rows, columns).
+        if declared and image.shape not in (declared, declared[::-1]):
+            check_size(image.shape, image.itemsize, declared, self.id.key)
+            if _is_first(self.id.run, self.id.key):
+                logger.warning(
+                    "%s has the shape %s in run %s, but its data key declares %s: the pixels are taken as they are",
+                    *(self.id.key, image.shape, self.id.run, declared),
+                )
+        return image
 
 
-def _check_image(image: np.ndarray, declared: tuple[int, int] | None, key: str) -> np.ndarray:
+_SAID: dict[tuple[str, str], None] = {}  # frames travel to other threads and processes: each remembers what it said
+_SAID_KEPT = 1024
+
+
+def _is_first(run: str, key: str) -> bool:
+    if (run, key) in _SAID:
+        return False
+    _SAID[run, key] = None
+    for oldest in list(_SAID)[:-_SAID_KEPT]:
+        _SAID.pop(oldest, None)
+    return True
+
+
+def check_image(image: np.ndarray, key: str) -> np.ndarray:
     """Return the image as two dimensions in native byte order, or say why it is none."""
     while image.ndim > 2 and image.shape[0] == 1:
         image = image[0]
+    image = sum_colours(image)
     if image.ndim != 2 or not image.size:
         raise FrameError(f"{key} has the shape {image.shape}; an image needs two dimensions, none of them empty")
     if image.dtype.kind not in "biuf":
         raise FrameError(f"{key} has the dtype {image.dtype}; an image needs integers or floats")
-    # Some devices declare (width, height) and write (rows, columns).
-    if declared and image.shape not in (declared, declared[::-1]):
-        raise FrameError(
-            f"{key} has the shape {image.shape}, but its data key declares {declared}: correct the shape that the "
-            "device describes, or the file that it writes"
-        )
     return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,11 @@ from .masks import Mask, load_mask
 
 __all__ = ["FrameSelection"]
 
-_LEFT_ALONE = frozenset({"baseline", "dark"})
+# Streams whose images are of the detector, not of the sample: dark, darks, flat_field, white_frames ...
+_LEFT_ALONE = re.compile(
+    r"baseline|(darks?|flats?|whites?|brights?|backgrounds?|bkg|blanks?)([_-]?(fields?|frames?|images?|currents?|noise))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -28,7 +33,8 @@ class FrameSelection:
     key : str or iterable of str, optional
         Data keys of the images. None takes all that look like images (`is_image`).
     streams : str or iterable of str, optional
-        Names of the streams. None takes all but "dark" and "baseline". The stream of the tags is never taken.
+        Names of the streams. None takes all but "baseline" and those of darks, flat fields and
+        backgrounds, such as "dark", "darks" and "flat_field". The stream of the tags is never taken.
     beam_centre : (float, float) or (str, str), optional
         A fixed (column, row) in pixels, or the names of two keys in the event, the configuration or the start
         document. None searches there for areaDetector's names, see `find_beam_centre`.
@@ -67,7 +73,7 @@ class FrameSelection:
         """Tell whether the frames of a stream are wanted."""
         if name == STREAM:
             return False
-        return name not in _LEFT_ALONE if self.streams is None else name in self.streams
+        return not _LEFT_ALONE.fullmatch(name) if self.streams is None else name in self.streams
 
     def choose_keys(self, data_keys: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Return the data keys of a descriptor whose images are wanted, in their order."""

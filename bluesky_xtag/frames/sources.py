@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 
 from ..errors import FrameError
 from .arrays import pick_image
-from .files import FileFormat, Hdf5Frames
+from .files import FORMATS, FileFormat, Hdf5Frames, images_in, warn_of_surplus
 
-__all__ = ["FileImages", "Hdf5DatumImages", "InlineImages", "MissingImages", "path_of"]
+__all__ = ["FileImages", "Hdf5DatumImages", "InlineImages", "MissingImages", "SeriesImages"]
 
 Size = tuple[int, int] | None
 
@@ -58,8 +57,22 @@ class FileImages:
 
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
-        rows = self.size[0] if self.size else None
-        return self.format.read(self.path, self.dataset, self.first + index, rows)
+        return self.format.read(self.path, self.dataset, self.first + index, self.size)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SeriesImages:
+    """The images of an Eiger's series, of which an event has `count`; what the series has beyond is said."""
+
+    path: str
+    count: int
+    size: Size
+
+    def read(self, index: int) -> np.ndarray:
+        """Return image `index`."""
+        image = FORMATS["hdf5"].read(self.path, "/entry/data", index, self.size)
+        warn_of_surplus(self.path, self.count, images_in(self.path, "/entry/data"))
+        return image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -72,10 +85,4 @@ class Hdf5DatumImages:
 
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
-        return self.handler.image(self.point_number, index)
-
-
-def path_of(uri: str) -> str | None:
-    """Return the path of a ``file:`` URI (or of a plain path), None for other schemes."""
-    parts = urlparse(uri)
-    return unquote(parts.path) if parts.scheme in ("", "file") else None
+        return self.handler.image(self.point_number, index, self.size)

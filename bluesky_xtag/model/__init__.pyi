@@ -9,6 +9,7 @@ from .prepare import Binned as Binned
 from .prepare import Inputs as Inputs
 from .prepare import Preparation as Preparation
 from .prepare import coarse as coarse
+from .prepare import compile_loop as compile_loop
 from .quiet import without_build_notes as without_build_notes
 from .tag_model import TagModel as TagModel
 from .tag_model import load_model as load_model

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import pandas as pd
 
 from ..documents import STATUSES, FrameId, Tagging, column, score_values
 from ..errors import FrameError, XTagError, XTagValueError
-from ..frames import Frame, FrameSelection, Mask, data_sets, read
+from ..frames import Frame, FrameSelection, Mask, data_sets, origins, read
 from ..model import load_model, write_atomically
 from ..tagger import Outcome, batches, finish
 from .journal import Journal
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ..model import TagModel
 
 __all__ = ["frames_of", "tag_files"]
+
+logger = logging.getLogger("bluesky_xtag")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,9 @@ class _Source:
         if self.reason:
             raise FrameError(self.reason)
         return read(self.path, self.dataset, index)
+
+
+_NOTHING = Frame(FrameId("", "", "", 1, 0, ""), None, None, _Source("", ""))  # for the header of a table
 
 
 def tag_files(
@@ -106,13 +113,14 @@ def tag_files(
     model = load_model(model)
     about = {"settings": fingerprint(model, name, key, selection.fixed_centre, selection.mask)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
-        frames = [frame for path in paths for frame in frames_of(path, selection)]
+        frames = list(_each_once(paths, selection))
         with closing(choose_backend(model, scheduler, workers)) as backend:
             tagged = batches(backend.tag(_frames_without_tagging(frames, journal)))
             for done in _report_progress(tagged, frames, journal, watch, str(out)):
                 journal.add(map(finish, done))
         rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
-        _write(pd.DataFrame(rows), out)
+        columns = list(_row(_NOTHING, Tagging(_NOTHING.id, "unreadable"), model, name))
+        _write(pd.DataFrame(rows, columns=pd.Index(columns)), out)
         journal.remove()
     counts = Counter(row[column(name, "status")] for row in rows)
     return {status: counts[status] for status in STATUSES}
@@ -123,7 +131,54 @@ def _matching_files(patterns: Iterable[str | Path]) -> Iterator[str]:
         found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
         if not found:
             raise XTagValueError(f"no file matches {pattern}: name files that exist, patterns in quotes")
-        yield from (path for path in found if os.path.isfile(path))
+        for path in found:
+            if os.path.isfile(path):
+                yield path
+            elif len(found) == 1:
+                logger.warning("%s is a directory: name the files in it, such as '%s'", path, os.path.join(path, "*"))
+
+
+def _each_once(paths: list[str], selection: FrameSelection) -> Iterator[Frame]:
+    """Yield the images of all files; those that files show of others that are named, too, once: through the first."""
+    shown: dict[tuple[str, str], str] = {}
+    for path in paths:  # masters first, whatever their names
+        for place in _origins_elsewhere(path, selection):
+            shown.setdefault(place, path)
+    said: set[str] = set()
+    for path in paths:
+        for frame in frames_of(path, selection):
+            master = _shown_by(frame, shown)
+            if master is None:
+                yield frame
+            elif path not in said:
+                said.add(path)
+                logger.warning("%s: its images are tagged once, as those of %s", path, master)
+
+
+def _shown_by(frame: Frame, shown: Mapping[tuple[str, str], str]) -> str | None:
+    """Return the other file through which a frame is tagged, None if it is tagged through its own."""
+    masters = {shown.get(place) for place in _origins(frame.id.run, frame.id.key)}
+    (master,) = masters if len(masters) == 1 else (None,)
+    return master if master != frame.id.run else None
+
+
+def _origins_elsewhere(path: str, selection: FrameSelection) -> set[tuple[str, str]]:
+    if selection.key is not None:
+        return set()
+    try:
+        found = {place for dataset, _ in data_sets(path) for place in _origins(path, dataset)}
+    except FrameError:
+        return set()
+    here = os.path.realpath(path)
+    return found if any(file != here for file, _ in found) else set()
+
+
+@lru_cache(maxsize=4096)
+def _origins(path: str, dataset: str) -> frozenset[tuple[str, str]]:
+    try:
+        return origins(path, dataset)
+    except FrameError:
+        return frozenset()
 
 
 def frames_of(path: str, selection: FrameSelection | None = None) -> Iterator[Frame]:

@@ -51,6 +51,7 @@ def replay(
     streams: Sequence[str] | None = None,
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
+    root_map: Mapping[str, str] | None = None,
     name: str = "xtag",
     again: bool = False,
     workers: int | None = None,
@@ -71,7 +72,7 @@ def replay(
         Which runs, see `bluesky_xtag.catalog.select_runs`; all if None.
     model : TagModel, str or Path, optional
         The model, or its directory; the packaged one if None.
-    key, streams, beam_centre, mask
+    key, streams, beam_centre, mask, root_map
         As of `bluesky_xtag.install`.
     name : str
         First part of the column names.
@@ -108,7 +109,7 @@ def replay(
         one = _OneRun(place, model, backend, name, settings, again, Path(work or work_directory()), watch)
         for run in select_runs(place, runs):
             begin = time.perf_counter()
-            outcome = one.replay(run, FrameAssembler(selection))
+            outcome = one.replay(run, FrameAssembler(selection, root_map))
             known = {"run": run.uid, "scan_id": run.start.get("scan_id"), "seconds": time.perf_counter() - begin}
             outcomes.append(known | outcome)
     empty = {"run": "", "scan_id": None, "outcome": "", "frames": 0} | dict.fromkeys(STATUSES, 0)

@@ -62,12 +62,15 @@ class Tagger:
     key : str or sequence of str, optional
         The data keys that hold images; found from the descriptors if None.
     streams : sequence of str, optional
-        The streams to watch; if None all but "dark" and "baseline".
+        The streams to watch; if None all but "baseline" and those of darks and flat fields.
     beam_centre : tuple, optional
         The beam centre (x, y) in pixels, or the names of the two data or configuration keys that hold it; if None it
         is looked for under the usual names.
     mask : array, str or Path, or a mapping of these, optional
         Pixels that must not be used: an array or a file, see `load_mask`; or one for each data key.
+    root_map : mapping of str to str, optional
+        Where directories that documents name are on this machine, as event-model and databroker have it:
+        ``{"/detector/mount": "/data"}``.
     backend : str or Backend
         Where inference runs: the name of one of `bluesky_xtag.tagger.BACKENDS`, or a backend, which has a model of its
         own.
@@ -103,6 +106,7 @@ class Tagger:
         streams: Sequence[str] | None = None,
         beam_centre: tuple[float, float] | tuple[str, str] | None = None,
         mask: Mask | Mapping[str, Mask] | None = None,
+        root_map: Mapping[str, str] | None = None,
         backend: Backend | str = "inline",
         wait: Wait = "overlap",
         deadline: float = 2.0,
@@ -124,7 +128,7 @@ class Tagger:
         self.deadline = deadline
         self.closing = ExitStack()
         self._on_error = on_error
-        self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask))
+        self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask), root_map)
         self._queue = FrameQueue(queue_size, policy)
         self._backend = _backend(backend, model)
         warm()

@@ -2,8 +2,8 @@
 
 from .adapters import ConsolidatedImages
 from .file_format import FileFormat
-from .formats import FORMATS, can_read, data_sets, format_of_mimetype, images_in, read, read_mask
-from .handlers import HandlerImages
+from .formats import FORMATS, can_read, data_sets, format_of, format_of_mimetype, images_in, origins, read, read_mask
+from .handlers import HandlerImages, warn_of_surplus
 from .hdf5 import Hdf5Frames, warm
 
 __all__ = [
@@ -14,9 +14,12 @@ __all__ = [
     "Hdf5Frames",
     "can_read",
     "data_sets",
+    "format_of",
     "format_of_mimetype",
     "images_in",
+    "origins",
     "read",
     "read_mask",
     "warm",
+    "warn_of_surplus",
 ]

@@ -1,4 +1,4 @@
-"""Files of the many kinds that fabio reads: CBF, EDF, NumPy, SMV, MarCCD, Bruker ..."""
+"""Files of the many kinds that fabio reads: EDF, NumPy, SMV, MarCCD, Bruker ..."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FabioFormat"]
 class FabioFormat(FileFormat):
     """What fabio reads; it tells kinds of files apart by what is in them."""
 
-    suffixes = frozenset({".cbf", ".edf"})
+    suffixes = frozenset({".edf"})
     mimetypes = frozenset[str]()
 
     def data_sets(self, path: str, wanted: str | None = None) -> Iterator[tuple[str, int]]:
@@ -26,7 +26,7 @@ class FabioFormat(FileFormat):
             count = int(file.nframes)
         yield "", count
 
-    def read(self, path: str, dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+    def read(self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index`; a torn file is a FrameError, for fabio does not tell it from a foreign one."""
         with _open(path) as file:
             image: Any = file if index == 0 else file.get_frame(index)

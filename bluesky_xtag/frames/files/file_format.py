@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -43,7 +44,7 @@ class FileFormat(Protocol):
         """
         ...
 
-    def read(self, path: str, dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+    def read(self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return one image of a file that may still be growing.
 
         Parameters
@@ -54,8 +55,10 @@ class FileFormat(Protocol):
             One of `data_sets`.
         index : int
             Number of the image in the data set, from 0.
-        rows : int, optional
-            Rows of an image, where images lie below each other in a two-dimensional data set.
+        size : (int, int), optional
+            Rows and columns that the data key declares. Where images lie below each other in a two-dimensional data
+            set, they tell them apart; and an image of a size that no binning explains is refused before it is read, see
+            `check_size`.
 
         Returns
         -------
@@ -70,6 +73,10 @@ class FileFormat(Protocol):
             It never will be: a foreign file, or no image.
         """
         ...
+
+    def origins(self, path: str, dataset: str) -> frozenset[tuple[str, str]]:
+        """Return the files, and the data sets in them, from which the images of a data set of `data_sets` are taken."""
+        return frozenset([(os.path.realpath(path), dataset)])
 
     def read_mask(self, path: str, dataset: str) -> np.ndarray:
         """Return the first image of a file that a person wrote; errors are those of `read`."""

@@ -9,17 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from .by_fabio import FabioFormat
+from .cbf import CbfFormat
 from .file_format import FileFormat
 from .hdf5_format import Hdf5Format
+from .mrc import MrcFormat
 from .tiff import TiffFormat
 
-__all__ = ["FORMATS", "can_read", "data_sets", "format_of", "format_of_mimetype", "images_in", "read", "read_mask"]
+__all__ = [
+    "FORMATS",
+    "can_read",
+    "data_sets",
+    "format_of",
+    "format_of_mimetype",
+    "images_in",
+    "origins",
+    "read",
+    "read_mask",
+]
 
 # Another format is one more line here; where two know a suffix or a mimetype, the later one reads it.
 FORMATS: dict[str, FileFormat] = {
     "fabio": FabioFormat(),
     "hdf5": Hdf5Format(),
     "tiff": TiffFormat(),
+    "cbf": CbfFormat(),
+    "mrc": MrcFormat(),
 }
 
 
@@ -46,12 +60,17 @@ def data_sets(path: str, wanted: str | None = None) -> Iterable[tuple[str, int]]
     return format_of(path).data_sets(path, wanted)
 
 
-def read(path: str, dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+def origins(path: str, dataset: str) -> frozenset[tuple[str, str]]:
+    """Return the files, and the data sets in them, from which the images of a data set are taken."""
+    return format_of(path).origins(path, dataset)
+
+
+def read(path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
     """Return image `index` of a file, shape (rows, columns).
 
     Parameters and errors are those of `FileFormat.read`.
     """
-    return format_of(path).read(path, dataset, index, rows)
+    return format_of(path).read(path, dataset, index, size)
 
 
 def read_mask(path: str, dataset: str = "") -> np.ndarray:

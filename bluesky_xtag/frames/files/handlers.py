@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import FrameError, FrameNotReady
-from ..arrays import pick_image, shape_of
+from ..arrays import layout_of, pick_image, shape_of
 
-__all__ = ["HandlerImages"]
+__all__ = ["HandlerImages", "warn_of_surplus"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("bluesky_xtag")
 
 
 @cache
@@ -25,7 +25,10 @@ def _find_handlers() -> dict[str, EntryPoint]:
 
 
 @lru_cache(maxsize=256)  # so that it is said once for each resource, not for each event
-def _warn_of_surplus(path: str, announced: int, found: int) -> None:
+def warn_of_surplus(path: str, announced: int, found: int) -> None:
+    """Say that a file has more images of each event than were announced."""
+    if found <= announced:
+        return
     logger.warning(
         "Only the first %d of the %d images of each event in %s are used: correct the shape of the data key",
         announced,
@@ -56,9 +59,8 @@ class HandlerImages:
         if self.count > 1:
             self._payload = payload
         shape = shape_of(payload)
-        found = int(np.prod(shape[:-2]))
-        if found > self.count:
-            _warn_of_surplus(self.path, self.count, found)
+        found = layout_of(shape).count if len(shape) > 2 else 1
+        warn_of_surplus(self.path, self.count, found)
         if index >= found:
             self._payload = None
             raise FrameNotReady(f"{self.path} holds {found} images of this event; number {index} is wanted")

@@ -8,23 +8,27 @@ it again; and a fresh view cannot be stale.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import FrameError, FrameNotReady
+from ..arrays import check_size, layout_of, sum_colours
+from .hdf5_mask import attach_mask
+from .hdf5_written import holds_fill_only, is_being_written, what_is_missing
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Hdf5Frames", "read_image", "warm"]
+__all__ = ["Hdf5Frames", "Part", "images_of", "parts_of", "read_image", "warm"]
 
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
@@ -33,10 +37,13 @@ _METADATA_ATTEMPTS = 20
 # Threads that have one file open share what HDF5 knows of it: where one refreshes a dataset, another misses its chunks.
 # They lose nothing by waiting, for h5py lets only one of them into HDF5 anyway.
 _ONE_AT_A_TIME = threading.Lock()
+_PART = re.compile(r"data_\d+")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike[str], dataset: str, index: int, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Read one image of a dataset that may still be growing.
 
     The dataset is taken as a sequence of images: all dimensions but the last two are counted through in C order. So
@@ -48,16 +55,19 @@ def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int
     path : str or path-like
         The HDF5 file.
     dataset : str
-        Path of the dataset in the file, or of a group of datasets ``data_000001``, ``data_000002`` ... (DECTRIS).
+        Path of the dataset in the file, or of a group of datasets ``data_000001``, ``data_000002`` ... (DECTRIS); ""
+        for areaDetector's usual place, or the one dataset of images that there is.
     index : int
         Number of the image, from 0.
-    rows : int, optional
-        Rows of one image, needed where images are appended below each other in a two-dimensional dataset.
+    size : (int, int), optional
+        Rows and columns that are declared, needed where images are appended below each other in a two-dimensional
+        dataset.
 
     Returns
     -------
     array of shape (rows, columns)
-        Raw counts in the dtype of the file.
+        Raw counts in the dtype of the file, colours added up. Where the file has a mask of its detector
+        (``pixel_mask``), a masked array.
 
     Raises
     ------
@@ -68,7 +78,8 @@ def read_image(path: str | os.PathLike[str], dataset: str, index: int, rows: int
     """
     with _open_for_reading(path) as file:
         node, position = _locate(file, dataset, index)
-        return _take_image(node, position, rows)
+        image = _take_image(node, position, size)
+        return attach_mask(file, node, image)
 
 
 def warm() -> None:
@@ -115,8 +126,8 @@ class Hdf5Frames:
             count = self._per_point * _images_per_row(node)
             return np.stack([_take_image(node, point_number * count + index) for index in range(count)])
 
-    def image(self, point_number: int, index: int) -> np.ndarray:
-        """Return image `index` of a datum, shape (rows, columns); raises as `read_image` does."""
+    def image(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return image `index` of a datum, shape (rows, columns); arguments and errors as of `read_image`."""
         with _open_for_reading(self._filename) as file:
             node, _ = _locate(file, self._dataset, 0)
             count = self._per_point * _images_per_row(node)
@@ -125,7 +136,7 @@ class Hdf5Frames:
                     f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
                     "point: make frame_per_point of the resource and the shape of the data key agree"
                 )
-            return _take_image(node, point_number * count + index)
+            return attach_mask(file, node, _take_image(node, point_number * count + index, size))
 
     def get_file_list(self, datum_kwarg_gen: Any) -> list[str]:
         """Return the files of the given datums."""
@@ -235,8 +246,13 @@ def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
     """Return the dataset that holds image `index`, and the position of the image in it."""
     import h5py
 
-    names = [name, *_AREA_DETECTOR] if f"/{name.strip('/')}" in _AREA_DETECTOR else [name]
+    usual = not name or f"/{name.strip('/')}" in _AREA_DETECTOR
+    names = [*([name] if name else []), *(_AREA_DETECTOR if usual else ())]
+    # The first firmware of the Eiger has its datasets one level higher.
+    names += ["/entry"] if name.strip("/") == "entry/data" and "/entry/data_000001" in file else []
     node: Any = next((file[found] for found in names if found in file), None)
+    if node is None and not name:
+        node = _only_images(file)
     if node is None:
         raise FrameNotReady(f"{file.filename} has no dataset {name!r} (yet); it has {_list_datasets(file)}")
     if isinstance(node, h5py.Group):
@@ -245,66 +261,100 @@ def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
     return node, index
 
 
+def _only_images(file: h5py.File) -> Any:
+    import h5py
+
+    found: list[h5py.Dataset] = []
+    file.visititems(
+        lambda _, node: found.append(node) if isinstance(node, h5py.Dataset) and len(node.shape or ()) > 2 else None
+    )
+    return found[0] if len(found) == 1 else None
+
+
 def _locate_in_group(group: Any, index: int) -> tuple[h5py.Dataset, int]:
-    """Find an image in datasets `data_000001`, `data_000002` ... that continue one another (DECTRIS files)."""
-    position = index
-    for name in sorted(name for name in group if name.startswith("data_")):
-        part = group[name]
-        part.refresh()
-        if position < part.shape[0]:
-            return part, position
-        position -= part.shape[0]
+    """Find an image in datasets `data_000001`, `data_000002` ... that continue one another (DECTRIS files).
+
+    Their number tells which images they hold, so that the file that is missing is named, and those behind it are read.
+    """
+    position, each = index, 0
+    for part in parts_of(group):
+        if part.dataset is None:
+            if not each or position < each:
+                raise FrameNotReady(
+                    f"{group.file.filename} takes image {index} from {part.file}, which is not there or has no "
+                    f"{part.path} (yet)"
+                )
+            position -= each
+            continue
+        part.dataset.refresh()
+        count = images_of(part.dataset)
+        if position < count:
+            return part.dataset, position
+        position, each = position - count, max(each, count)
     raise FrameNotReady(
         f"{group.file.filename}:{group.name} holds {index - position} images so far; number {index} is wanted"
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of the datasets that continue one another; None if the file that it lies in is not there."""
+
+    name: str
+    dataset: Any
+    file: str
+    path: str
+
+
+def parts_of(group: Any) -> Iterator[Part]:
+    """Yield the datasets `data_000001`, `data_000002` ... of a group in their order, and links that lead nowhere."""
+    for name in sorted(name for name in group if _PART.fullmatch(name)):
+        link = group.get(name, getlink=True)
+        try:
+            node = group.get(name)
+        except (OSError, KeyError, RuntimeError):
+            node = None
+        yield Part(name, node, getattr(link, "filename", group.file.filename), getattr(link, "path", name))
+
+
+def images_of(dataset: h5py.Dataset) -> int:
+    """Return how many images a dataset holds; one that has two dimensions is an image."""
+    shape = dataset.shape or ()
+    return layout_of(shape).count if len(shape) > 2 else 1
+
+
 def _images_per_row(dataset: h5py.Dataset) -> int:
-    return math.prod(dataset.shape[1:-2])
+    return math.prod(layout_of(dataset.shape).leading[1:]) if len(dataset.shape) > 2 else 1
 
 
-def _take_image(dataset: h5py.Dataset, index: int, rows: int | None = None) -> np.ndarray:
+def _take_image(dataset: h5py.Dataset, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
     shape = dataset.shape
     where = f"{dataset.file.filename}:{dataset.name}"
     if len(shape) < 2:
         raise FrameError(f"{where} has the shape {shape}, which holds no images: name the dataset of the images")
+    layout = layout_of(shape)
     if len(shape) == 2:
-        rows = rows or shape[0]
+        # Images that are appended below one another; but an image of another size than declared is one image.
+        rows = size[0] if size and shape[0] % size[0] == 0 and shape[1] == size[1] else shape[0]
+        of_image, lead, complete = (rows, shape[1]), (), (index + 1) * rows <= shape[0]
         region = (slice(index * rows, (index + 1) * rows), slice(0, shape[1]))
-        complete = region[0].stop <= shape[0]
     else:
-        row, inner = divmod(index, math.prod(shape[1:-2]))
-        lead = (row, *np.unravel_index(inner, shape[1:-2]))
-        region = (*(slice(int(at), int(at) + 1) for at in lead), slice(0, shape[-2]), slice(0, shape[-1]))
-        complete = row < shape[0]
-    if not complete or not _is_written(dataset, region):
+        row, inner = divmod(index, math.prod(layout.leading[1:]))
+        lead = (row, *np.unravel_index(inner, layout.leading[1:])) if layout.leading else ()
+        of_image = shape[len(layout.leading) :]
+        region = (*(slice(int(at), int(at) + 1) for at in lead), *(slice(0, side) for side in of_image))
+        complete = row < shape[0] if layout.leading else index == 0
+    if not complete:
         raise FrameNotReady(f"{where} has the shape {shape} so far; image {index} is not written yet")
-    return dataset[region].reshape(-1, shape[-1])
-
-
-def _is_written(dataset: h5py.Dataset, region: tuple[slice, ...]) -> bool:
-    """Tell whether all of a region is in the file.
-
-    A writer makes the dataset longer before it writes the new chunks, and a file may be cut off: HDF5 reads zeros then,
-    without an error, an empty frame that never was.
-    """
-    import h5py
-
-    h5d: Any = h5py.h5d
-    size = os.path.getsize(dataset.file.filename)
-    if not dataset.chunks:
-        if dataset.id.get_create_plist().get_layout() != h5d.CONTIGUOUS or dataset.external:
-            return True  # virtual, or somewhere else: nothing to look at
-        offset = dataset.id.get_offset()
-        return offset is not None and offset + dataset.id.get_storage_size() <= size
-    starts = itertools.product(
-        *(
-            range(part.start - part.start % chunk, part.stop, chunk)
-            for part, chunk in zip(region, dataset.chunks, strict=True)
-        )
-    )
-    chunks = (dataset.id.get_chunk_info_by_coord(start) for start in starts)
-    return all(chunk.byte_offset is not None and chunk.byte_offset + chunk.size <= size for chunk in chunks)
+    check_size(of_image, dataset.dtype.itemsize, None, where)
+    check_size(of_image[:2], dataset.dtype.itemsize, size, where)
+    with ExitStack() as sources:
+        if missing := what_is_missing(dataset, region, _open, sources):
+            raise FrameNotReady(f"image {index} of {where} is not there: {missing}")
+        image = dataset[region].reshape(of_image)
+        if holds_fill_only(dataset, region, image) and is_being_written(dataset.file.filename):
+            raise FrameNotReady(f"image {index} of {where} holds the fill value everywhere: it may not be written yet")
+    return sum_colours(image)
 
 
 def _list_datasets(file: h5py.File) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from ...errors import FrameError, FrameNotReady
+from ..arrays import check_size, sum_colours
 from .by_fabio import FabioFormat
 from .file_format import FileFormat
 from .tiff_directories import Directory, TiffDirectories
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TiffFormat"]
 
 _FABIO = FabioFormat()
+_PLANES_APART = 2  # planar configuration
 
 
 class TiffFormat(FileFormat):
@@ -42,11 +44,11 @@ class TiffFormat(FileFormat):
         else:
             yield "", count
 
-    def read(self, path: str, dataset: str, index: int, rows: int | None = None) -> np.ndarray:
+    def read(self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index`, in native byte order."""
         with _open(path) as (file, directories):
-            image = _read(file, path, directories, index) if directories.is_tiff else None
-        return _FABIO.read(path, dataset, index) if image is None else image
+            image = _read(file, path, directories, index, size) if directories.is_tiff else None
+        return _FABIO.read(path, dataset, index, size) if image is None else image
 
 
 @contextmanager
@@ -64,16 +66,28 @@ def _open(path: str) -> Iterator[tuple[BinaryIO, TiffDirectories]]:
 
 
 def _count(file: BinaryIO, directories: list[Directory]) -> int:
-    if len(directories) != 1 or not directories[0].is_whole:
+    if not directories or not directories[0].is_whole:
         return len(directories)
     import tifffile
 
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        return _images_of_one_directory(tiff)
+        each = _planes(tiff.pages.first)
+        return _images_of_one_directory(tiff) if len(directories) == 1 and each == 1 else len(directories) * each
 
 
-def _read(file: BinaryIO, path: str, directories: TiffDirectories, index: int) -> np.ndarray | None:
+def _planes(page: tifffile.TiffPage) -> int:
+    """Return how many images a page holds.
+
+    Writers take a stack of three or four images for the colours of one, and store them one after the other; colour
+    pictures have the colours of a pixel side by side.
+    """
+    return page.samplesperpixel if page.planarconfig == _PLANES_APART else 1
+
+
+def _read(
+    file: BinaryIO, path: str, directories: TiffDirectories, index: int, size: tuple[int, int] | None
+) -> np.ndarray | None:
     """Return an image; None where tifffile needs another package to undo its compression."""
     import tifffile
 
@@ -82,19 +96,24 @@ def _read(file: BinaryIO, path: str, directories: TiffDirectories, index: int) -
         raise FrameNotReady(f"{path} ends before the description of image {len(found[:-1])}; number {index} is wanted")
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        if index < len(found):
-            tiff.filehandle.seek(found[index].place)
-            page, shift = tifffile.TiffPage(tiff, index), 0
+        each = _planes(tiff.pages.first)
+        number, plane = divmod(index, each)
+        if number < len(found):
+            tiff.filehandle.seek(found[number].place)
+            page, shift = tifffile.TiffPage(tiff, number), 0
         else:
             count = _images_of_one_directory(tiff) if len(found) == 1 else len(found)
-            if index >= count:
+            if number >= count or each > 1:
                 raise FrameNotReady(f"{path} holds {count} images so far; number {index} is wanted")
             page = tiff.series[0].keyframe
             shift = index * page.nbytes
+        check_size(page.shape, page.dtype.itemsize if page.dtype else 1, None, f"image {index} of {path}")
+        check_size((page.imagelength, page.imagewidth), 1, size, f"image {index} of {path}")
         ends = [page.dataoffsets[0] + shift + page.nbytes] if page.is_contiguous else _ends_of_strips(page)
         if not all(0 < end <= directories.size for end in ends):
             raise FrameNotReady(f"image {index} of {path} is not all written yet, or the file is torn")
-        return _decode(page, shift)
+        image = _decode(page, shift)
+        return image if image is None else image[plane] if each > 1 else sum_colours(image)
 
 
 def _images_of_one_directory(tiff: tifffile.TiffFile) -> int:

@@ -9,6 +9,7 @@ decided by photons and not by shades of grey.
 
 from .binning import SPIKE_COUNTS, SPIKE_RATIO, Binned
 from .centre import estimate_centre
+from .compiled import compiled as compile_loop
 from .grid import coarse
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS
 from .preparation import PLAIN_CHANNELS, SCALARS, Inputs, Preparation
@@ -24,5 +25,6 @@ __all__ = [
     "Inputs",
     "Preparation",
     "coarse",
+    "compile_loop",
     "estimate_centre",
 ]

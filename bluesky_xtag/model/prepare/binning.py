@@ -49,6 +49,9 @@ class Binned:
 
 def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
     """Add up blocks of pixels, as many along the longer side as the grid has at most; see `Preparation.bin`."""
+    if isinstance(image, np.ma.MaskedArray):  # a mask that came with the pixels
+        own = np.ma.getmaskarray(image)
+        mask = own if mask is None or np.shape(mask) != image.shape else own | np.asarray(mask, bool)
     image = np.asarray(image)
     if image.ndim != 2 or 0 in image.shape:
         raise FrameError(f"a frame has (rows, columns), but this one has shape {image.shape}")

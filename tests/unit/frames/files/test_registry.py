@@ -24,7 +24,7 @@ class Toy(FileFormat):
     def data_sets(self, path, wanted=None):
         yield "", len(self._parts(path))
 
-    def read(self, path, dataset, index, rows=None):
+    def read(self, path, dataset, index, size=None):
         try:
             return np.loadtxt(self._parts(path)[index].splitlines(), dtype=np.uint16, ndmin=2)
         except (FileNotFoundError, IndexError) as error:

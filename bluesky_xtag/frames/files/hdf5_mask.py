@@ -1,0 +1,62 @@
+"""The mask that a detector keeps next to its images: ``pixel_mask`` of DECTRIS masters and of NXmx."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["attach_mask"]
+
+_PLACES = (
+    "/entry/instrument/detector/pixel_mask",
+    "/entry/instrument/detector/detectorSpecific/pixel_mask",
+    "/entry/instrument/detector/detectorSpecific/detectorModule_000/pixel_mask",
+)
+
+
+_READ: dict[tuple[str, int, str], np.ndarray | None] = {}
+_KEPT = 4
+
+
+def attach_mask(file: h5py.File, dataset: h5py.Dataset, image: np.ndarray) -> np.ndarray:
+    """Return an image as a masked array, if its file has a mask of the detector; else as it is.
+
+    What is not zero in ``pixel_mask`` must not be used: each bit is a reason not to (NXmx). A mask of another size than
+    the image is that of another mode of the detector, and one of all pixels says nothing.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file that names the images: a master, where the images lie in other files.
+    dataset : h5py.Dataset
+        The images.
+    image : numpy.ndarray
+        (rows, columns).
+    """
+    beside = posixpath.dirname(dataset.name or "/")
+    for name in (*_PLACES, posixpath.join(beside, "pixel_mask")):
+        try:
+            node: Any = file.get(name)
+        except (OSError, KeyError, RuntimeError):
+            continue
+        if node is not None and getattr(node, "shape", None) == image.shape and node.dtype.kind in "biu":
+            mask = _read(node, (file.filename, os.stat(file.filename).st_ino, name))
+            return image if mask is None else np.ma.MaskedArray(image, mask)
+    return image
+
+
+def _read(node: Any, identity: tuple[str, int, str]) -> np.ndarray | None:
+    """Return the mask of a data set, kept from earlier images: files are opened anew for each."""
+    if identity not in _READ:
+        mask = node[()] != 0
+        mask.flags.writeable = False
+        _READ[identity] = mask if mask.any() and not mask.all() else None
+        for oldest in list(_READ)[:-_KEPT]:
+            _READ.pop(oldest, None)
+    return _READ[identity]
