@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import FrameError
 from .compiled import compiled
+from .validity import FEW, GAP_VALUES, as_counts, hides_gaps, split_high
 
 __all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "Binned", "add_up"]
 
@@ -18,6 +19,7 @@ _STRIP = 60_000
 SPIKE_RATIO, SPIKE_COUNTS = np.float32(15), np.float32(50)
 # Below the limit of an eight-bit counter, many equal highest counts mean nothing.
 _LOWEST_LIMIT = 254
+_LIT = 4  # ends of rows of pixels at the type's limit, from which on it is looked whether they are saturated
 _TOO_MANY = 1e12  # counts, for a pixel: some write such numbers where there is no detector
 _NO_MASK = np.empty((0, 0), bool)
 
@@ -61,12 +63,41 @@ def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
                 f"the mask has shape {np.shape(mask)}, but the frame {image.shape}: give a mask of this detector"
             )
         mask = np.asarray(mask, bool)
-    limit = _limit(image.dtype)
+    limit, whole = _limit(image.dtype), as_counts(image).image
+    binned, lit = _bin(whole, mask, limit, grid)
+    if lit >= _LIT and whole is image:
+        gaps, saturated = split_high(image, limit, mask)
+        if saturated.sum() >= FEW:
+            # A counter that fills its type says how much it held; flags of more bits than any counter do not.
+            held = float(limit) if limit < GAP_VALUES[2] else binned.maximum
+            return _bin(_without(image, gaps, saturated, held), mask, np.float32(_TOO_MANY), grid)[0]
+    for _ in GAP_VALUES:  # one kind of gap may hide another
+        value = hides_gaps(whole, binned.maximum)
+        if value is None:
+            break
+        gaps, saturated = split_high(whole, value, mask)
+        if gaps.sum() < FEW:
+            break
+        whole = _without(whole, gaps, saturated, float(value))
+        binned, _ = _bin(whole, mask, np.float32(_TOO_MANY), grid)
+    return binned
+
+
+def _without(image: np.ndarray, gaps: np.ndarray, saturated: np.ndarray, held: float) -> np.ndarray:
+    """Return a frame without the pixels of gaps; saturated ones hold what they are known to hold."""
+    changed = image.astype(np.float32)
+    changed[saturated] = held
+    changed[gaps] = np.nan
+    return changed
+
+
+def _bin(image: np.ndarray, mask: np.ndarray | None, limit: np.float32, grid: int) -> tuple[Binned, int]:
+    """Add up blocks; return also how many pixels next to such as hold the limit are brighter than those beyond."""
     rows, columns = image.shape
     factor = max(1, -(-max(image.shape) // grid))
     shape = (-(-rows // factor), -(-columns // factor))
     counts, pixels = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    maximum, at_limit = 0.0, 0
+    maximum, at_limit, lit = 0.0, 0, 0
     together = max(_STRIP // (factor * columns), 1)
     for first in range(0, shape[0], together):
         blocks = slice(first, first + together)
@@ -77,13 +108,14 @@ def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
             strip = np.array(image[around], np.float32, order="C")
         masked = _NO_MASK if mask is None else np.array(mask[around], order="C")
         height = min(together * factor, rows - top)
-        highest, times = _add_strip(strip, masked, above, height, limit, factor, counts[blocks], pixels[blocks])
+        highest, times, bright = _add_strip(strip, masked, above, height, limit, factor, counts[blocks], pixels[blocks])
+        lit += bright
         if highest >= maximum:
             at_limit = (at_limit if highest == maximum else 0) + times
         maximum = max(maximum, highest)
     if not pixels.any():
         raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
-    return Binned(counts, pixels / factor**2, factor, maximum, at_limit)
+    return Binned(counts, pixels / factor**2, factor, maximum, at_limit), lit
 
 
 def _limit(dtype: np.dtype) -> np.float32:
@@ -103,11 +135,12 @@ def _add_strip(
     factor: int,
     counts: np.ndarray,
     pixels: np.ndarray,
-) -> tuple[float, int]:
+) -> tuple[float, int, int]:
     """Fill rows of blocks with the sums of `height` rows of pixels, and with how many of them are valid.
 
-    The rows come with those beside them, `above` of them before. Return the highest count, and how many pixels hold it
-    if it may be a counter's limit.
+    The rows come with those beside them, `above` of them before. Return the highest count, how many pixels hold it if
+    it may be a counter's limit, and how often light spreads from pixels at the type's limit, as it does where they are
+    saturated.
     """
     rows, columns = image.shape
     # A row and those beside it, with a margin, so that all pixels have neighbours; few enough for the first cache.
@@ -115,11 +148,13 @@ def _add_strip(
     sums, areas = np.empty(columns, np.float32), np.empty(columns, np.float32)
     for row in range(above + 1):
         _clean(image, mask, row, limit, clean[row - above], valid[row - above])
-    highest, times = np.float32(0), 0
+    highest, times, lit = np.float32(0), 0, 0
     for row in range(height):
         before, here, after = (row - 1) % 3, row % 3, (row + 1) % 3
         _clean(image, mask, above + row + 1, limit, clean[after], valid[after])
         top = _leave_spikes(clean[before], clean[here], clean[after], valid[here])
+        if limit < _TOO_MANY and row % 4 == 0:
+            lit += _count_lit(image[above + row], limit)
         block, inside = row // factor, row % factor
         if inside == 0:
             sums[:] = areas[:] = 0
@@ -131,7 +166,24 @@ def _add_strip(
         highest = _larger(highest, top)
         if inside == factor - 1 or row == height - 1:
             _add_across(sums, areas, factor, counts[block], pixels[block])
-    return float(highest), times
+    return float(highest), times, lit
+
+
+@compiled()
+def _count_lit(row: np.ndarray, limit: np.float32) -> int:
+    """Return how many pixels next to such as hold the limit are much brighter than the next, or nearly as bright."""
+    if _highest(row) < limit:
+        return 0
+    lit, half = np.int32(0), limit / np.float32(2)
+    before_last, last, here, following, second = row[:-4], row[1:-3], row[2:-2], row[3:-1], row[4:]
+    for column in range(len(here)):  # without branches and negative places, so that pixels are looked at by the dozen
+        light, one, other = here[column], before_last[column], second[column]
+        right = following[column] >= limit
+        edge = (light < limit) & (right != (last[column] >= limit))
+        beyond = one if right else other
+        bright = (light > np.float32(4) * beyond + np.float32(100)) | (light > np.float32(3000)) | (light >= half)
+        lit += np.int32(edge & bright)
+    return lit
 
 
 @compiled()
