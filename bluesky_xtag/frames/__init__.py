@@ -3,7 +3,7 @@
 from .assembler import FrameAssembler
 from .data_keys import images_and_size
 from .files import FORMATS, FileFormat, can_read, data_sets, images_in, origins, read, warm
-from .frame import Frame
+from .frame import Frame, bytes_held
 from .labelled import (
     LabelledFile,
     LabelledFrame,
@@ -32,6 +32,7 @@ __all__ = [
     "MeasuredFrames",
     "add_labelled",
     "as_source",
+    "bytes_held",
     "can_read",
     "check_new",
     "data_sets",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..documents import FrameId
 from ..errors import FrameError
-from .arrays import check_size, sum_colours
+from .arrays import check_size, shape_of, sum_colours
 
-__all__ = ["Frame", "Images"]
+__all__ = ["Frame", "Images", "bytes_held"]
 
 logger = logging.getLogger("bluesky_xtag")
 
@@ -93,6 +95,20 @@ def _is_first(run: str, key: str) -> bool:
     for oldest in list(_SAID)[:-_SAID_KEPT]:
         _SAID.pop(oldest, None)
     return True
+
+
+def bytes_held(frames: Iterable[Frame]) -> int:
+    """Return how many bytes of pixels frames keep in memory: those that lie in an event, once for all its images."""
+    held = {
+        id(value): _size_of(value) for frame in frames if (value := getattr(frame.source, "value", None)) is not None
+    }
+    return sum(held.values())
+
+
+def _size_of(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    return 8 * math.prod(shape_of(value)) if isinstance(value, list | tuple) else 0
 
 
 def check_image(image: np.ndarray, key: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from event_model import DataKey, PartialEventPage
 from .. import documents
 from ..documents import FrameId, Tagging
 from ..errors import XTagValueError
-from ..frames import FrameAssembler, FrameSelection, Mask, warm
+from ..frames import FrameAssembler, FrameSelection, Mask, bytes_held, warm
 from .backends import Backend, make_backend
 from .ledger import Ledger
 from .statistics import Statistics
@@ -80,7 +80,9 @@ class Tagger:
     deadline : float
         Seconds after its document's arrival within which a frame must be scored.
     queue_size : int
-        How many frames may wait for the backend.
+        How many documents with frames may wait for the backend, each with all its frames.
+    queue_bytes : int
+        How many bytes of pixels may wait that lie in the documents themselves; those in files cost nothing.
     policy : {"drop_oldest", "drop_newest", "block"}
         What gives way when the queue is full.
     on_error : {"record", "raise"}
@@ -111,6 +113,7 @@ class Tagger:
         wait: Wait = "overlap",
         deadline: float = 2.0,
         queue_size: int = 64,
+        queue_bytes: int = 2**30,
         policy: Policy = "drop_oldest",
         on_error: Literal["record", "raise"] = "record",
         name: str = "xtag",
@@ -129,7 +132,7 @@ class Tagger:
         self.closing = ExitStack()
         self._on_error = on_error
         self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask), root_map)
-        self._queue = FrameQueue(queue_size, policy)
+        self._queue = FrameQueue(queue_size, policy, queue_bytes)
         self._backend = _backend(backend, model)
         warm()
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
@@ -202,13 +205,15 @@ class Tagger:
             self._ledger.open(doc["uid"])
         with self._one_at_a_time:
             frames = self._assemble(name, doc)
+        tickets = []
         for frame in frames:
             if not self._ledger.is_open(frame.id.run):
                 continue  # a run that began before this tagger was installed; its rows would have no order
             ticket = Ticket(frame, self.deadline)
             ticket.when_done(lambda ticket=ticket: self._keep_latest(ticket))
             self.statistics.frames += 1 - self._ledger.add(ticket)
-            self._queue.put(ticket)
+            tickets.append(ticket)
+        self._queue.put(tickets, bytes_held(frames))
         if name == "stop":
             lost = self._ledger.close(doc["run_start"])
             self.statistics.unwritten += len(lost)

@@ -10,7 +10,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import XTagValueError
@@ -28,57 +29,99 @@ _RETRY = 0.02  # seconds between two attempts to read a frame whose file is not 
 
 
 class FrameQueue:
-    """A bounded queue of tickets.
+    """A bounded queue of tickets, grouped by the document that brought them.
+
+    Frames that lie in files cost nothing while they wait, and a document may bring hundreds at once: so documents are
+    counted, and the bytes of pixels that lie in them.
 
     Parameters
     ----------
     size : int
-        How many frames may wait; a frame in the event itself keeps its pixels in memory while it waits.
+        How many documents with frames may wait.
     policy : {"drop_oldest", "drop_newest", "block"}
-        What gives way when the queue is full. "block" holds the RunEngine back, until the frame's deadline at most.
+        What gives way when the queue is full: the frames of the oldest document, or those of the new one. "block" holds
+        the RunEngine back, until the deadline of the document's frames at most.
+    most_bytes : int
+        How many bytes of pixels may wait. One document alone may bring more.
     """
 
-    def __init__(self, size: int = 64, policy: Policy = "drop_oldest") -> None:
-        if not (isinstance(size, int) and size >= 1):
-            raise XTagValueError(f"queue_size is {size}; a queue needs room for a whole number of frames, at least 1")
+    def __init__(self, size: int = 64, policy: Policy = "drop_oldest", most_bytes: int = 2**30) -> None:
+        for name, value in (("queue_size", size), ("queue_bytes", most_bytes)):
+            if not (isinstance(value, int) and value >= 1):
+                raise XTagValueError(f"{name} is {value}; a queue needs a whole number, at least 1")
         if policy not in get_args(Policy):
             raise XTagValueError(f"policy {policy!r} is not known; choose one of {', '.join(get_args(Policy))}")
         self._size = size
+        self._most_bytes = most_bytes
         self._policy = policy
-        self._tickets: deque[Ticket] = deque()
+        self._documents: deque[_Document] = deque()
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return sum(len(document.tickets) for document in list(self._documents))
 
-    def put(self, ticket: Ticket) -> None:
-        """Append a ticket; when the queue is full, the one that the policy names is settled as "dropped"."""
+    def put(self, tickets: Sequence[Ticket], held: int = 0) -> None:
+        """Append the tickets of a document; when the queue is full, those that the policy names are "dropped".
+
+        Parameters
+        ----------
+        tickets : sequence of Ticket
+            The tickets.
+        held : int
+            Bytes of pixels that the document keeps in memory while its frames wait.
+        """
+        if not tickets:
+            return
+        new = _Document(deque(tickets), held)
+        losers: list[Ticket] = []
         with self._changed:
-            if len(self._tickets) >= self._size:
-                self._tickets = deque(waiting for waiting in self._tickets if not waiting.done)
+            if not self._has_room(new):
+                self._forget_done()
             if self._policy == "block":
-                self._changed.wait_for(
-                    lambda: len(self._tickets) < self._size, timeout=ticket.deadline - time.monotonic()
-                )
-            loser = self._make_room(ticket)
-            if loser is not ticket:
-                self._tickets.append(ticket)
+                self._changed.wait_for(lambda: self._has_room(new), timeout=tickets[0].deadline - time.monotonic())
+            while not self._has_room(new):
+                if self._policy != "drop_oldest":
+                    losers, new = list(tickets), None
+                    break
+                losers += self._documents.popleft().tickets
+            if new is not None:
+                self._documents.append(new)
             self._changed.notify_all()
-        if loser is not None:
-            loser.settle("dropped", f"the queue of {self._size} frames was full ({self._policy})")
+        for loser in losers:
+            limits = f"{self._size} documents and {self._most_bytes / 2**20:.0f} MiB"
+            loser.settle("dropped", f"the queue of {limits} was full ({self._policy})")
 
-    def _make_room(self, ticket: Ticket) -> Ticket | None:
-        if len(self._tickets) < self._size:
-            return None
-        return self._tickets.popleft() if self._policy == "drop_oldest" else ticket
+    def _has_room(self, new: _Document | None) -> bool:
+        if new is None or not self._documents:
+            return True
+        held = sum(document.held for document in self._documents)
+        return len(self._documents) < self._size and (not new.held or held + new.held <= self._most_bytes)
+
+    def _forget_done(self) -> None:
+        for document in self._documents:
+            document.tickets = deque(waiting for waiting in document.tickets if not waiting.done)
+        self._documents = deque(document for document in self._documents if document.tickets)
 
     def take(self, most: int, timeout: float | None) -> list[Ticket]:
         """Return up to `most` tickets, waiting up to `timeout` seconds (None: for ever) for the first."""
+        taken: list[Ticket] = []
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._tickets), timeout)
-            taken = [self._tickets.popleft() for _ in range(min(most, len(self._tickets)))]
+            self._changed.wait_for(lambda: bool(self._documents), timeout)
+            while self._documents and len(taken) < most:
+                document = self._documents[0]
+                taken.append(document.tickets.popleft())
+                if not document.tickets:
+                    self._documents.popleft()
             self._changed.notify_all()
         return taken
+
+
+@dataclass(eq=False)
+class _Document:
+    """The tickets of a document that wait, and the bytes of pixels that it holds in memory."""
+
+    tickets: deque[Ticket]
+    held: int
 
 
 class Worker:

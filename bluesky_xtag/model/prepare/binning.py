@@ -183,7 +183,7 @@ def _count_lit(row: np.ndarray, limit: np.float32) -> int:
         beyond = one if right else other
         bright = (light > np.float32(4) * beyond + np.float32(100)) | (light > np.float32(3000)) | (light >= half)
         lit += np.int32(edge & bright)
-    return lit
+    return int(lit)
 
 
 @compiled()

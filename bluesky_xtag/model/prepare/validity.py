@@ -18,7 +18,7 @@ __all__ = ["GAP_VALUES", "Counts", "as_counts", "hides_gaps", "split_high"]
 GAP_VALUES = tuple(np.float32(value) for value in (2**8 - 1, 2**16 - 1, 2**24 - 1, 2**31 - 1, 2**32 - 1))
 FEW = 20  # pixels; fewer decide nothing
 _ROWS = 64  # that are looked at first
-_NOISY = {1: 0.03, 2: 0.01, 3: 0.01}  # share of negative pixels from which they are noise, by distinct values
+_NOISY = {1: 1.0, 2: 0.01, 3: 0.01}  # share of negative pixels from which they are noise, by distinct values
 _NOISY_OF_MANY = 1e-3
 _CLUMPED = 0.6  # share of neighbours that hold the same value, in gaps
 _PEDESTAL = 4.0  # standard deviations
@@ -99,7 +99,13 @@ def _negatives(sample: np.ndarray, negative: np.ndarray) -> tuple[float, np.ndar
     share = noisy.sum() / max((~np.isin(sample, marks)).sum(), 1)
     if noisy.sum() < FEW or share < _NOISY.get(len(rest), _NOISY_OF_MANY):
         return 0.0, np.array(marks)
-    return float(np.sqrt(np.mean(sample[noisy] ** 2))), np.array(marks)
+    deviation = float(np.sqrt(np.mean(sample[noisy] ** 2)))
+    # Noise is as often above zero as below, and most often near it; values that say "no pixel" are not.
+    above, below = ((sample > 0) & (sample <= deviation + 0.5)).sum(), (noisy & (sample >= -deviation - 0.5)).sum()
+    at_zero, before = ((np.round(sample) == value) & ~np.isin(sample, marks) for value in (0, -1))
+    if above < below / 2 or at_zero.sum() < 0.7 * before.sum():
+        return 0.0, np.array(marks)
+    return deviation, np.array(marks)
 
 
 def _scale(sample: np.ndarray) -> float:

@@ -89,8 +89,46 @@ def test_absent_key_is_named_once_with_the_known_ones(caplog):
     assert not caplog.records
 
 
-def test_wrong_shape_names_both():
-    assert_never(inline(np.zeros((24, 33)))[0], r"\(24, 33\).*\(24, 32\)")
+def test_where_a_declared_size_is_wrong_the_pixels_win_and_it_is_said_once_a_run(caplog):
+    (frame,) = inline(np.zeros((24, 33)))
+    for _ in range(2):
+        assert frame.pixels().shape == (24, 33)
+    (record,) = caplog.records
+    assert "(24, 33)" in record.getMessage() and "declares (24, 32)" in record.getMessage()
+
+
+def test_a_size_that_no_binning_explains_is_refused():
+    assert_never(inline(np.zeros((2400, 3200), np.uint8))[0], r"\(2400, 3200\).*\(24, 32\).*no binning")
+    assert_never(inline(np.zeros((1, 2)))[0], r"\(1, 2\).*\(24, 32\)")
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "size"),
+    [
+        ((24, 32), 1, (24, 32)),
+        ((None, 24, 32), 1, (24, 32)),
+        ((-1, 24, 32), 1, (24, 32)),
+        ((0, 24, 32), 1, (24, 32)),
+        ((3, 24, 32), 3, (24, 32)),
+        ((32, 24, 0), 1, (32, 24)),
+        ((24, 32, 3), 1, (24, 32)),
+        ((5, 24, 32, 4), 5, (24, 32)),
+        ((3, 9, 3), 3, (9, 3)),
+        (("rows", "columns"), 1, None),
+        ((-1, -1), 1, None),
+        ((), 1, None),
+        ("24, 32", 1, None),
+    ],
+)
+def test_what_a_declared_shape_says(shape, count, size):
+    assert images_and_size(shape) == (count, size)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_colours_of_a_pixel_are_added_up_and_transparency_is_none(dtype):
+    colours = np.random.default_rng(0).integers(0, 255, (24, 32, 4)).astype(dtype)
+    (frame,) = inline(colours, {"dtype": "array", "shape": [24, 32, 4]})
+    np.testing.assert_array_equal(frame.pixels(), colours[..., :3].astype(float).sum(axis=-1))
 
 
 def test_width_and_height_may_be_declared_in_either_order():

@@ -15,6 +15,7 @@ from support.frames_fixtures import (
     STREAMED,
     Documents,
     Seen,
+    assert_never,
     frames_of,
     numbered,
     streamed,
@@ -114,6 +115,14 @@ def test_file_name_with_blanks(tmp_path):
 def test_stream_datum_without_its_resource_is_reported(caplog):
     run = Documents()
     bundle = run.descriptor({"det": STREAMED})
+    run.stream_datum(run.stream_resource("file://localhost/a.h5"), bundle, 0, 1)
+    (frame,) = frames_of([doc for doc in run.all if doc[0] != "stream_resource"])
+    assert_never(frame, "no stream_resource .* came before")
+
+
+def test_stream_datum_without_its_resource_that_may_be_of_two_keys_is_said(caplog):
+    run = Documents()
+    bundle = run.descriptor({"det": STREAMED, "other": STREAMED})
     run.stream_datum(run.stream_resource("file://localhost/a.h5"), bundle, 0, 1)
     assert frames_of([doc for doc in run.all if doc[0] != "stream_resource"]) == []
     assert "Frames are lost" in caplog.text

@@ -42,7 +42,7 @@ def test_full_queue(policy, kept):
     queue = FrameQueue(2, policy)
     tickets = [ticket(seq_num) for seq_num in (1, 2, 3, 4)]
     for one in tickets:
-        queue.put(one)
+        queue.put([one])
     assert [one.id.seq_num for one in queue.take(16, 0)] == kept
     assert [one.id.seq_num for one in tickets if one.done] == [n for n in (1, 2, 3, 4) if n not in kept]
     assert {one.tagging.status for one in tickets if one.done} == {"dropped"}
@@ -51,18 +51,18 @@ def test_full_queue(policy, kept):
 def test_frames_that_have_their_outcome_give_way_first():
     queue = FrameQueue(2)
     settled, waiting, new = ticket(1), ticket(2), ticket(3)
-    queue.put(waiting)
-    queue.put(settled)
+    queue.put([waiting])
+    queue.put([settled])
     settled.settle("late")
-    queue.put(new)
+    queue.put([new])
     assert queue.take(16, 0) == [waiting, new]
 
 
 def test_blocking_queue_waits_for_room():
     queue = FrameQueue(1, "block")
     first, second = ticket(1), ticket(2)
-    queue.put(first)
-    put = threading.Thread(target=queue.put, args=(second,))
+    queue.put([first])
+    put = threading.Thread(target=queue.put, args=([second],))
     put.start()
     assert queue.take(1, 10) == [first]
     put.join(10)
@@ -71,9 +71,9 @@ def test_blocking_queue_waits_for_room():
 
 def test_blocking_queue_gives_up_at_the_deadline():
     queue = FrameQueue(1, "block")
-    queue.put(ticket(1))
+    queue.put([ticket(1)])
     second = ticket(2, seconds=0.05)
-    queue.put(second)
+    queue.put([second])
     assert second.tagging.status == "dropped"
 
 
