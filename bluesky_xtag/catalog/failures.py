@@ -16,7 +16,7 @@ _NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
 
 @contextmanager
 def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
-    """Turn any error of a catalogue that cannot do something into a `CatalogError`.
+    """Turn the errors of a catalogue that cannot do something into a `CatalogError`.
 
     Parameters
     ----------
