@@ -1,4 +1,4 @@
-"""The errors of the package; each one also is the built-in error that a caller would expect.
+"""The errors of the package. Each one is also the built-in error that a caller would expect.
 
 ::
 
@@ -9,7 +9,7 @@
     ├── NoTagsError     (KeyError)     a stored run has no stream "tags"
     ├── CatalogError    (OSError)      a catalogue cannot be reached, or refuses
     └── FrameError      (ValueError)   the pixels of a frame cannot be used
-        └── FrameNotReady (OSError)    ... yet: the file may still be on its way
+        └── FrameNotReady (OSError)    the pixels cannot be read yet: the file may still be on its way
 """
 
 __all__ = [

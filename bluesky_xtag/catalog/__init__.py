@@ -1,4 +1,4 @@
-"""Stored runs, wherever they lie: the only place that knows Tiled from databroker."""
+"""Stored runs, in Tiled and in databroker. Only this package knows which of the two a run lies in."""
 
 from .failures import catalog_errors, is_away
 from .kinds import as_catalog, as_run

@@ -1,4 +1,4 @@
-"""Databroker's layout of runs: documents in MongoDB, behind a Tiled client; and databroker's own older classes."""
+"""Databroker's layout of runs: documents in MongoDB, behind a Tiled client or databroker's own older classes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _unwrap(native: Any, kind: str) -> Any:
 
 
 def _takes_documents(client: Any) -> bool:
-    """Tell databroker's layout, which takes documents as they are, from Tiled's own."""
+    """Return whether a catalogue has databroker's layout, which stores documents as they are, and not Tiled's own."""
     return hasattr(type(client), "post_document") and not client.is_sql
 
 
@@ -76,7 +76,7 @@ class MongoRun(TiledRun):
 
 
 def _with_arrays(name: str, doc: Mapping[str, Any], dtypes: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return an event or a page of them with arrays: Mongo knows lists of numbers, not of which type they were."""
+    """Return an event or an event page with arrays. MongoDB keeps lists of numbers, but not their types."""
     data = dict(doc["data"])
     for key, dtype in dtypes.items():
         if key in data:
@@ -97,11 +97,11 @@ class MongoCatalog(TiledCatalog):
 
     @property
     def can_replace(self) -> bool:
-        """Whether a run of which a part is there can be replaced: it can only be finished."""
+        """False: a run that is only partly stored cannot be replaced, it can only be finished."""
         return False
 
     def writer(self) -> Callable[[str, Any], Any]:
-        """Return what posts documents to the server."""
+        """Return a function that posts documents to the server."""
         return self._native.post_document
 
     def _resume(self, there: Run, documents: Sequence[Document]) -> Iterable[Document]:

@@ -1,4 +1,4 @@
-"""What a catalogue answers when it cannot do something, as errors of this package."""
+"""The errors of catalogues, turned into errors of this package."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NOT_NOW = frozenset({401, 403, 429, 502, 503, 504})
 
 @contextmanager
 def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
-    """Turn what a catalogue answers when it cannot do something into a `CatalogError`.
+    """Turn the errors of a catalogue that cannot do something into a `CatalogError`.
 
     Parameters
     ----------
     name : str
         The catalogue's name, for the message.
     doing : str
-        What is asked of it, for the message.
+        What the catalogue is asked to do, as a participle, for the message.
     """
     import httpx
     from sqlalchemy.exc import SQLAlchemyError
@@ -38,8 +38,8 @@ def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
         status = error.response.status_code
         if status in (401, 403):
             raise CatalogError(
-                f"{problem}: it does not permit that to you ({status}); give an API key that may, in the environment "
-                "variable TILED_API_KEY or with --api-key"
+                f"{problem}: it does not allow you to do that ({status}); give an API key with more rights, in the "
+                "environment variable TILED_API_KEY or with --api-key"
             ) from error
         raise CatalogError(f"{problem}: its server answers {error}") from error
     except httpx.TransportError as error:
@@ -52,12 +52,12 @@ def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
         if isinstance(error, RuntimeError) and "API key" not in str(error):
             raise
         raise CatalogError(
-            f"{problem}: it wants an API key; give one in the environment variable TILED_API_KEY or with --api-key"
+            f"{problem}: it needs an API key; give one in the environment variable TILED_API_KEY or with --api-key"
         ) from error
 
 
 def is_away(error: Exception) -> bool:
-    """Tell whether an error says that a catalogue does not answer, so that nothing is known of what was asked for."""
+    """Return whether an error says that a catalogue does not answer, so that the result is unknown."""
     import httpx
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -1,4 +1,4 @@
-"""The kinds of catalogues, and the door through which a user's catalogue or run comes in."""
+"""The kinds of catalogues, and the functions that adapt a user's catalogue or run."""
 
 from __future__ import annotations
 

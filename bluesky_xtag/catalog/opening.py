@@ -1,4 +1,4 @@
-"""Opens catalogues: the embedded one (Tiled in this process, kept in one directory), a server's, databroker's."""
+"""Opens catalogues: an embedded one (Tiled in this process, kept in one directory), a server's, or databroker's."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FRAMES = "frames"  # the subdirectory where detectors write their files
 def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     """Open the embedded catalogue in a directory, or make it there.
 
-    Tiled is built inside this process, without a server: that takes 10 to 30 s.
+    Tiled runs inside this process, without a server. Opening takes 10 to 30 s.
 
     Parameters
     ----------
     directory : str or Path
         Holds `catalog.db` (runs), `tables.db` (rows of events), `data/` (arrays that came inside events)
-        and `frames/` (where detectors write). Made if it is not there.
+        and `frames/` (where detectors write). The directory is made if it does not exist.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     XTagValueError
         If the directory cannot be used.
     XTagError
-        If TensorFlow was imported before SQLite and took its place.
+        If TensorFlow was imported before SQLite, and its own SQLite took the place.
     """
     _check_sqlite()
     directory = Path(directory).expanduser().resolve()
@@ -83,7 +83,7 @@ def open_any(place: str | Path, api_key: str | None = None) -> Any:
         The directory of an embedded catalogue; the address of a Tiled server or of a node on it (``http://...``,
         ``https://...``); or the name of a Tiled profile, which is how databroker names its catalogues.
     api_key : str, optional
-        For a server; the environment variable TILED_API_KEY if None.
+        For a server. If None, the environment variable TILED_API_KEY.
 
     Returns
     -------
@@ -126,9 +126,9 @@ def open_any(place: str | Path, api_key: str | None = None) -> Any:
 
 
 def last_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> int:
-    """Return the scan_id of the newest run of a catalogue that has one, else 0, so that counting goes on.
+    """Return the scan_id of the newest run that has one, or 0, so that a new session continues the count.
 
-    Derived runs, of tags that came later, have none.
+    Derived runs, which hold tags that were added later, have no scan_id.
     """
     newest = as_catalog(catalog).search(Where("scan_id", ">=", 0)).last()
     return int(newest.start["scan_id"]) if newest else 0
@@ -137,7 +137,7 @@ def last_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> int:
 def _check_sqlite() -> None:
     """Raise unless SQLite has the full-text search that Tiled needs.
 
-    TensorFlow carries a SQLite of its own, without it. Whichever of the two a process loads first serves both.
+    TensorFlow contains its own SQLite, without this search. The one that a process loads first is used for everything.
     """
     with closing(sqlite3.connect(":memory:")) as database:
         try:
@@ -145,5 +145,5 @@ def _check_sqlite() -> None:
         except sqlite3.OperationalError as error:
             raise XTagError(
                 f"the SQLite of this process cannot hold a catalogue ({error}): TensorFlow was imported first and "
-                "brought its own; import sqlite3 or bluesky_xtag.catalog before it"
+                "brought its own; import sqlite3 or bluesky_xtag.catalog before TensorFlow"
             ) from error

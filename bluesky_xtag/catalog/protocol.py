@@ -1,7 +1,7 @@
-"""What the rest of the package knows of stored runs: a catalogue, a run in it, and a condition to search for.
+"""The interface of stored runs for the rest of the package: a catalogue, a run in it, and a condition of a search.
 
-Nothing else in the package asks whether a run lies in Tiled or in databroker. A new kind of catalogue is a module with
-a `Catalog` and a `Run`, and a line in `kinds`.
+No other package asks whether a run lies in Tiled or in databroker. A new kind of catalogue needs a module with a
+`Catalog` and a `Run`, and one line in `kinds`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ class Where:
     key : str
         Key of the start document, levels separated by dots, such as ``"xtag.max_p.ring"``.
     operator : {"==", "!=", "<", "<=", ">", ">="}
-        How the key's value is compared. A run without the key meets no condition but, in some stores,
-        ``!=``.
+        How the key's value is compared. A run without the key meets no condition, except ``!=`` in some stores.
     value : str, bool, int or float
         What it is compared with. SQLite compares an integer with integers only: give a float for a float.
     """
@@ -53,7 +52,7 @@ class Run(ABC):
     @property
     @abstractmethod
     def stop(self) -> Mapping[str, Any]:
-        """The stop document; empty while there is none."""
+        """The stop document; empty if there is none yet."""
 
     @property
     @abstractmethod
@@ -72,27 +71,27 @@ class Run(ABC):
 
     @property
     def is_derived(self) -> bool:
-        """Whether the run holds something about another run, which has the frames."""
+        """Whether the run holds data about another run, which has the frames."""
         return "original_run_uid" in self.start
 
     @property
     def original_uid(self) -> str:
-        """The uid of the run that has the frames: of a derived run the original's, else its own."""
+        """The uid of the run that has the frames: the original run's for a derived run, else its own."""
         return str(self.start.get("original_run_uid", self.uid))
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run came to its end with success."""
+        """Whether the run ended with success."""
         return self.stop.get("exit_status") == "success"
 
     @abstractmethod
     def table(self, stream: str, fields: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the events of a stream as a table; where the RunEngine took a point again, the last one counts.
+        """Return the events of a stream as a table. If the RunEngine took a point again, the last event counts.
 
         Parameters
         ----------
         stream : str
-            Name of a stream, with scalars only.
+            Name of a stream that has scalars only.
         fields : sequence of str, optional
             Columns to read; all if None. Those that the stream does not have are left out.
 
@@ -100,7 +99,7 @@ class Run(ABC):
         -------
         pandas.DataFrame
             Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns in the order of `fields`
-            or of the stream: numbers as float64, whole ones as int64, truths as bool, text as str.
+            or of the stream: numbers as float64, integers as int64, booleans as bool, text as str.
 
         Raises
         ------
@@ -114,30 +113,30 @@ class Run(ABC):
 
     @abstractmethod
     def documents(self) -> Iterator[Document]:
-        """Yield the documents of the run, with what is needed to read its images.
+        """Yield the documents of the run, so that its images can be read.
 
         Yields
         ------
         (str, dict)
-            Name and document. Where images are not in the event, its value is something that reads them when asked
-            for one. Tiled's own layout leaves the stream "tags" out.
+            Name and document. If the images are not in the event, its value is an object that reads them on request.
+            Tiled's own layout leaves the stream "tags" out.
         """
 
     @abstractmethod
     def update_start(self, changes: Mapping[str, Any]) -> None:
-        """Write keys into the start document, all in one request; other keys stay as they are."""
+        """Write keys into the start document in one request. Other keys do not change."""
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames of the run, by the code that live tagging finds them with."""
+        """Yield the frames of the run. Live tagging finds frames with the same code."""
         assembler = FrameAssembler()
         for name, doc in self.documents():
             yield from assembler(name, doc)
 
 
 class Catalog(ABC):
-    """Stored runs: a whole catalogue, or those that a search found.
+    """Stored runs: a whole catalogue, or the runs that a search found.
 
-    What a server cannot do, it says in errors of its own: `catalog_errors` makes a `CatalogError` of them.
+    A server raises its own errors. `catalog_errors` turns them into a `CatalogError`.
     """
 
     @property
@@ -148,12 +147,12 @@ class Catalog(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the catalogue is called in messages: its address."""
+        """The name of the catalogue in messages: its address."""
 
     @property
     @abstractmethod
     def can_replace(self) -> bool:
-        """Whether a run of which a part is there can be replaced; else it can only be finished."""
+        """Whether a run that is only partly stored can be replaced; otherwise it can only be finished."""
 
     @abstractmethod
     def search(self, *conditions: Where) -> Catalog:
@@ -186,38 +185,38 @@ class Catalog(ABC):
         Parameters
         ----------
         run : str or int
-            Its uid or the first digits of that, its scan_id (the newest run of it), or a negative number that counts
-            from the newest run.
+            Its uid or the first digits of the uid, its scan_id (the newest run with it), or a negative number that
+            counts from the newest run.
 
         Raises
         ------
         KeyError or IndexError
             There is none.
         ValueError
-            The digits are too few, or several runs begin so.
+            There are too few digits, or several uids begin with them.
         """
 
     @abstractmethod
     def writer(self) -> Callable[[str, Any], Any]:
-        """Return what takes documents, by name and document, and stores them; a RunEngine may call it."""
+        """Return a function that takes a name and a document, and stores the document. A RunEngine may call it."""
 
     @abstractmethod
     def write(self, documents: Sequence[Document]) -> None:
-        """Store the documents of a whole run, unless they are there already.
+        """Store the documents of a whole run, unless they are already stored.
 
-        A run of which a part is there is replaced, or finished where `can_replace` is false. A derived run gets the
-        access tags of its original run, where the catalogue has access tags.
+        A run that is only partly stored is replaced, or finished if `can_replace` is false. A derived run gets the
+        access tags of its original run, if the catalogue has access tags.
 
         Parameters
         ----------
         documents : sequence of (str, dict)
-            From start to stop. Where `can_replace` is false, runs are finished of descriptors, events and event pages
-            only.
+            From start to stop. If `can_replace` is false, only descriptors, events and event pages can be added to a
+            run that is partly stored.
 
         Raises
         ------
         Exception
-            Whatever the catalogue's client raises. What was taken until then has no stop document.
+            Any error of the catalogue's client. What was stored until then has no stop document.
         """
 
     @abstractmethod
@@ -225,7 +224,7 @@ class Catalog(ABC):
         """Close the connection."""
 
     def holds(self, uid: str) -> bool:
-        """Return whether there is a run of this uid, finished or not."""
+        """Return whether there is a run with this uid, finished or not."""
         try:
             self.find(uid)
         except KeyError:
@@ -233,7 +232,7 @@ class Catalog(ABC):
         return True
 
     def holds_whole(self, uid: str) -> bool:
-        """Return whether there is a run of this uid with its stop document."""
+        """Return whether there is a run with this uid and with a stop document."""
         try:
             return bool(self.find(uid).stop)
         except KeyError:

@@ -1,4 +1,4 @@
-"""Which runs of a catalogue are meant."""
+"""Selects runs of a catalogue."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _CONDITION = re.compile(r"(?P<key>[A-Za-z_][\w.]*)\s*(?P<operator>==|>=|<=|!=|=|
 
 
 def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
-    """Yield the runs of a catalogue that are meant, but for derived ones.
+    """Yield the runs of a catalogue that the user selects, without derived runs.
 
     Parameters
     ----------
     catalog : Catalog
-        The catalogue, or what a search in it gave.
+        The catalogue, or the result of a search in it.
     runs : str, int, run, or an iterable of these, optional
-        Each a uid or the first digits of one, a scan_id, a negative number that counts from the newest, a run, or a
-        condition on the start document: ``"plan_name=grid_scan"``, ``"time>=2026-03-01"``, ``"sample.name=gold"``.
-        All conditions must hold. All runs of the catalogue if None.
+        Each is a uid or the first digits of one, a scan_id, a negative number that counts from the newest run, a run,
+        or a condition on the start document: ``"plan_name=grid_scan"``, ``"time>=2026-03-01"``, ``"sample.name=gold"``.
+        A run must meet all conditions. If None, all runs of the catalogue.
 
     Raises
     ------
     XTagValueError
-        A run is not there.
+        There is no such run.
     """
     one_run = isinstance(runs, str | int) or adapt_run(runs) is not None
     given = cast("list[str | int | StoredRun]", [runs] if one_run else list(cast("Iterable", runs or ())))
@@ -92,18 +92,18 @@ def _value(key: str, text: str) -> str | bool | int | float:
 
 
 def began_between(since: Moment | None, until: Moment | None) -> list[Where]:
-    """Return the conditions on runs that began in a time.
+    """Return the conditions on runs that began between two times.
 
     Parameters
     ----------
     since, until : float, str or datetime, optional
-        Then or later, and before then: seconds since 1970, or a date as `TimeRange` of Tiled takes it, such as
-        "2026-03-01". No condition if None.
+        The first and the last time: runs begin at `since` or later, and before `until`. Each is in seconds since 1970,
+        or a date as `TimeRange` of Tiled takes it, such as "2026-03-01". If None, there is no condition.
 
     Raises
     ------
     XTagValueError
-        They are not understood, or out of order.
+        A time is not understood, or the two are in the wrong order.
     """
     from bluesky_tiled_plugins.queries import TimeRange
 

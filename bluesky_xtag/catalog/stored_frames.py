@@ -1,4 +1,4 @@
-"""What several views on stored runs need: their rows under plain names, and the pixels of their frames."""
+"""What several packages need of stored runs: their rows under plain names, and the pixels of their frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plain_rows(table: pd.DataFrame, run: Run) -> pd.DataFrame:
 
 
 def try_pixels(frame: Frame) -> np.ndarray | str:
-    """Return the pixels of a frame, or why they cannot be read; CatalogError if their server is away."""
+    """Return the pixels of a frame, or why they cannot be read; CatalogError if their server does not answer."""
     try:
         return frame.pixels()
     except CatalogError:
@@ -31,19 +31,19 @@ def try_pixels(frame: Frame) -> np.ndarray | str:
 
 
 def read_pixels(catalog: Catalog, frames: pd.DataFrame) -> list[np.ndarray | None]:
-    """Return the pixels of frames, None where they cannot be read.
+    """Return the pixels of frames, or None for frames that cannot be read.
 
     Parameters
     ----------
     catalog : Catalog
-        Has the runs.
+        The catalogue that has the runs.
     frames : pandas.DataFrame
         With columns `run`, `key`, `seq_num` and `index`.
 
     Returns
     -------
     list of numpy.ndarray or None
-        One a row of `frames`, in their order.
+        One for each row of `frames`, in the same order.
     """
     found: dict[tuple[Any, ...], np.ndarray] = {}
     for uid, rows in frames.groupby("run", sort=False):

@@ -1,4 +1,4 @@
-"""Tiled's own layout of runs: nodes, tables in SQL, arrays; kept in this process or by a server."""
+"""Tiled's own layout of runs: nodes, tables in SQL and arrays, in this process or on a server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def adapt_run(native: object) -> Run | None:
 
 
 def specs_of(native: Any) -> set[str]:
-    """Return what a node of Tiled is, by its specs."""
+    """Return the kind of a Tiled node, from its specs."""
     return {spec.name for spec in native.specs}
 
 
@@ -52,7 +52,7 @@ def _is_container(native: object) -> bool:
 
 
 def tiled_query(where: Where) -> TiledQuery:
-    """Return a condition as Tiled's own query, which any catalogue takes, a databroker one included."""
+    """Return a condition as Tiled's own query, which every catalogue accepts, also one of databroker."""
     from tiled.queries import Comparison, Eq, NotEq
 
     key = f"start.{where.key}"
@@ -83,7 +83,7 @@ class TiledRun(Run):
 
     @property
     def stop(self) -> Mapping[str, Any]:
-        """The stop document; empty while there is none."""
+        """The stop document; empty if there is none yet."""
         return self._native.metadata.get("stop") or {}
 
     @property
@@ -142,7 +142,7 @@ class TiledRun(Run):
         return metadata if "data_keys" in metadata else metadata["descriptors"][-1]
 
     def documents(self) -> Iterator[Document]:
-        """Yield the documents of the run, but for those of the stream "tags", see `Run.documents`."""
+        """Yield the documents of the run, without those of the stream "tags"; see `Run.documents`."""
         return documents_of(self._native)
 
     def update_start(self, changes: Mapping[str, Any]) -> None:
@@ -151,7 +151,7 @@ class TiledRun(Run):
 
 
 def read_scalars(stream: Any, fields: Sequence[str] | None) -> pd.DataFrame:
-    """Return the scalars of a stream that its server keeps in other ways than in a table, numbered from 1."""
+    """Return the scalars of a stream that its server does not keep as a table, numbered from 1."""
     if fields is None:
         table = stream.read().to_dataframe().reset_index()
     else:
@@ -198,7 +198,7 @@ class TiledCatalog(Catalog):
 
     @property
     def can_replace(self) -> bool:
-        """Whether a run of which a part is there can be replaced."""
+        """Whether a run that is only partly stored can be replaced."""
         return True
 
     def search(self, *conditions: Where) -> Catalog:
@@ -255,7 +255,7 @@ class TiledCatalog(Catalog):
         return TiledWriter(self._native)
 
     def write(self, documents: Sequence[Document]) -> None:
-        """Store the documents of a whole run, unless they are there already, see `Catalog.write`."""
+        """Store the documents of a whole run, unless they are already stored; see `Catalog.write`."""
         uid = documents[0][1]["uid"]
         there = self._get(uid)
         if there is not None and there.stop:
@@ -270,13 +270,13 @@ class TiledCatalog(Catalog):
             return None
 
     def _resume(self, there: Run, documents: Sequence[Document]) -> Iterable[Document]:
-        """Return what has to be written where a part of a run is there."""
+        """Return what must be written if a part of a run is already stored."""
         inherited = self._inherit(documents)
         self._native.delete_contents(there.uid, recursive=True, external_only=False)
         return inherited
 
     def _inherit(self, documents: Sequence[Document]) -> Sequence[Document]:
-        """Let a derived run be seen by those who may see its original run, and by nobody else."""
+        """Give a derived run the access tags of its original run, so that the same people may see both."""
         (name, start), *others = documents
         original = self.whole().find(start["original_run_uid"]) if self._has_original(start) else None
         tags = original.access_tags if isinstance(original, TiledRun) else []

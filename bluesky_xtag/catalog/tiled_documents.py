@@ -1,7 +1,7 @@
-"""The documents of a run in Tiled's own layout, with what is needed to read its images.
+"""The documents of a run in Tiled's own layout, so that its images can be read.
 
-Tiled keeps a run as tables and arrays, and what it exports as documents lacks the dtypes of arrays in events and names
-only one file of each detector. So the documents are made here from what Tiled keeps.
+Tiled keeps a run as tables and arrays, and the documents that it exports lack the dtypes of arrays in events and name
+only one file of each detector. This module therefore makes the documents from what Tiled keeps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["documents_of"]
 
 
 def documents_of(run: Any) -> Iterator[Document]:
-    """Yield the documents of a run in Tiled's own layout, but for those of the stream "tags"; see `Run.documents`.
+    """Yield the documents of a run in Tiled's own layout, without those of the stream "tags"; see `Run.documents`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _of_stream(run: str, name: str, stream: Any) -> Iterator[Document]:
 
 
 def _rows(stream: Any, tables: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the table of a stream, rows with their position; where a point was taken again, the last row counts."""
+    """Return the table of a stream, rows with their position. If a point was taken again, the last row counts."""
     joined: dict[int, dict[str, Any]] = {}
     for name in sorted(tables):
         for position, row in enumerate(stream[name].read().to_dict(orient="records")):
@@ -111,14 +111,14 @@ class _Array:
         self._per_file = {self.events: self._per_event, images: 1}.get(len(self._files))
 
     def value(self, position: int) -> FileValue | ServedValue:
-        """Return what stands for the images of the event at a position."""
+        """Return the value that reads the images of the event at a position."""
         if not self._files:
             return ServedValue(self._client, position, self._failed)
         return FileValue(self._files, self._dataset, position * self._per_event, self._per_file, self._shape)
 
 
 def _files(client: Any) -> tuple[tuple[str, ...], str]:
-    """Return the files of an array and the data set in them; no files if its server must read them for us."""
+    """Return the files of an array and the data set in them; no files if only the server can read them."""
     (source,) = client.data_sources()
     assets = sorted((asset for asset in source.assets if asset.parameter), key=lambda asset: asset.num or 0)
     addresses = [urlparse(asset.data_uri) for asset in assets]

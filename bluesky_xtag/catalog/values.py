@@ -1,4 +1,4 @@
-"""What stands for images in the events of a stored run: values that are read only when a frame is."""
+"""Values in the events of a stored run that read images only when a frame is needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ENOUGH = 2  # images in a row that the server could not read, after which the r
 
 @dataclass(frozen=True)
 class FileValue:
-    """The images of an event in files that this machine can reach; it may travel to another process.
+    """The images of an event in files that this machine can reach. It can be sent to another process.
 
     Parameters
     ----------
     files : tuple of str
-        The files whose images continue one another.
+        The files, in the order of their images.
     dataset : str
         Where the images are, in HDF5 files.
     first : int
@@ -90,10 +90,10 @@ class ServedValue:
         FrameError
             The server cannot read it.
         CatalogError
-            The server cannot be reached, or does not let us.
+            The server cannot be reached, or refuses the request.
         """
         if len(self._failed) >= _ENOUGH:
-            raise FrameError(f"not asked for, since the server could not read the images before: {self._failed[-1]}")
+            raise FrameError(f"not requested, because the server could not read the images before: {self._failed[-1]}")
         place = (self._position, *map(int, np.unravel_index(index, self._lead))) if self._lead else self._position
         try:
             image = np.asarray(self._client[place])

@@ -1,4 +1,4 @@
-"""Write the documents of a run into a catalogue, so that a second call completes the first.
+"""Write the documents of a run into a catalogue. A second call completes a first call that failed.
 
 A run counts as stored once it has its stop document.
 """
@@ -16,14 +16,14 @@ __all__ = ["store", "write_documents"]
 
 
 def store(catalog: Catalog, documents: Sequence[Document]) -> str:
-    """Write a derived run into a catalogue, all or nothing as far as the catalogue allows.
+    """Write a derived run into a catalogue: all of it or nothing, as far as the catalogue allows.
 
     Parameters
     ----------
     catalog : Catalog
         Where to.
     documents : sequence of (str, dict)
-        From `compose`. If their run is there already and complete, nothing is done; if it was interrupted, it is
+        From `compose`. If their run is already stored and complete, nothing is done. If it was interrupted, it is
         replaced (Tiled) or finished (databroker).
 
     Returns
@@ -34,18 +34,18 @@ def store(catalog: Catalog, documents: Sequence[Document]) -> str:
     Raises
     ------
     CatalogError
-        The catalogue did not take it. What it took, if anything, has no stop document and so does not count.
+        The catalogue did not store the run. Any part that it stored has no stop document, and therefore does not count.
     """
     uid: str = documents[0][1]["uid"]
     try:
-        with catalog_errors(catalog.name, f"given the derived run {uid}, of which nothing counts now"):
+        with catalog_errors(catalog.name, f"given the derived run {uid}, and no part of it counts now"):
             catalog.write(documents)
     except XTagError:
         raise
     except Exception as error:  # clients of catalogues raise anything
         raise CatalogError(
             f"the derived run {uid} could not be stored in {catalog.name} ({type(error).__name__}: {error}): "
-            "nothing of it counts; call again"
+            "no part of it counts; call again"
         ) from error
     return uid
 
@@ -58,9 +58,9 @@ def write_documents(catalog: Catalog, uid: str, documents: Iterable[Document]) -
     catalog : Catalog
         Where to.
     uid : str
-        Of the run that is whole with these documents.
+        Uid of the run that these documents complete.
     documents : iterable of (str, dict)
-        Those that are not there yet.
+        The documents that are not stored yet.
     """
     insert = catalog.writer()
     with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def write_documents(catalog: Catalog, uid: str, documents: Iterable[Document]) -
 
 
 def _is_stored(catalog: Catalog, uid: str) -> bool:
-    """Return whether a run is there with its stop document; False if the catalogue does not tell."""
+    """Return whether a run is stored with its stop document; False if the catalogue does not answer."""
     try:
         return catalog.holds_whole(uid)
     except Exception:  # clients of catalogues raise anything

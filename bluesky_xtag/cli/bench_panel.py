@@ -19,7 +19,7 @@ bench = typer.Typer(cls=HelpfulGroup, help="Measure on this machine.", no_args_i
 def live(
     json_file: JsonFile = None,
 ) -> None:
-    """Time the tagging of a live scan: our callback, document to scores, and the scan with and without."""
+    """Time the tagging of a live scan: the callback, from document to scores, and the scan with and without tagging."""
     with report_errors():
         from .bench.live_bench import live
 
@@ -30,9 +30,9 @@ def live(
 def model_alone(
     model: Model = None,
     json_file: JsonFile = None,
-    check: Annotated[bool, typer.Option("--check", help="End with status 1 if a bar is missed.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with exit status 1 if a bar is missed.")] = False,
 ) -> None:
-    """Time prepare and infer by stage, from 0.1 to 4 million pixels, one frame and 16 a call, and the simulation."""
+    """Time each stage of the model, for 0.1 to 4 million pixels and for 1 and 16 frames a call, and the simulation."""
     with report_errors():
         from .bench import model_bench as measurements
 
@@ -42,15 +42,15 @@ def model_alone(
 
 @bench.command("tradeoff", cls=HelpfulCommand, epilog="Example: xtag bench tradeoff --out study --samples 8000")
 def tradeoff(
-    out: Annotated[Path, typer.Option(help="Directory of the study; called again after a stop, it goes on.")],
+    out: Annotated[Path, typer.Option(help="Directory of the study. After a stop, the same command continues.")],
     samples: Annotated[int, typer.Option(min=1, help="Simulated frames that each variant is trained on.")] = 8_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over these frames.")] = 3,
     seed: Seed = 1,
-    variant: Annotated[list[str] | None, typer.Option(help="Only this one. May be given several times.")] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Only this variant. May be given several times.")] = None,
     json_file: JsonFile = None,
     picture: Picture = None,
 ) -> None:
-    """Train variants of the model alike, and compare input size, views and width: mAP, robustness, time a frame."""
+    """Train variants of input size, views and width in the same way; compare mAP, robustness and time per frame."""
     with report_errors():
         from ..train import Settings, select_variants
         from .bench.tradeoff_bench import tradeoff
@@ -64,10 +64,10 @@ def adaptive(
     json_file: JsonFile = None,
     picture: Picture = None,
     seeds: Annotated[int, typer.Option(min=1, help="Simulated samples of each kind.")] = 10,
-    task: Annotated[list[str] | None, typer.Option(help="Only this one. May be given several times.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task. May be given several times.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Count the frames that strategies need on simulated samples, against bars and baselines; 1 if a bar is missed."""
+    """Count the frames that strategies need on simulated samples. The exit status is 1 if a bar is missed."""
     with report_errors():
         from .bench import adaptive_bench as measurements
 

@@ -1,4 +1,4 @@
-"""Commands that say what is meant where a command or an option is not known."""
+"""Commands that name the right command or option where a user gives one that does not exist."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ _OPTIONS = {
 
 
 class HelpfulGroup(TyperGroup):
-    """A group that knows what people call its commands."""
+    """A group that knows other names that people use for its commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command, or fail with the name of the one that is meant."""
+        """Return the command, or fail with the name of the right one."""
         if args and args[0] in _COMMANDS and args[0] not in self.commands:
             ctx.fail(f"There is no command {args[0]!r}: use {_COMMANDS[args[0]]!r}.")
         return super().resolve_command(ctx, args)
 
 
 class HelpfulCommand(TyperCommand):
-    """A command that knows where options are that it does not have."""
+    """A command that knows which other command or option does what a missing option would do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, or fail with what is meant."""
+        """Parse the arguments, or fail with the right option or command."""
         given = [arg.partition("=")[0] for arg in args if arg.startswith("-")]
         try:
             return super().parse_args(ctx, args)

@@ -1,4 +1,4 @@
-"""`xtag train`, `adapt`, `evaluate`, `robustness`, `simulate` and `gallery`: models, and what they learn from."""
+"""`xtag train`, `adapt`, `evaluate`, `robustness`, `simulate` and `gallery`: commands for models and their frames."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ __all__ = ["adapt", "evaluate", "gallery", "robustness", "simulate", "train"]
 Out = Annotated[Path, typer.Option(help="The model directory to write.")]
 Labelled = Annotated[Path, typer.Argument(metavar="FRAMES", help="HDF5 file of labelled frames.")]
 Nuisances = Annotated[
-    str, typer.Option(help="What may spoil the frames: names with commas between, `all`, or `none` for clean frames.")
+    str, typer.Option(help="What may spoil the frames: names separated by commas, `all`, or `none` for clean frames.")
 ]
 
 
 def train(
     out: Out,
     start: Annotated[
-        str, typer.Option(help="Model directory to start from, or `default` for the packaged model; else from chance.")
+        str,
+        typer.Option(help="Model directory to start from, or `default` (packaged model). Else random weights."),
     ] = "",
     samples: Annotated[int, typer.Option(min=1, help="How many simulated frames to train on.")] = 100_000,
-    epochs: Annotated[int, typer.Option(min=1, help="How many passes over them.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="How many passes over these frames.")] = 10,
     seed: Seed = 1,
     workers: Workers = None,
 ) -> None:
     """Train a model on simulated frames.
 
-    Called again after a stop, it goes on from there.
+    After a stop, the same command continues from there.
     """
     with report_errors():
         from ..model import DEFAULT
@@ -48,7 +49,7 @@ def adapt(
     seed: Seed = 1,
     workers: Workers = None,
 ) -> None:
-    """Adapt a model to labelled frames of your own: the last layer learns, and new tags can be added."""
+    """Adapt a model to your own labelled frames. Only the last layer learns. You can add new tags."""
     with report_errors():
         from rich.console import Console
 
@@ -63,12 +64,12 @@ def adapt(
 def evaluate(
     frames: Labelled,
     model: Model = None,
-    centres: Annotated[bool, typer.Option(help="Tell the model the beam centres that the file knows.")] = True,
+    centres: Annotated[bool, typer.Option(help="Give the model the beam centres of the file.")] = True,
     json_file: JsonFile = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with curves and the worst frames.")] = None,
     picture: Picture = None,
 ) -> None:
-    """Tell how good a model is on labelled frames: average precision of each tag next to chance, F1, calibration."""
+    """Measure how good a model is on labelled frames: average precision of each tag, chance, F1 and calibration."""
     with report_errors():
         check_directory(json_file, html, picture)
         from ..model import load_model
@@ -89,7 +90,7 @@ def robustness(
     json_file: JsonFile = None,
     picture: Picture = None,
 ) -> None:
-    """Tell how the average precision falls from clean simulated frames as each nuisance grows."""
+    """Measure how much the average precision falls, compared with clean simulated frames, as each nuisance grows."""
     with report_errors():
         check_directory(json_file, picture)
         from ..model import load_model
@@ -102,7 +103,7 @@ def robustness(
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="HDF5 file to write; must not exist.")],
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write. It must not exist yet.")],
     n: Number = 100,
     seed: Seed = 0,
     held_out: Annotated[bool, typer.Option(help="Use detectors and q ranges that training never sees.")] = True,
@@ -110,12 +111,12 @@ def simulate(
     workers: Workers = None,
     leave_out: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Leave out the frame with this number, such as one that fails; may be given again."),
+        typer.Option(min=0, help="Number of a frame to leave out, such as one that fails. May be given several times."),
     ] = None,
 ) -> None:
-    """Write simulated raw frames with their truth, such as `xtag evaluate` and `xtag demo --frames` read.
+    """Write simulated raw frames with their true tags, for `xtag evaluate` and `xtag demo --frames`.
 
-    Called again after a stop, it goes on from there.
+    After a stop, the same command continues from there.
     """
     with report_errors(), resumable():
         from ..simulate import nuisance_names, simulate

@@ -41,32 +41,30 @@ Catalog = Annotated[
     ),
 ]
 ApiKey = Annotated[
-    str | None, typer.Option(help="For a Tiled server; the environment variable TILED_API_KEY is safer.")
+    str | None, typer.Option(help="API key of a Tiled server. TILED_API_KEY in the environment is safer.")
 ]
 Runs = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RUN",
-        help="Only these runs: a uid or its beginning, a scan_id, -1 for the newest, or a condition such as "
+        help="Only these runs: a uid or its first digits, a scan_id, -1 for the newest, or a condition such as "
         "plan_name=scan or time>=2026-03-01. May be given several times.",
     ),
 ]
-Last = Annotated[int, typer.Option(min=1, help="How many runs to look at, counted from the newest.")]
-Since = Annotated[str | None, typer.Option(help="Only runs that began then or later, such as 2026-03-01.")]
-Until = Annotated[str | None, typer.Option(help="Only runs that began before then.")]
-Model = Annotated[
-    Path | None, typer.Option("--model", help="A model directory; the packaged model if it is not given.")
-]
+Last = Annotated[int, typer.Option(min=1, help="How many runs to look at, from the newest on.")]
+Since = Annotated[str | None, typer.Option(help="Only runs that began at this date, such as 2026-03-01, or later.")]
+Until = Annotated[str | None, typer.Option(help="Only runs that began before this date.")]
+Model = Annotated[Path | None, typer.Option("--model", help="A model directory. Default: the packaged model.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 Picture = Annotated[Path | None, typer.Option(help="Also draw a picture into this file.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="How many processes simulate; one a core if not given.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="How many processes simulate. Default: one for each core.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Number = Annotated[int, typer.Option("-n", min=1, help="How many frames.")]
 
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for anything else of ours."""
+    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for other errors of this package."""
     try:
         yield
     except XTagError as error:
@@ -85,7 +83,7 @@ def resumable() -> Iterator[None]:
 
 
 def finish(troubles: Iterable[str]) -> None:
-    """End with status 1 if there are troubles, after telling them."""
+    """Print the troubles, and end with status 1 if there are any."""
     troubles = list(troubles)
     for trouble in troubles:
         print(f"xtag: {trouble}", file=sys.stderr)
@@ -95,7 +93,7 @@ def finish(troubles: Iterable[str]) -> None:
 
 @contextmanager
 def open_catalogue(catalog: str, api_key: str | None) -> Iterator[Any]:
-    """Open a catalogue, saying so, and close it in the end."""
+    """Open a catalogue, show a message meanwhile, and close the catalogue in the end."""
     from rich.console import Console
 
     from ..catalog import open_any
@@ -117,7 +115,7 @@ def show_progress(doing: str) -> Callable[[list[Any]], Iterable[Any]]:
 
 
 def check_directory(*paths: Path | None) -> None:
-    """Raise XTagValueError unless the directories of files that are to be written are there."""
+    """Raise XTagValueError unless the directories of the files to write exist."""
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise XTagValueError(f"there is no directory {path.parent} for {path.name}: make it first")

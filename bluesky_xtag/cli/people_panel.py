@@ -1,4 +1,4 @@
-"""`xtag review`, `correct`, `compare` and `export-labels`: where people, or other models, do not agree with a model."""
+"""`xtag review`, `correct`, `compare` and `export-labels`: commands for people who check the tags of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import ApiKey, Catalog, Last, Number, Picture, Runs, check_directo
 
 __all__ = ["compare", "correct", "export_labels", "review"]
 
-Run = Annotated[str, typer.Argument(help="Uid of the run, the beginning of it, or its scan_id.")]
+Run = Annotated[str, typer.Argument(help="The run: a uid or its first digits, or a scan_id.")]
 
 
 def correct(
@@ -20,16 +20,16 @@ def correct(
     run: Run,
     frames: Annotated[
         list[str],
-        typer.Argument(metavar="FRAME...", help="Rows of the run's tags (3), or points and images within (3:0)."),
+        typer.Argument(metavar="FRAME...", help="A row of the run's tags (3), or a point and an image in it (3:0)."),
     ],
-    by: Annotated[str, typer.Option(help="Who says so: initials.")],
-    add: Annotated[list[str] | None, typer.Option(help="A tag that holds; may be given again.")] = None,
-    remove: Annotated[list[str] | None, typer.Option(help="A tag that does not hold; may be given again.")] = None,
-    note: Annotated[str, typer.Option(help="Why.")] = "",
-    confirm: Annotated[bool, typer.Option("--confirm", help="All other tags are right as they are shown.")] = False,
+    by: Annotated[str, typer.Option(help="Who corrects: a name or initials.")],
+    add: Annotated[list[str] | None, typer.Option(help="A tag that holds. You can repeat it.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A tag that does not hold. You can repeat it.")] = None,
+    note: Annotated[str, typer.Option(help="The reason.")] = "",
+    confirm: Annotated[bool, typer.Option("--confirm", help="All other tags are right as shown.")] = False,
     api_key: ApiKey = None,
 ) -> None:
-    """Overrule the model: say which tags frames have and which they do not have. Nothing is overwritten."""
+    """Correct the model: say which tags frames have and which they do not have. Nothing is overwritten."""
     with report_errors():
         from ..catalog import as_catalog, plain_rows, select_runs
         from ..review import correct, corrections
@@ -47,13 +47,13 @@ def correct(
 
 def export_labels(
     catalog: Catalog,
-    out: Annotated[Path, typer.Argument(help="HDF5 file to write; must not exist.")],
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write. It must not exist yet.")],
     runs: Runs = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write the frames that people corrected to a file for `xtag adapt` and `xtag evaluate`.
 
-    What people said of a frame is certain there; what nobody spoke of is not, whatever the model said.
+    In this file only what people said is certain. A tag that nobody spoke of is unknown, whatever the model said.
     """
     with report_errors():
         from rich.console import Console
@@ -70,15 +70,15 @@ def export_labels(
 def review(
     catalog: Catalog,
     n: Number = 20,
-    order: Annotated[str, typer.Option(help="What comes first: uncertain, novel or newest frames.")] = "uncertain",
+    order: Annotated[str, typer.Option(help="Which frames come first: uncertain, novel or newest.")] = "uncertain",
     model: Annotated[
-        str, typer.Option(help="Whose tags: a name, a name and a version, or a sha256; the latest if not given.")
+        str, typer.Option(help="The model that gave the tags: a name, a name and a version, or a sha256.")
     ] = "latest",
     last: Last = 100,
     picture: Picture = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Propose the frames that are most worth a look."""
+    """Propose the stored frames that a person should look at first."""
     with report_errors():
         from rich.console import Console
 
@@ -96,7 +96,7 @@ def review(
 def compare(
     catalog: Catalog,
     models: Annotated[
-        tuple[str, str], typer.Option(help="Two models: name, name and version, or beginnings of their sha256.")
+        tuple[str, str], typer.Option(help="Two models, each as a name, a name and a version, or a sha256.")
     ],
     n: Number = 20,
     last: Last = 100,
@@ -129,4 +129,4 @@ def _frame(text: str) -> int | tuple[int, int]:
             return row
         case [seq_num, index]:
             return seq_num, index
-    raise XTagValueError(f"{text!r} names no frame: give a row, as in 3, or a point and an image within it, as in 3:0")
+    raise XTagValueError(f"{text!r} is not a frame: give a row, as in 3, or a point and an image within it, as in 3:0")

@@ -1,4 +1,4 @@
-"""`xtag summarise`, `recover`, `replay`, `tag-files` and `decisions`: what is stored, tagged or decided again."""
+"""`xtag summarise`, `recover`, `replay`, `tag-files` and `decisions`: commands for stored runs and files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["decisions", "recover", "replay", "summarise", "tag_files"]
 
 Centre = Annotated[
-    tuple[float, float] | None, typer.Option(help="Column and row of the beam in pixels, if you know better.")
+    tuple[float, float] | None,
+    typer.Option(help="Column and row of the beam centre in pixels. By default xtag finds it."),
 ]
-Masked = Annotated[str | None, typer.Option(help="File of pixels that must not be used.")]
+Masked = Annotated[str | None, typer.Option(help="Mask file: the pixels that must not be used.")]
 Processes = Annotated[int | None, typer.Option("--workers", min=1, help="How many processes to start on this machine.")]
 Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.")]
 
@@ -40,12 +41,12 @@ def summarise(
     catalog: Catalog,
     since: Since = None,
     until: Until = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; only say what would be written.")] = False,
     api_key: ApiKey = None,
 ) -> None:
-    """Give each tagged run that lacks one the summary by which its tags are found.
+    """Write a summary of the tags into each tagged run that has none, so that searches find the run.
 
-    Called again, it goes on from where it was: runs that have a summary are left alone.
+    You can call it again at any time: it does not change runs that have a summary.
     """
     with report_errors():
         from ..search import summarise_runs
@@ -62,12 +63,12 @@ def summarise(
 
 def recover(
     catalog: Catalog,
-    directory: Annotated[Path, typer.Argument(help="Where runs or summaries were kept when the catalogue failed.")],
+    directory: Annotated[Path, typer.Argument(help="Directory in which runs or summaries were kept.")],
     api_key: ApiKey = None,
 ) -> None:
-    """Store the runs and summaries that were kept on this machine because the catalogue did not take them.
+    """Store the runs and summaries that were kept on this machine because the catalogue did not accept them.
 
-    A file is removed when all of it is stored, so the command can be called again.
+    The command removes a file when all of it is stored, so you can call the command again.
     """
     with report_errors():
         from ..search import recover as store
@@ -82,7 +83,7 @@ def replay(
     catalog: Catalog,
     runs: Runs = None,
     model: Model = None,
-    key: Annotated[str | None, typer.Option(help="The data key of the images; found if it is not given.")] = None,
+    key: Annotated[str | None, typer.Option(help="The data key of the images. By default xtag finds it.")] = None,
     beam_centre: Centre = None,
     mask: Masked = None,
     again: Annotated[
@@ -92,13 +93,13 @@ def replay(
     scheduler: Scheduler = None,
     work: Annotated[
         Path | None,
-        typer.Option(help="Directory that remembers how far runs are; one in ~/.local/state if it is not given."),
+        typer.Option(help="Directory that keeps the progress of the replay. Default: one in ~/.local/state."),
     ] = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Tag stored runs with a model; their tags are stored as runs of their own next to them.
+    """Tag stored runs with a model. The tags of each run are stored as a new run; the original run does not change.
 
-    Called again after a stop, it goes on from there. The status is 1 if a run could not be replayed.
+    After a stop, the same command continues from there. The exit status is 1 if a run could not be replayed.
     """
     with report_errors(), open_catalogue(catalog, api_key) as client, resumable():
         options = {"key": key, "beam_centre": beam_centre, "mask": mask, "again": again, "work": work}
@@ -114,7 +115,7 @@ def tag_files(
     out: Annotated[Path, typer.Option(help="The table to write: a .csv or .parquet file that does not exist yet.")],
     model: Model = None,
     key: Annotated[
-        str | None, typer.Option(help="The data set of the images in HDF5 files; found if not given.")
+        str | None, typer.Option(help="The data set of the images in HDF5 files. By default xtag finds it.")
     ] = None,
     beam_centre: Centre = None,
     mask: Masked = None,
@@ -123,7 +124,7 @@ def tag_files(
 ) -> None:
     """Tag the images of files, without a catalogue, and write a table with a row for each image.
 
-    Called again after a stop, it goes on from there.
+    After a stop, the same command continues from there.
     """
     with report_errors(), resumable():
         from ..replay import tag_files as write_table
@@ -146,17 +147,17 @@ def tag_files(
 
 def decisions(
     catalog: Catalog,
-    run: Annotated[str, typer.Option(help="The run: a uid or its beginning, a scan_id, or -1 for the newest.")] = "-1",
+    run: Annotated[str, typer.Option(help="A uid or its first digits, a scan_id, or -1 for the newest run.")] = "-1",
     api_key: ApiKey = None,
 ) -> None:
-    """Compute the decisions of a run again from what is stored; the status is 1 if a decision differs."""
+    """Compute the decisions of a stored run again. The exit status is 1 if a decision differs."""
     with report_errors(), open_catalogue(catalog, api_key) as client:
         troubles = list(_decide_again(client, run))
     finish(troubles)
 
 
 def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
-    """Replay runs with a progress bar, and print what came of them; return the troubles."""
+    """Replay runs with a progress bar, and print the results; return the troubles."""
     from rich.console import Console
     from rich.table import Table
 
@@ -201,7 +202,7 @@ def _watch() -> Iterator[Callable[[str, int, int | None], None]]:
 
 
 def _decide_again(client: Any, run: str) -> Iterator[str]:
-    """Compute the decisions of a run again and print what came of it.
+    """Compute the decisions of a run again and print the result.
 
     Parameters
     ----------

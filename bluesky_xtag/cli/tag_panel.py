@@ -1,4 +1,4 @@
-"""`xtag demo`, `map` and `info`: see what tagging is."""
+"""`xtag demo`, `map` and `info`: commands that show what tagging is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .options import Model, finish, report_errors
 __all__ = ["demo", "info", "map_phases"]
 
 Directory = Annotated[
-    Path, typer.Option("--catalog", help="Directory of the embedded Tiled catalogue; made if it is not there.")
+    Path, typer.Option("--catalog", help="Directory of the embedded Tiled catalogue; made if it does not exist.")
 ]
-Drawn = Annotated[Path, typer.Option(help="Where to draw the scan, its tags and some frames.")]
+Drawn = Annotated[Path, typer.Option(help="File for a picture of the scan, its tags and some frames.")]
 
 
 def demo(
     catalog: Directory = Path("xtag-demo"),
     frames: Annotated[
         Path | None,
-        typer.Option(help="HDF5 file of measured frames, a data set a frame; a simulated sample if it is not given."),
+        typer.Option(help="HDF5 file of measured frames, one data set for each frame. Default: a simulated sample."),
     ] = None,
     points: Annotated[tuple[int, int], typer.Option(help="Columns and rows of the scan of the sample.", min=1)] = (
         7,
@@ -32,7 +32,7 @@ def demo(
 ) -> None:
     """Scan a simulated sample, or measured frames, and tag every frame while the scan runs.
 
-    The status is 0 only if every frame has its row in the catalogue.
+    The exit status is 0 only if every frame has its row in the catalogue.
     """
     with report_errors():
         from rich.console import Console
@@ -47,11 +47,11 @@ def demo(
 def map_phases(
     catalog: Directory = Path("xtag-demo"),
     tag: Annotated[str, typer.Option(help="The tag whose region is mapped.")] = "ring",
-    max_points: Annotated[int, typer.Option(min=1, help="How many places are looked at, at most.")] = 140,
+    max_points: Annotated[int, typer.Option(min=1, help="The largest number of places to look at.")] = 140,
     picture: Drawn = Path("tags.png"),
     model: Model = None,
 ) -> None:
-    """Map where a tag begins and ends on a simulated sample; each place is chosen by the tags so far."""
+    """Map where a tag begins and ends on a simulated sample. The tags so far decide each next place."""
     with report_errors():
         from rich.console import Console
 
@@ -82,7 +82,7 @@ def info(model: Model = None) -> None:
     measured = loaded.card.stored.get("figures", {}).get("held_out", {})
     if measured:
         found, chance = measured["mean_average_precision"], measured["chance"]
-        table.add_row("held-out mAP", f"{found:.3f} (chance {chance:.3f}), simulated geometries never trained on")
+        table.add_row("held-out mAP", f"{found:.3f} (chance {chance:.3f}), on geometries that training did not see")
     console.print(table)
     precision = {row["tag"]: row["average_precision"] for row in measured.get("tags", ())}
     tags = Table("tag", "group", "threshold", "AP", "holds when")

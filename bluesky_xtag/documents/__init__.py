@@ -1,4 +1,4 @@
-"""The shapes of what is emitted and stored: taggings, columns, summaries, corrections, derived runs.
+"""The shapes of what the package emits and stores: taggings, columns, summaries, corrections, derived runs.
 
 Nothing here reads or writes anything.
 """

@@ -1,6 +1,6 @@
-"""The columns of the stream "tags", each in one place: its name, its type, what it means and what fills it.
+"""The columns of the stream "tags". One entry holds the name of a column, its type, its meaning and how to fill it.
 
-Rows are scalars only, because lists do not survive every store (SQLite refuses them, DuckDB returns strings). A new
+Rows hold scalars only, because some stores cannot keep lists (SQLite refuses them, DuckDB returns strings). A new
 column is one more entry here, filled from one more field of `Tagging`.
 """
 
@@ -56,11 +56,11 @@ class Column:
     Parameters
     ----------
     suffix : str
-        Its name after that of the tagger and an underscore.
+        The part of its name after the tagger's name and an underscore.
     dtype : {"number", "integer", "string", "boolean", "array"}
         Its type in event-model's sense.
     meaning : str
-        What it says, for the documentation.
+        What it means, for the documentation.
     fill : callable
         Returns the value, given a `Tagging` (columns of rows) or a model (configuration).
     units : str, optional
@@ -93,7 +93,7 @@ SCORE = Column(
 )
 FRAME = (
     Column(
-        "frame_event", "string", "uid of the event that brought the frame, or of the stream_datum", _of_frame("event")
+        "frame_event", "string", "uid of the event that holds the frame, or of the stream_datum", _of_frame("event")
     ),
     Column("frame_key", "string", "data key of the image", _of_frame("key")),
     Column("frame_seq_num", "integer", "sequence number of that event in its stream, from 1", _of_frame("seq_num")),
@@ -106,7 +106,7 @@ ROW = (
         'the accepted tags in the order of the taxonomy, separated by spaces; `""` if none',
         lambda tagging: " ".join(tagging.tags),
     ),
-    Column("status", "string", "what became of the frame, see below", lambda tagging: tagging.status),
+    Column("status", "string", "the outcome for the frame, see below", lambda tagging: tagging.status),
     *FRAME,
     Column(
         "latency",
@@ -119,7 +119,7 @@ ROW = (
 CORRECTION = (
     Column("added", "string", "tags that hold, separated by spaces", lambda said: " ".join(said.added)),
     Column("removed", "string", "tags that do not hold", lambda said: " ".join(said.removed)),
-    Column("by", "string", "who said so", lambda said: said.by),
+    Column("by", "string", "who corrected the frame", lambda said: said.by),
     Column("note", "string", "why", lambda said: said.note),
 )
 DECIDED_BY = "decided_by"  # suffix of a column that is not stored: "model", or who corrected the frame last
@@ -131,7 +131,7 @@ CONFIGURATION = (
     Column(
         "thresholds",
         "array",
-        "score from which each tag is accepted",
+        "score from which on each tag is accepted",
         lambda model: [float(threshold) for threshold in model.thresholds],
     ),
     Column(
@@ -147,7 +147,7 @@ _CAST = {"number": float, "integer": int, "string": str}
 
 
 def data_key(source: str, dtype: DType, **more: Any) -> DataKey:
-    """Return an event-model data key; of a scalar, unless a shape is given."""
+    """Return an event-model data key; without a shape, the key of a scalar."""
     key = {"source": source, "dtype": dtype, "shape": []}
     if dtype in _NUMPY_TYPES:
         key["dtype_numpy"] = _NUMPY_TYPES[dtype]
@@ -165,13 +165,13 @@ def score_column(name: str, tag: str) -> str:
 
 
 def tagger_name(columns: Iterable[str]) -> str:
-    """Return the name of the tagger whose columns these are, the first part of their names."""
+    """Return the name of the tagger, which is the first part of the names of these columns."""
     mark = f"_{FRAME[0].suffix}"
     columns = list(columns)
     for each in columns:
         if each.endswith(mark):
             return each.removesuffix(mark)
-    raise XTagValueError(f"these are no rows of a tagger: no column *{mark} among {', '.join(columns) or 'none'}")
+    raise XTagValueError(f"these are not rows of a tagger: no column *{mark} among {', '.join(columns) or 'none'}")
 
 
 def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
@@ -197,7 +197,7 @@ def score_values(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, f
 
 
 def configuration(name: str, model: ServedModel) -> dict[str, Any]:
-    """Return what the descriptor of the stream records of the model, by configuration key."""
+    """Return what the descriptor of the stream records about the model, by configuration key."""
     return {column(name, each.suffix): each.fill(model) for each in CONFIGURATION}
 
 
@@ -212,5 +212,5 @@ def configuration_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
 
 
 def correction_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
-    """Return event-model data keys of a correction: the columns of `data_keys`, and what a person said of the frame."""
+    """Return event-model data keys of a correction: the columns of `data_keys`, and what a person said."""
     return data_keys(name, taxonomy) | {column(name, each.suffix): each.key(name) for each in CORRECTION}

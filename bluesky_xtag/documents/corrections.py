@@ -1,4 +1,4 @@
-"""Lays what people said of frames over the tags that a model gave them."""
+"""Combines people's corrections with the tags that a model gave."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL = "model"  # who decided where no person did
 
 @dataclass(frozen=True)
 class Correction:
-    """What one person said of one frame at one time.
+    """What one person said about one frame at one time.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Correction:
     added, removed : tuple of str
         Tags that hold, and tags that do not.
     by : str
-        Who said so.
+        Who made the correction.
     note : str
         Why.
     time : float
@@ -49,7 +49,7 @@ class Correction:
 
     @classmethod
     def read(cls, start: Mapping[str, Any]) -> list[Correction]:
-        """Return what the start document of a correction tells."""
+        """Return the corrections that the start document of a derived run holds."""
         return [
             cls(
                 FrameId(
@@ -71,7 +71,7 @@ class Correction:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the start document of a correction tells of this."""
+        """Return the entry of this correction in the start document of its derived run."""
         return {
             **{name: getattr(self.frame, name) for name in ("event", "key", "seq_num", "index")},
             **{name: getattr(self, name) for name in ("by", "note")},
@@ -81,14 +81,14 @@ class Correction:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What people hold of one frame in the end: of each tag that anybody spoke of, the newest word.
+    """The result of all corrections of one frame: for each tag that a person spoke of, the newest statement counts.
 
     Parameters
     ----------
     truth : mapping of str to bool
         Whether a tag holds.
     by : str
-        Who said the newest.
+        Who made the newest correction.
     note : str
         The newest note that is not empty.
     """
@@ -98,21 +98,21 @@ class Verdict:
     note: str
 
     def apply(self, accepted: Iterable[str]) -> list[str]:
-        """Return accepted tags with those that hold added and those that do not left out; new ones come last."""
+        """Return accepted tags, plus the tags that hold, minus the tags that do not. New tags come last."""
         given = list(accepted)
         kept = [tag for tag in given if self.truth.get(tag, True)]
         return kept + [tag for tag, holds in self.truth.items() if holds and tag not in given]
 
 
 def verdicts(frames: Sequence[FrameId], said: Iterable[Correction]) -> dict[int, Verdict]:
-    """Return what people hold of frames, by their position.
+    """Return the verdicts of people on frames, by the position of the frame.
 
     Parameters
     ----------
     frames : sequence of FrameId
         The frames of a run.
     said : iterable of Correction
-        In any order. What was said of other frames is left out.
+        In any order. Corrections of other frames are left out.
     """
     rows: dict[tuple[Any, ...], list[int]] = {}
     for row, frame in enumerate(frames):
@@ -126,7 +126,7 @@ def verdicts(frames: Sequence[FrameId], said: Iterable[Correction]) -> dict[int,
         at = rows.get((each.frame.event, *place)) or rows.get(place, [])
         if len(at) > 1:
             logger.warning(
-                "What %s said of the frame %s, point %d, image %d is left out: %d frames are called so",
+                "The correction by %s of the frame %s, point %d, image %d is left out: it fits %d frames",
                 *(each.by, *place, len(at)),
             )
         elif at:
@@ -141,10 +141,10 @@ def _note(verdict: Verdict | None) -> str:
 
 
 def overlay(table: pd.DataFrame, said: Iterable[Correction]) -> pd.DataFrame:
-    """Return a table of tags with what people said laid over it, and a column that says who decided.
+    """Return a table of tags in which people's corrections replace tags, with a column that says who decided.
 
-    The scores stay those of the model. Tags stand in the order of the table's scores, those that its model does not
-    know behind them.
+    The scores are still those of the model. The tags are in the order of the table's scores; tags that the model does
+    not know come last.
     """
     rows = TagTable(table)
     found = {table.index[row]: verdict for row, verdict in verdicts(rows.frames(), said).items()}

@@ -1,8 +1,8 @@
-"""Derived runs: taggings that came after the run that they are about, as runs of their own.
+"""Derived runs: later taggings of a stored run, each as a run of its own.
 
 A derived run has the stream "tags" with the columns of live tagging, `original_run_uid`, and its summary under the key
-`xtag` of its start document. A run counts as written once it has its stop document. One without was interrupted:
-readers leave it out, and storing the same documents again replaces or finishes it.
+`xtag` of its start document. A derived run counts as stored once it has its stop document. A run without one was
+interrupted. Readers leave it out, and storing the same documents again replaces or finishes it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def compose(
     Parameters
     ----------
     original : str
-        Uid of the run that the rows are about.
+        Uid of the run that has the frames.
     rows : sequence of mapping
         A scalar for each of `columns`, as `bluesky_xtag.documents.row` makes them.
     name : str
@@ -56,14 +56,14 @@ def compose(
     configuration : mapping
         Values of `configuration_keys`.
     summary : mapping
-        What the start document holds under the key `xtag`; `derived` is set to True here.
+        What the start document holds under the key `xtag`. This function sets `derived` to True.
     metadata : mapping, optional
-        More for the start document.
+        More keys for the start document.
     uid : str, optional
-        Uid of the derived run; random if not given. All other uids follow from it.
+        Uid of the derived run. If not given, it is random. All other uids follow from it.
     at : float, optional
-        Time of all documents in seconds since 1970; now if not given. The same arguments, uid and time give the
-        same documents, which `store` may be called with again.
+        Time of all documents in seconds since 1970. If not given, now. The same arguments, uid and time give the same
+        documents, so that `store` can be called with them again.
 
     Returns
     -------

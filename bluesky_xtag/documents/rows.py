@@ -1,4 +1,4 @@
-"""Rows as they come: what listens for the stream "tags" of open runs."""
+"""Rows as they arrive: a base class for callbacks that listen to the stream "tags" of open runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["TagRows"]
 class TagRows(DocumentRouter):
     """A document callback that passes on the rows of the stream "tags" of any number of interleaved runs.
 
-    Who listens subclasses it and says what is done with a run that begins, with its descriptor of the stream, with each
-    row, and with a run that ends. It keeps nothing of the rows itself.
+    A subclass says what to do with a run that begins, with its descriptor of the stream, with each row, and with a run
+    that ends. This class keeps no rows itself.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class TagRows(DocumentRouter):
         """Take the descriptor of the stream; a run may have several, one after the other."""
 
     def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
-        """Take a row: its sequence number, which comes again where a point was taken again, and its columns."""
+        """Take a row: its columns and its sequence number, which comes again if a point was taken again."""
 
     def end(self, run: str) -> None:
         """Take the end of a run."""

@@ -1,7 +1,7 @@
-"""The run summary: what the start document tells of a run's tags under the key `xtag`, so that catalogues find it.
+"""The run summary: what the start document says about a run's tags, under the key `xtag`, so that searches find it.
 
-Rows cannot be filtered by a catalogue's server, but start documents can: it is the one place that the same query finds
-in databroker's Mongo layout and in Tiled on SQLite and on PostgreSQL.
+A catalogue's server cannot filter rows, but it can filter start documents. Only there the same query works in
+databroker's Mongo layout and in Tiled on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ def summarise(
     Parameters
     ----------
     table : pandas.DataFrame
-        The rows of the stream "tags", one a frame, with the columns of `bluesky_xtag.documents.data_keys`; others do
-        not matter.
+        The rows of the stream "tags", one for each frame, with the columns of `bluesky_xtag.documents.data_keys`. Other
+        columns are ignored.
     configuration : mapping
         The configuration of the stream's descriptor, see `bluesky_xtag.documents.configuration`.
     source : {"live", "replay", "human"}
-        Where the tags come from: a tagger beside the scan, a replay of the stored run, or a person.
+        Where the tags come from: a tagger during the scan, a replay of the stored run, or a person.
     derived : bool
-        Whether this stands in a derived run instead of the run that has the frames.
+        Whether the summary belongs to a derived run instead of the run that has the frames.
 
     Returns
     -------
     dict
         Plain JSON:
 
-        - ``max_p``: the largest score of each tag (float), without tags that have none;
+        - ``max_p``: the largest score of each tag (float), without tags that have no score;
         - ``count``: how many frames have each tag (int);
-        - ``fraction``: ``count`` over all frames of the run, those without scores included (float);
-        - ``frames``, and ``failed``, those of them whose status is not "ok" (int);
+        - ``fraction``: ``count`` divided by the number of all frames of the run, also those without scores (float);
+        - ``frames`` and ``failed``: how many frames there are, and how many have a status other than "ok" (int);
         - ``model``, ``model_version``, ``model_sha256``, and ``name``, the first part of the column names (str);
         - ``source`` and ``derived``, as given.
     """
@@ -84,9 +84,9 @@ def identity(configuration: Mapping[str, Any]) -> dict[str, str]:
 
 
 def model_keys(model: str | ServedModel) -> dict[str, str]:
-    """Return what the summary of a tagging by this model holds: `model`, `model_version`, or `model_sha256`.
+    """Return the entries of a summary that identify this model: `model`, `model_version`, or `model_sha256`.
 
-    The last may be just the beginning of the fingerprint.
+    `model_sha256` may be only the first digits of the fingerprint.
     """
     if not isinstance(model, str):
         return {"model_sha256": model.sha256}
@@ -98,7 +98,7 @@ def model_keys(model: str | ServedModel) -> dict[str, str]:
 
 
 def describes(model: str | ServedModel, summary: Mapping[str, Any]) -> bool:
-    """Return whether the summary of a tagging tells of this model."""
+    """Return whether a summary describes a tagging by this model."""
     return all(
         str(summary[key]).startswith(value) if key == "model_sha256" else summary[key] == value
         for key, value in model_keys(model).items()

@@ -1,4 +1,4 @@
-"""Rows that were read back, and what they say, whatever the tagger was called."""
+"""Rows that were read back from a catalogue, whatever the tagger's name was."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TagRow:
     latency : float
         Seconds from the frame's document to the outcome.
     frame : str
-        Uid of the event that brought the frame; empty if there was none.
+        Uid of the event that holds the frame; empty if there was none.
     """
 
     row: int = 0
@@ -61,7 +61,7 @@ class TagRow:
         data : mapping
             Its columns.
         name : str
-            The tagger's name, with which the columns begin.
+            The tagger's name, which begins the names of the columns.
         tags : sequence of str
             The names of the tags.
         """
@@ -82,12 +82,12 @@ class TagTable:
     Parameters
     ----------
     rows : pandas.DataFrame
-        As from `bluesky_xtag.search.tags`: a row a frame, columns that begin with the tagger's name.
+        As from `bluesky_xtag.search.tags`: one row for each frame, and columns that begin with the tagger's name.
 
     Raises
     ------
     XTagValueError
-        These are no rows of a tagger.
+        These are not rows of a tagger.
     """
 
     rows: pd.DataFrame
@@ -108,17 +108,17 @@ class TagTable:
         return self.column(suffix) in self.rows
 
     def __getitem__(self, suffix: str) -> pd.Series:
-        """Return a column by what follows the tagger's name."""
+        """Return a column by the part of its name after the tagger's name."""
         return cast("pd.Series", self.rows[self.column(suffix)])
 
     @cached_property
     def tags(self) -> list[str]:
-        """The tags of which there are scores, in their order."""
+        """The tags that have scores, in their order."""
         mark = score_column(self.name, "")
         return [str(each).removeprefix(mark) for each in self.rows if str(each).startswith(mark)]
 
     def scores(self, tags: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return scores with the tags as columns; NaN of tags that are not there. All tags if None."""
+        """Return scores with the tags as columns; NaN for tags without scores. If None, all tags."""
         tags = self.tags if tags is None else list(tags)
         return self.rows.reindex(columns=[score_column(self.name, tag) for tag in tags]).set_axis(tags, axis="columns")
 
@@ -135,7 +135,7 @@ class TagTable:
         ]
 
     def plain(self, run: str, scan_id: Any) -> pd.DataFrame:
-        """Return the rows under names without the tagger's, with the run that they belong to.
+        """Return the rows with column names without the tagger's name, and with the run that they belong to.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class TagTable:
         return shown
 
     def decided_by(self) -> str:
-        """Return the column that says who decided on a frame's tags: "model", or who corrected them last."""
+        """Return the column that says who decided on a frame's tags: "model", or the person who corrected them last."""
         return self.column(DECIDED_BY)
 
 

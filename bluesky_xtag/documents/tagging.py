@@ -1,4 +1,4 @@
-"""Which frame, and what came of it."""
+"""The identity of a frame, and the outcome of tagging it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True, slots=True)
 class FrameId:
-    """Which frame is meant; the same after the RunEngine has rewound and taken it again.
+    """The identity of a frame. It stays the same when the RunEngine rewinds and takes the frame again.
 
     Parameters
     ----------
     run : str
-        Uid of the run; the path of the file where frames come without a run.
+        Uid of the run, or the path of the file if the frame has no run.
     stream : str
-        Name of the stream; "" where it is not told, as in rows that were read back.
+        Name of the stream; "" if it is not known, as in rows that were read back.
     key : str
         Data key of the image: two cameras may be read in one event.
     seq_num : int
@@ -29,8 +29,8 @@ class FrameId:
     index : int
         Which image within that event, from 0.
     event : str
-        Uid of the event, or of the stream_datum where images come without events. It is left out of comparisons: a
-        point that is taken again has a new one.
+        Uid of the event, or of the stream_datum if images come without events. Comparisons ignore it, because a point
+        that is taken again has a new uid.
     """
 
     run: str

@@ -1,6 +1,6 @@
-"""Files that are written whole or not at all.
+"""Files that are written completely or not at all.
 
-Every room that writes files needs this, and the model's is the lowest that writes any: only the errors lie below it.
+Every package that writes files needs this. It is in `model`, because that is the lowest layer that writes files.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ __all__ = ["write_atomically"]
 
 @contextmanager
 def write_atomically(path: Path, directory: Path | None = None) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` when the block ends and all that was written is on disk.
+    """Yield a name to write to. It becomes `path` when the block ends and everything is on disk.
 
-    Whatever fails, `path` is as it was before and the unfinished file is removed; only a kill leaves that one behind.
+    If anything fails, `path` does not change and the unfinished file is removed. Only a kill leaves the unfinished file
+    behind.
 
     Parameters
     ----------
     path : Path
-        The file; one that is there is replaced.
+        The file. A file that exists is replaced.
     directory : Path, optional
-        Where the unfinished file lies, on the same file system; next to `path` if None.
+        Where the unfinished file lies, on the same file system. If None, next to `path`.
 
     Yields
     ------

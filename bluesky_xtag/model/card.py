@@ -32,15 +32,15 @@ class ModelCard:
     name, version : str
         Identity, for people.
     sha256 : str
-        Identity, of all that decides what the scores are; see `fingerprint`.
+        Hash of everything that decides the scores; see `fingerprint`.
     taxonomy : Taxonomy
         The tags, in the order of the scores.
     thresholds : numpy.ndarray
-        (tags,) float32, the score from which a tag is accepted.
+        (tags,) float32, the score from which on a tag is accepted.
     preparation : Preparation
         How raw frames become network inputs.
     stored : mapping
-        All fields as card.json holds them, with anything else worth telling (figures, training).
+        All fields as card.json holds them, also additional ones (figures, training).
     """
 
     name: str
@@ -99,7 +99,7 @@ class ModelCard:
 
 
 class ServedModel(Protocol):
-    """What is told of a model that serves somewhere: its card's fields, and the device that it runs on."""
+    """What is known about a model that serves elsewhere: the fields of its card, and the device that it runs on."""
 
     name: str
     version: str
@@ -111,9 +111,9 @@ class ServedModel(Protocol):
 
 
 def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:
-    """Return the SHA-256 of all that decides what the scores are: network, tags in their order, preparation.
+    """Return the SHA-256 of everything that decides the scores: network, tags in their order, preparation.
 
-    Thresholds, which anybody may set otherwise, and the card's prose are left out.
+    The thresholds, which a user may change, and the texts of the card are left out.
     """
     meaning = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
     return hashlib.sha256(network + json.dumps(meaning, sort_keys=True).encode()).hexdigest()

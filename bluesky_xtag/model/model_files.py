@@ -25,7 +25,7 @@ _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 
 
 def write_model(directory: Path, card: Mapping[str, Any], network: bytes) -> Path:
-    """Write a model directory, all or nothing; a model that is there is replaced.
+    """Write a model directory, completely or not at all. An existing model is replaced.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def write_model(directory: Path, card: Mapping[str, Any], network: bytes) -> Pat
         The directory holds something that is not a model.
     """
     if directory.exists() and not (directory / CARD).is_file() and any(directory.iterdir()):
-        raise ModelError(f"{directory} is not empty and holds no model: choose another directory")
+        raise ModelError(f"{directory} is not empty and does not hold a model: choose another directory")
     directory.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:

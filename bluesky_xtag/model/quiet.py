@@ -1,4 +1,4 @@
-"""Keeps notes of TensorFlow and LiteRT on their own build off the terminal.
+"""Keeps notes that TensorFlow and LiteRT write about their own build off the terminal.
 
 They come from C++ before any setting of TensorFlow is read, so neither `logging` nor an environment variable
 stops them.
@@ -28,7 +28,7 @@ _sifting = threading.Lock()
 
 @contextmanager
 def without_build_notes() -> Iterator[None]:
-    """Pass on what is written to the process's stderr, line by line, but for the notes; one thread at a time does."""
+    """Pass on what is written to the process's stderr, line by line, without the notes; one thread at a time."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not _sifting.acquire(blocking=False):
         yield

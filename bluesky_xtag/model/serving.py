@@ -1,4 +1,4 @@
-"""Serves a network: what it sees of one frame in, the frame's scores out, the same whatever else is scored."""
+"""Serves a network: it turns the inputs of one frame into scores, which do not depend on other frames."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ Score = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
 def serve(network: Any, on_gpu: bool = False) -> Score:
-    """Return a function from a network's inputs for one frame to its scores; any threads may call it at once.
+    """Return a function from a network's inputs for one frame to its scores. Several threads may call it at once.
 
-    On the CPU, LiteRT runs the network, TensorFlow's runtime for inference: in half the time, and each thread on its
-    own. A frame goes alone, because a network gives it slightly other scores in a batch of another size, whose sums
-    are added up in another order; and live batches are of whatever waited.
+    On the CPU, LiteRT, TensorFlow's runtime for inference, runs the network: in half the time, and each thread on its
+    own. Each frame runs alone. In batches of different sizes a network gives slightly different scores, because it adds
+    in a different order, and the size of a live batch depends on how many frames wait.
 
     Parameters
     ----------
     network : keras.Model
         Its inputs have names.
     on_gpu : bool
-        There is a GPU: TensorFlow runs the network, since LiteRT would stay on the CPU.
+        There is a GPU. TensorFlow then runs the network, because LiteRT would stay on the CPU.
 
     Returns
     -------
     callable
-        Takes numbers by name, shaped as the inputs without the batch, as float32; returns (tags,) float32. It raises
-        `XTagValueError` if an input is missing or has another shape.
+        Takes float32 arrays by name, with the shapes of the inputs without the batch; returns (tags,) float32. It
+        raises `XTagValueError` if an input is missing or has another shape.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
     except Exception as error:  # what LiteRT lacks is told in many ways
         reason, _, _ = str(error).partition("\n")
         log.warning(
-            "LiteRT cannot run this network, so TensorFlow does, which takes longer (%s: %s)",
+            "LiteRT cannot run this network, so TensorFlow runs it, which takes longer (%s: %s)",
             type(error).__name__,
             reason,
         )

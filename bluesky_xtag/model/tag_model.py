@@ -1,4 +1,4 @@
-"""TagModel: a network with its taxonomy, thresholds, preparation and card; one directory on disk.
+"""TagModel: a network with its taxonomy, thresholds, preparation and card, in one directory on disk.
 
 A directory holds `network.keras` and `card.json`. Nothing in it is executed: the card is JSON, the network consists
 of Keras' own layers only, and Keras' safe mode is on.
@@ -48,7 +48,7 @@ class TagModel:
     taxonomy : Taxonomy
         The tags, in the order of the scores.
     thresholds : numpy.ndarray
-        (tags,) float32, score from which a tag is accepted.
+        (tags,) float32, the score from which on a tag is accepted.
     preparation : Preparation
         How raw frames become network inputs.
     card : ModelCard
@@ -61,7 +61,7 @@ class TagModel:
     Raises
     ------
     ModelError
-        Card and network do not fit each other or this package.
+        Card and network do not match each other or this package.
     """
 
     def __init__(self, card: ModelCard, network: bytes) -> None:
@@ -80,7 +80,7 @@ class TagModel:
         self._serving, self._served = threading.Lock(), None
 
     def __reduce__(self) -> tuple[type[TagModel], tuple[ModelCard, bytes]]:
-        """Let a model travel to another process, where it is loaded anew."""
+        """Let a model be sent to another process, which loads it again."""
         return TagModel, (self.card, self._file)
 
     @property
@@ -97,12 +97,12 @@ class TagModel:
 
     @classmethod
     def load(cls, directory: str | Path | None = None) -> TagModel:
-        """Load a model directory; the packaged model if none is given.
+        """Load a model directory. If none is given, load the packaged model.
 
         Raises
         ------
         ModelError
-            A file is missing or damaged, or the parts do not fit each other.
+            A file is missing or damaged, or the parts do not match each other.
         """
         directory = DEFAULT if directory is None else Path(directory)
         card = ModelCard.load(directory)
@@ -125,7 +125,7 @@ class TagModel:
         version: str,
         **more: Any,
     ) -> TagModel:
-        """Make a model of a Keras network that gives scores 0..1; `more` goes to the card."""
+        """Make a model from a Keras network that gives scores 0..1; `more` is added to the card."""
         with tempfile.TemporaryDirectory() as directory:
             network.save(Path(directory) / NETWORK)
             file = (Path(directory) / NETWORK).read_bytes()
@@ -141,7 +141,7 @@ class TagModel:
         return cls(ModelCard.from_dict(card | more), file)
 
     def save(self, directory: str | Path) -> Path:
-        """Write the model directory, all or nothing; a model that is there is replaced.
+        """Write the model directory, completely or not at all. An existing model is replaced.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class TagModel:
         return write_model(Path(directory), self.card.stored, self._file)
 
     def warm(self) -> None:
-        """Prepare and run the network once, so that no frame waits for what is made at the first use."""
+        """Prepare and run the network once, so that no frame waits for the work of the first use."""
         distance = np.hypot(*np.indices((64, 64)) - 32)
         frame = self.preparation((1000 / (1 + distance)).astype(np.int32))
         self.infer([frame])
@@ -169,7 +169,7 @@ class TagModel:
         images : numpy.ndarray or sequence of numpy.ndarray
             (n, rows, columns) raw counts, or n arrays of (rows, columns) that may differ in shape.
         beam_centres : sequence, optional
-            (x, y) in pixels, or None if unknown, for each image; all unknown if not given.
+            For each image (x, y) in pixels, or None if unknown. If not given, all are unknown.
         masks : numpy.ndarray or sequence, optional
             (rows, columns), true where pixels must not be used: one for all images, or one (or None) for each.
 
@@ -213,12 +213,12 @@ class TagModel:
 
 
 def load_model(model: TagModel | str | Path | None = None) -> TagModel:
-    """Return a model, loading it where a directory is named; the packaged one if None.
+    """Return the model that is given, the model in the directory that is given, or, if None, the packaged model.
 
     Raises
     ------
     ModelError
-        What is in the directory is no model, or it is damaged.
+        The directory does not hold a model, or the model is damaged.
     """
     if model is not None and not isinstance(model, str | Path):
         return model
@@ -227,7 +227,7 @@ def load_model(model: TagModel | str | Path | None = None) -> TagModel:
 
 
 def _device() -> str:
-    """Choose the device, with memory growth on GPUs, and announce it; other backends, which only train, do so alone."""
+    """Choose the device, with memory growth on GPUs, and log it. Other backends, which only train, choose it."""
     # TensorFlow brings an SQLite without full-text search, which would take the place of Python's in this process
     # and keep Tiled's catalogues from opening.
     import sqlite3  # noqa: F401

@@ -1,6 +1,6 @@
 """Tags and their definitions.
 
-A tag is a named property that a frame may have; many can hold at once. "Visible" means a matched-filter
+A tag is a named property that a frame may have. Several tags can hold at once. "Visible" means a matched-filter
 signal-to-noise ratio of at least 5 over the valid, unsaturated pixels (`bluesky_xtag.simulate.truth.labels`).
 """
 
@@ -27,13 +27,13 @@ class Tag:
     name : str
         Lower-case identifier (letters, digits, underscores).
     group : str
-        What the tag speaks of: frame, intensity, instrument, geometry, diffuse, peaks, orientation, grazing.
+        What the tag is about: frame, intensity, instrument, geometry, diffuse, peaks, orientation, grazing.
     definition : str
         When the tag holds.
     colour : str
-        Of its marks on pictures and in the terminal, "#rrggbb"; grey if not given. Not stored with a model.
+        Colour of the tag on pictures and in the terminal, "#rrggbb". If not given, grey. Not stored with a model.
     rank : int
-        A frame is best described by that of its tags with the lowest rank above 0. Tags of rank 0 do not speak of the
+        The tag of a frame with the lowest rank above 0 describes the frame best. Tags of rank 0 say nothing about the
         sample. Not stored with a model.
     """
 
@@ -51,13 +51,13 @@ class Tag:
             )
 
     def to_dict(self) -> dict[str, str]:
-        """Return what a model's card stores of the tag."""
+        """Return what a model's card stores about the tag."""
         return {"name": self.name, "group": self.group, "definition": self.definition}
 
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """An ordered set of tags; scores are arrays in this order.
+    """An ordered set of tags. Scores are arrays in this order.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Taxonomy:
         return tuple(tag.name for tag in self.tags)
 
     def index(self, name: str) -> int:
-        """Return the position of a tag; XTagValueError names the known tags if there is none such."""
+        """Return the position of a tag. If there is no such tag, XTagValueError names the known ones."""
         try:
             return self.names.index(name)
         except ValueError:

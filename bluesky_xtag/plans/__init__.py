@@ -1,4 +1,4 @@
-"""Plans steered by tags; each makes one run, with the streams primary, tags and decisions."""
+"""Plans that tags steer. Each plan makes one run, with the streams primary, tags and decisions."""
 
 from .adaptive import tag_adaptive_scan
 from .conditions import condition

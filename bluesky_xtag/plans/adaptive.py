@@ -1,4 +1,4 @@
-"""tag_adaptive_scan: a strategy chooses each next place by the tags of the frames so far."""
+"""tag_adaptive_scan: a strategy chooses each next place from the tags of the frames so far."""
 
 from __future__ import annotations
 
@@ -32,28 +32,30 @@ def tag_adaptive_scan(
 ) -> Plan:
     """Take frames where a strategy wants them, until its stopping rule holds or `max_points` places are done.
 
-    One run, with the streams primary, tags and decisions. Each place waits for its tags, up to the tagger's deadline.
+    The plan makes one run, with the streams primary, tags and decisions. At each place it waits for the tags, up to the
+    tagger's deadline.
 
     Parameters
     ----------
     detectors : list of Readable
-        At least one with images.
+        At least one of them with images.
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     strategy : str or Strategy
         A name such as "boundary" (`bluesky_xtag.plans.strategies.NAMES`), or an object that was made with
         `bluesky_xtag.plans.make`.
     *args
         motor, low, high, motor, low, high, ...: the motors and their limits, as in bluesky's own plans.
     tag : str, optional
-        The tag that is looked for; strategies that map all tags need none.
+        The tag to look for. Strategies that map all tags need none.
     max_points : int
-        How many places at most; a place whose frame is repeated counts once.
+        The largest number of places. A place whose frame is repeated counts once.
     initial_points : int, optional
-        How many places the strategy spreads out before it begins to choose; its own default if None.
+        The number of places that the strategy spreads evenly before it begins to choose. If None, its own default.
     on_missing : {"repeat", "skip", "pause", "stop"}
-        What is done about a frame without tags: take it again, once, then leave the place out; leave it out at once;
-        pause for a person and take it again when ``RE.resume()`` is called; end the plan.
+        What the plan does when a frame has no tags. "repeat" takes the frame again once, then leaves the place out.
+        "skip" leaves the place out at once. "pause" pauses for a person, and takes the frame again when ``RE.resume()``
+        is called. "stop" ends the plan.
     md : mapping, optional
         Goes into the start document.
 
@@ -65,7 +67,7 @@ def tag_adaptive_scan(
     Raises
     ------
     XTagValueError
-        An argument does not fit; before the run begins.
+        An argument does not fit. The error comes before the run begins.
     """
     detectors, tagger = some_detectors(detectors), a_tagger(tagger)
     motors, limits = _motors(args)

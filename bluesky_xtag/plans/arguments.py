@@ -1,4 +1,4 @@
-"""What the plans demand of their arguments, told before a run begins."""
+"""Checks of the arguments of plans, before a run begins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors"]
 def some_detectors(detectors: Any) -> list[Any]:
     """Return the detectors of a plan as a list."""
     if hasattr(detectors, "read"):
-        raise XTagValueError(f"{_name(detectors)} stands alone: give a list of detectors, [{_name(detectors)}]")
+        raise XTagValueError(f"{_name(detectors)} is not in a list: give a list of detectors, [{_name(detectors)}]")
     if not isinstance(detectors, Sequence) or isinstance(detectors, str):
-        raise XTagValueError(f"{detectors!r} is no list of detectors: give for example [det]")
+        raise XTagValueError(f"{detectors!r} is not a list of detectors: give for example [det]")
     if not detectors:
-        raise XTagValueError("there is no detector: give at least one with images, [det]")
+        raise XTagValueError("the list of detectors is empty: give at least one with images, [det]")
     for detector in detectors:
         if not hasattr(detector, "read"):
             raise XTagValueError(f"{detector!r} cannot be read: give detectors")
@@ -29,21 +29,21 @@ def some_detectors(detectors: Any) -> list[Any]:
 def a_tagger(tagger: Any) -> Tagger:
     """Return the tagger of a plan."""
     if not isinstance(tagger, Tagger):
-        raise XTagValueError(f"{tagger!r} is no tagger: give what install(RE) returned, xtag in the profile")
+        raise XTagValueError(f"{tagger!r} is not a tagger: give what install(RE) returned, xtag in the profile")
     return tagger
 
 
 def a_motor(motor: Any) -> Any:
-    """Return a device that can be set."""
+    """Return a motor, or any other device that can be set."""
     if not hasattr(motor, "set") or not hasattr(motor, "name"):
-        raise XTagValueError(f"{motor!r} is no motor: give a device that can be set")
+        raise XTagValueError(f"{motor!r} is not a motor: give a device that can be set")
     return motor
 
 
 def a_signal(signal: Any, name: str) -> Any:
-    """Return a signal that can be set and read; `name` is the argument's."""
+    """Return a signal that can be set and read; `name` is the name of the argument."""
     if not hasattr(signal, "set") or not hasattr(signal, "read"):
-        raise XTagValueError(f"{name}={signal!r} is no signal: give the object, for example det.cam.acquire_time")
+        raise XTagValueError(f"{name}={signal!r} is not a signal: give the object, for example det.cam.acquire_time")
     return signal
 
 

@@ -1,6 +1,6 @@
-"""A bridge to bluesky-adaptive 1.0: its optimizers on our tags, and our strategies in its plans.
+"""A bridge to bluesky-adaptive 1.0: its optimizers use the tags of this package.
 
-Our strategies need no bridge: they have the shape of its `Optimizer`.
+The strategies of this package need no bridge in its plans: they have the shape of its `Optimizer`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _RUNS_KEPT = 64
 def tagged_step(tagger: Tagger) -> Any:
     """Return a `per_step` for bluesky's plans that reads the tagger after each point.
 
-    It waits for the tags of the point, up to the tagger's deadline. bluesky-adaptive passes it on:
+    It waits for the tags of the point, up to the tagger's deadline. bluesky-adaptive passes it on to its plan:
     ``optimize_in_run(problem, per_step=tagged_step(xtag))``.
 
     Parameters
     ----------
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     """
 
     def per_step(detectors: Sequence[Any], step: Mapping[Any, Any], pos_cache: dict[Any, Any]) -> MsgGenerator[None]:
@@ -48,19 +48,19 @@ def tagged_step(tagger: Tagger) -> Any:
 class TagEvaluation:
     """An `EvaluationFunction` of bluesky-adaptive: the outcomes of a suggestion are the probabilities of tags.
 
-    It goes by the rows of the stream "tags" that the RunEngine has emitted; it does not wait, and reads no catalogue.
-    It hears of them through the tagger.
+    It uses the rows of the stream "tags" that the RunEngine has emitted, and gets them through the tagger. It does not
+    wait, and it does not read a catalogue.
 
     Parameters
     ----------
     tagger : Tagger
-        Installed, or subscribed.
+        A tagger that is installed, or subscribed.
     outcomes : sequence of str, or mapping of str to str, optional
-        The tags, or the name of each outcome and its tag; all tags of the model if None. Ax takes no outcome named
-        `ring`, which means something to SymPy: ``{"p_ring": "ring"}``.
+        The tags, or the name of each outcome and its tag. If None, all tags of the model. Ax does not accept an outcome
+        that is called `ring`, because SymPy uses that name: give ``{"p_ring": "ring"}``.
     missing : float
-        The outcome of a frame without tags. Strategies of this package leave out places with NaN; give 0.0 to an
-        optimizer that takes numbers only.
+        The outcome of a frame without tags. Strategies of this package leave out places with NaN. Use 0.0 for an
+        optimizer that accepts numbers only.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class TagEvaluation:
         Raises
         ------
         XTagError
-            There is no row for a suggestion: the tagger was not read.
+            A suggestion has no row, because the plan did not read the tagger.
         """
         asked = [suggestion[_ID] for suggestion in suggestions]
         if isinstance(uid, str):
@@ -114,7 +114,7 @@ class TagEvaluation:
             run = next((each for each in reversed(self._runs.values()) if each.open), None)
             order, first = list(uid), run.evaluated + 1 if run is not None else 1
         if run is None:
-            raise XTagError(f"no documents of run {uid} came: call install(RE) or RE.subscribe({self._name})")
+            raise XTagError(f"no documents of run {uid} arrived: call install(RE) or RE.subscribe({self._name})")
         rows = self._by_id(run, order or asked, first)
         if not isinstance(uid, str):
             run.evaluated += len(rows)
@@ -166,13 +166,13 @@ class _Listener(TagRows):
             self.runs[run].rows[int(data[column(self._name, "frame_seq_num")])] = outcomes
 
     def end(self, run: str) -> None:
-        """Note that no frames will come."""
+        """Note that the run is complete."""
         if run in self.runs:
             self.runs[run].open = False
 
 
 class _Run:
-    """What is known of a run."""
+    """What is known about a run."""
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         self.start = start

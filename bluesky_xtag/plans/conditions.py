@@ -2,15 +2,15 @@
 
 The language::
 
-    condition   = either [ "for" NUMBER [ "frames" ] ]      how many frames in a row, 1 if not said
+    condition   = either [ "for" NUMBER [ "frames" ] ]      how many frames in a row; 1 if not given
     either      = both { "or" both }
     both        = factor { "and" factor }
     factor      = "not" factor | "(" either ")" | value [ COMPARISON value ]
     value       = TAG | NUMBER
     COMPARISON  = ">" | ">=" | "<" | "<="
 
-A tag in a comparison stands for its probability. A tag alone holds if the model accepts it, that is, if its probability
-reaches the model's own threshold. Nothing of the text is executed.
+In a comparison, a tag means its probability. A tag alone holds if the model accepts it, that is, if its probability
+reaches the model's own threshold. The text is never executed as code.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Condition:
     Parameters
     ----------
     text : str
-        What the user wrote; of a callable, its name.
+        What the user wrote; the name of a callable.
     test : callable
-        Given a `TagRow` that has tags, tells whether the condition holds for it.
+        Takes a `TagRow` that has tags, and returns whether the condition holds for it.
     frames : int
         How many frames in a row, from 1.
     tags : tuple of str
-        The tags that it names, in the order of the text; empty of a callable.
+        The tags that the condition names, in the order of the text; empty for a callable.
     parsed : bool
-        False of a callable: then it cannot be made again from its text.
+        False for a callable: it cannot be made again from its text.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Condition:
     parsed: bool = True
 
     def holds(self, seen: TagRow) -> bool:
-        """Return whether the condition holds for one frame; never for a frame without tags."""
+        """Return whether the condition holds for one frame. It never holds for a frame without tags."""
         return not seen.missing and bool(self.test(seen))
 
     def in_words(self, seen: TagRow) -> str:
@@ -70,7 +70,7 @@ def condition(
     Parameters
     ----------
     wanted : str, Condition or callable
-        A text, see `parse`; or what is given a `TagRow` and returns whether the condition holds.
+        A text, see `parse`, or a function that takes a `TagRow` and returns whether the condition holds.
     tags : iterable of str
         The names of the model's tags.
     of_one_frame : bool
@@ -79,13 +79,13 @@ def condition(
     Raises
     ------
     ConditionError
-        The text is not understood, or the value is neither.
+        The text is not understood, or the value is neither a text nor a callable.
     """
     if isinstance(wanted, str):
         wanted = parse(wanted, tags)
     if not isinstance(wanted, Condition):
         if not callable(wanted):
-            raise ConditionError(f"{wanted!r} is no condition: give a text such as 'ring>0.9 for 3', or a callable")
+            raise ConditionError(f"{wanted!r} is not a condition: give a text such as 'ring>0.9 for 3', or a callable")
         wanted = Condition(getattr(wanted, "__name__", type(wanted).__name__), wanted, parsed=False)
     if of_one_frame and wanted.frames > 1:
         raise ConditionError(
@@ -187,7 +187,7 @@ class _Parser:
         left = self._value()
         if self._token.text not in _COMPARISONS:
             if first.kind == "number":
-                raise self._error("expected a comparison: a number alone is no condition")
+                raise self._error("expected a comparison: a number alone is not a condition")
             return lambda seen: first.text in seen.tags
         compare = _COMPARISONS[self._token.text]
         self._next += 1
@@ -197,7 +197,7 @@ class _Parser:
             raise self._error("expected 'and': write 0.2 < ring and ring < 0.8")
         for token in (first, second):
             if token.kind == "number" and float(token.text) > 1:
-                raise self._error(f"a probability is no more than 1: write 0.9 for 90 %, not {token.text}")
+                raise self._error(f"a probability is at most 1: write 0.9 for 90 %, not {token.text}")
         return lambda seen: compare(left(seen), right(seen))
 
     def _value(self) -> Callable[[TagRow], float]:

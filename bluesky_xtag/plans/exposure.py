@@ -1,4 +1,4 @@
-"""expose_until: repeats a point with a better exposure until the frame is good."""
+"""expose_until: repeats a point with other exposures until the frame is good."""
 
 from __future__ import annotations
 
@@ -34,36 +34,37 @@ def expose_until(
 ) -> Plan:
     """Take frames of one place with longer or shorter exposures, until one is good or the limits are reached.
 
-    One run, with the streams primary, tags and decisions; the exposure is read at each point. It begins with the
-    exposure that is set. A frame that is not good was exposed for too long if the model accepts "saturated", else for
-    too short: the next one is four times shorter or longer, and between the two once both have happened.
+    The plan makes one run, with the streams primary, tags and decisions. It reads the exposure at each point, and
+    begins with the exposure that is set. If a frame is not good, the exposure was too long if the model accepts
+    "saturated", and too short otherwise. The next exposure is four times shorter or longer. Once one exposure was too
+    long and one too short, the next one is between them.
 
     Parameters
     ----------
     detectors : list of Readable
-        At least one with images.
+        At least one of them with images.
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     good : str or callable
-        What a good frame is: a condition on tags, see `bluesky_xtag.plans.conditions`.
+        The condition on tags that a good frame meets, see `bluesky_xtag.plans.conditions`.
     exposure : signal, optional
-        Where the exposure in seconds is set; if None ``cam.acquire_time`` of the first detector that has it.
+        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` of the first detector that has it.
     limits : (float, float)
         The shortest and the longest exposure in seconds.
     on_missing : {"repeat", "skip", "pause", "stop"}
-        What is done about a frame without tags, as in `tag_adaptive_scan`; "skip" ends the plan.
+        What the plan does when a frame has no tags, as in `tag_adaptive_scan`. Here "skip" ends the plan.
     md : mapping, optional
         Goes into the start document.
 
     Returns
     -------
     float or None
-        Seconds of the exposure that was good, None if none was; it stays set.
+        The good exposure in seconds, which stays set; None if no exposure was good.
 
     Raises
     ------
     XTagValueError
-        An argument does not fit; before the run begins.
+        An argument does not fit. The error comes before the run begins.
     """
     detectors, tagger = some_detectors(detectors), a_tagger(tagger)
     signal = exposure if exposure is None else a_signal(exposure, "exposure")
@@ -72,7 +73,8 @@ def expose_until(
     if signal is None:
         names = ", ".join(detector.name for detector in detectors)
         raise XTagValueError(
-            f"none of {names} has a signal cam.acquire_time: name it, expose_until(detectors, tagger, exposure=signal)"
+            f"none of {names} has a signal cam.acquire_time: name the signal, "
+            "expose_until(detectors, tagger, exposure=signal)"
         )
     tags = tagger.model.taxonomy.names
     wanted = condition(good, tags, of_one_frame=True)

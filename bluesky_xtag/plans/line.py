@@ -33,39 +33,39 @@ def scan_until(
 ) -> Plan:
     """Step along a line until a condition on the tags holds, or the line ends.
 
-    One run, with the streams primary, tags and decisions. Each place waits for its tags, up to the tagger's deadline.
+    The plan makes one run, with the streams primary, tags and decisions. At each place it waits for the tags, up to the
+    tagger's deadline.
 
     Parameters
     ----------
     detectors : list of Readable
-        At least one with images.
+        At least one of them with images.
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     motor : Movable
-        What moves.
+        The motor that moves.
     start, stop : float
         The ends of the line, in the motor's unit.
     step : float
-        The distance of places; its sign does not matter.
+        The distance between places; its sign does not matter.
     until : str or callable
-        When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row; see
-        `bluesky_xtag.plans.conditions`), or
-        a function that is given a `TagRow` and returns whether to end.
+        When to end: a condition such as ``"ring>0.9 for 3"`` (three frames in a row, see
+        `bluesky_xtag.plans.conditions`), or a function that takes a `TagRow` and returns whether to end.
     on_missing : {"repeat", "skip", "pause", "stop"}
-        What is done about a frame without tags, as in `tag_adaptive_scan`. A frame left out neither counts nor breaks
-        the row of those for which the condition holds.
+        What the plan does when a frame has no tags, as in `tag_adaptive_scan`. A frame that is left out does not count,
+        and does not interrupt a row of frames for which the condition holds.
     md : mapping, optional
         Goes into the start document.
 
     Returns
     -------
     bool
-        Whether the condition held; then the motor is where it did.
+        Whether the condition held. If it did, the motor stays at that place.
 
     Raises
     ------
     XTagValueError
-        An argument does not fit; before the run begins.
+        An argument does not fit. The error comes before the run begins.
     """
     detectors, tagger, motor = some_detectors(detectors), a_tagger(tagger), a_motor(motor)
     start, stop, step = a_number(start, "start"), a_number(stop, "stop"), a_number(step, "step")

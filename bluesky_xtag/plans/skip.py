@@ -1,4 +1,4 @@
-"""skip_empty: a short probe frame at each point of any plan, and the full exposure only where it is worth it."""
+"""skip_empty: a short probe frame at each point of any plan, and the full exposure only where it is not empty."""
 
 from __future__ import annotations
 
@@ -37,27 +37,28 @@ def skip_empty(
 ) -> Plan:
     """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
 
-    Both are events of the plan's own stream. The exposure of each is read with it, under the name of its signal. A
-    probe without tags is followed by the full exposure, so that nothing is lost. At the end the exposure is as it was
-    before.
+    Both frames are events of the plan's own stream. Each event also holds its exposure, under the name of the signal.
+    If a probe has no tags, the full exposure follows, so that nothing is lost. At the end the plan restores the
+    exposure.
 
     Parameters
     ----------
     plan : iterable of Msg
-        Any plan that triggers and reads its detectors, such as ``bp.grid_scan([det], ...)``. It is told the readings of
-        the probes.
+        Any plan that triggers and reads its detectors, such as ``bp.grid_scan([det], ...)``. It receives the readings
+        of the probes.
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     probe_exposure : float
         Seconds of the probe.
     exposure : signal, optional
-        Where the exposure in seconds is set. If None it is ``cam.acquire_time`` of each detector that has it, as
-        ophyd's area detectors do. The full exposure is what the signal holds at the first point.
+        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` of each detector that has it, as
+        ophyd's area detectors do. The full exposure is the value of the signal at the first point.
     empty : str or callable
-        What an empty place is: a condition on tags, see `bluesky_xtag.plans.conditions`.
+        The condition on tags that an empty place meets, see `bluesky_xtag.plans.conditions`.
     probes : int
-        Frames that must be empty before a place is left out. It is exposed when half as many are not empty, or have no
-        tags. If one frame in twenty is tagged wrongly, one probe loses one place in twenty, and four one in 33,000.
+        The number of frames that must be empty before a place is left out. The place is exposed as soon as half as many
+        frames are not empty, or have no tags. If one frame in twenty is tagged wrongly, one probe loses one place in
+        twenty, and four probes lose one in 33,000.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def skip_empty(
     if not a_number(probe_exposure, "probe_exposure") > 0:
         raise XTagValueError(f"probe_exposure={probe_exposure} must be a number of seconds above 0")
     if not isinstance(plan, Iterable) or (isinstance(plan, list) and not all(isinstance(each, Msg) for each in plan)):
-        raise XTagValueError(f"{plan!r} is no plan: give one such as bp.scan([det], motor, 0, 1, 11)")
+        raise XTagValueError(f"{plan!r} is not a plan: give one such as bp.scan([det], motor, 0, 1, 11)")
     tagger = a_tagger(tagger)
     exposure = exposure if exposure is None else a_signal(exposure, "exposure")
     judge = condition(empty, tagger.model.taxonomy.names, of_one_frame=True)
@@ -104,7 +105,7 @@ class _Run:
 
 
 class _Probing:
-    """Passes a plan's messages on, and repeats those of a point with the full exposure where that is decided."""
+    """Passes a plan's messages on, and repeats those of a point with the full exposure if the decider says so."""
 
     def __init__(self, tagger: Tagger, probe: float, exposure: Any, empty: Condition, probes: int) -> None:
         self.watch = TagsWatch(tagger.name, tagger.model.taxonomy.names)
@@ -117,7 +118,7 @@ class _Probing:
         self._runs: dict[Any, _Run] = {}  # by the run key of the messages
 
     def follow(self, plan: Plan) -> Plan:
-        """Pass every message on, with ours around it."""
+        """Pass every message on, and add the messages for the probes."""
         return (yield from accompany(plan, self._before, self._after))
 
     def restore(self) -> Plan:
@@ -127,7 +128,7 @@ class _Probing:
 
     def _before(self, msg: Msg) -> Plan:
         if msg.command == "open_run" and msg.kwargs.get("plan_name") in _DECIDING:
-            raise XTagValueError(f"{msg.kwargs['plan_name']} decides by tags itself: skip_empty is for other plans")
+            raise XTagValueError(f"{msg.kwargs['plan_name']} already decides by tags: give skip_empty another plan")
         run = self._runs.get(msg.run)
         if run is None:
             return
@@ -142,7 +143,7 @@ class _Probing:
             if not point.signals:
                 raise XTagValueError(
                     f"none of {_names(point.messages)} has a signal cam.acquire_time for the exposure of the probe: "
-                    "name it, skip_empty(plan, tagger, probe_exposure, exposure=signal)"
+                    "name the signal, skip_empty(plan, tagger, probe_exposure, exposure=signal)"
                 )
             for signal in point.signals:
                 if signal.name not in point.keys:
@@ -172,7 +173,7 @@ class _Probing:
                 yield from self._judge(run, msg.run)
 
     def _judge(self, run: _Run, key: Any) -> Plan:
-        """Decide by the probe's tags, probe again or take the full exposure if that is decided."""
+        """Decide from the probe's tags; probe again or take the full exposure if the decider says so."""
         point, run.point = run.point, _Point()
         while True:
             seen: TagRow = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)

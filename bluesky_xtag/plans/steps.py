@@ -1,4 +1,4 @@
-"""What the plans share: reading tags, writing decisions, and the loop of a plan that is steered by them."""
+"""What the plans share: reading tags, writing decisions, and the loop of a plan that tags steer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ __all__ = ["exposure_of", "queueable", "read_tags", "steer", "write"]
 
 
 def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, TagRow]:
-    """Write the rows of the frames of a run up to the newest, and return what the newest says.
+    """Write the rows of the frames of a run up to the newest one, and return what the newest row says.
 
-    It takes until the deadline of the newest frame at most. After it the RunEngine does not rewind to before the frame.
+    It takes until the deadline of the newest frame at most. Afterwards the RunEngine does not rewind to a point before
+    the frame.
 
     Raises
     ------
@@ -63,22 +64,22 @@ def steer(
     *,
     restage: Sequence[Any] = (),
 ) -> Generator[Msg, Any, Decision]:
-    """Take frames where a decider says, until it says stop; one run with the streams primary, tags and decisions.
+    """Take frames where a decider says, until it says stop, in one run with the streams primary, tags and decisions.
 
     Parameters
     ----------
     detectors : sequence of Readable
         They are read at each point, with the movables.
     tagger : Tagger
-        Installed, or just subscribed.
+        A tagger that is installed, or only subscribed.
     decider : Decider
         It chooses values for the movables.
     movables : mapping of str to Movable
-        By name.
+        The movables by their names.
     md : mapping
         Goes into the start document.
     restage : sequence
-        What is staged and unstaged beside the detectors.
+        What is staged and unstaged in addition to the detectors.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def steer(
         return decision
 
     def rest() -> Plan:
-        """Write rows that were not read: nobody else would, if the tagger is just subscribed."""
+        """Write the rows that were not read yet, for a tagger that is only subscribed."""
         if tagger.unwritten(watch.run):
             yield from bps.trigger_and_read([tagger], name=TAGS)
 
@@ -125,7 +126,7 @@ _PlanFunction = TypeVar("_PlanFunction", bound=Callable[..., Any])
 def queueable(plan: _PlanFunction) -> _PlanFunction:
     """Leave the types out of the signature that the Queue Server reads.
 
-    It knows few types, and turns names into devices only where it knows the type or where none is stated.
+    The server knows few types. It turns names into devices only if it knows the type or if the signature states none.
     """
     signature = inspect.signature(plan)
     untyped = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
@@ -136,5 +137,5 @@ def queueable(plan: _PlanFunction) -> _PlanFunction:
 
 
 def exposure_of(detector: Any) -> Any:
-    """Return the signal of a detector's exposure in seconds, by areaDetector's name for it; None if it has none."""
+    """Return the signal of a detector's exposure in seconds, by areaDetector's name for it; None if there is none."""
     return getattr(getattr(detector, "cam", None), "acquire_time", None)

@@ -1,4 +1,4 @@
-"""Tag stored runs, or files, again: with any model, through the code that tags live."""
+"""Tag stored runs or files again, with any model and with the code that tags live."""
 
 from .files import frames_of, tag_files
 from .runs import replay

@@ -1,4 +1,4 @@
-"""Tag the images of files, without a catalogue, into a table."""
+"""Tag the images of files, without a catalogue, and write a table."""
 
 from __future__ import annotations
 
@@ -65,35 +65,35 @@ def tag_files(
     scheduler: str | None = None,
     watch: Watch | None = None,
 ) -> dict[str, int]:
-    """Tag the images of files and write a table, a row an image.
+    """Tag the images of files and write a table with one row for each image.
 
-    The table is there when it is complete. Until then the rows are in a journal beside it, from which the same call
-    goes on after whatever ended it.
+    The table appears when it is complete. Until then the rows are in a journal next to it. If the call ends early, for
+    any reason, the same call continues from the journal.
 
     Parameters
     ----------
     files : str, Path or an iterable of these
-        Files, or patterns such as ``"data/*.h5"`` and ``"data/**/*.cbf"``: HDF5 and NeXus, TIFF, CBF, EDF and what else
-        fabio reads.
+        Files, or patterns such as ``"data/*.h5"`` and ``"data/**/*.cbf"``: HDF5 and NeXus, TIFF, CBF, EDF and other
+        formats that fabio reads.
     out : str or Path
-        ``.csv`` or ``.parquet``; must not exist.
+        A ``.csv`` or ``.parquet`` file that does not exist yet.
     model : TagModel, str or Path, optional
-        The model, or its directory; the packaged one if None.
+        The model, or its directory. If None, the packaged model.
     key : str, optional
-        The data set of the images in HDF5 files; if None, those that look like images.
+        The data set of the images in HDF5 files. If None, all data sets that look like images.
     beam_centre : (float, float), optional
-        Column and row in pixels; estimated from each image if None.
+        Column and row in pixels. If None, estimated from each image.
     mask : array, str or Path, or a mapping of these, optional
-        Pixels that must not be used, see `bluesky_xtag.frames.load_mask`; or one for each data set.
+        Pixels that must not be used, see `bluesky_xtag.frames.load_mask`; or one mask for each data set.
     name : str
         First part of the column names.
     workers, scheduler, watch
-        As of `bluesky_xtag.replay.runs`.
+        As in `bluesky_xtag.replay.replay`. Here `watch` gets the path of the table instead of a uid.
 
     Returns
     -------
     dict
-        How many rows have each status. A file that cannot be read is one row with the status "unreadable".
+        The number of rows with each status. A file that cannot be read gives one row with the status "unreadable".
 
     Raises
     ------
@@ -182,15 +182,15 @@ def _origins(path: str, dataset: str) -> frozenset[tuple[str, str]]:
 
 
 def frames_of(path: str, selection: FrameSelection | None = None) -> Iterator[Frame]:
-    """Yield the images of a file as frames; one that cannot be read, if it holds none.
+    """Yield the images of a file as frames. A file without images yields one frame that cannot be read.
 
     Parameters
     ----------
     path : str
         The file.
     selection : FrameSelection, optional
-        Beam centre, mask and, as `key`, the data sets of the images, for formats that name theirs; if None, or where
-        it has no `key`, the data sets that look like images.
+        Beam centre, mask and, as `key`, the data sets of the images, for formats that name data sets. If it is None, or
+        has no `key`, the data sets that look like images.
     """
     selection = selection or FrameSelection()
     centre = selection.fixed_centre
@@ -215,7 +215,7 @@ def _frames_without_tagging(frames: Iterable[Frame], journal: Journal) -> Iterat
 def _report_progress(
     tagged: Iterable[list[Outcome]], frames: list[Frame], journal: Journal, watch: Watch | None, name: str
 ) -> Iterator[list[Outcome]]:
-    """Pass on what was tagged, and tell how far it is once that is in the journal."""
+    """Pass on what was tagged, and report the progress once it is in the journal."""
     for done in tagged:
         yield done
         if watch is not None:
@@ -237,7 +237,7 @@ def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[
 
 
 def _write(table: pd.DataFrame, out: Path) -> None:
-    """Write the table, all or nothing."""
+    """Write the table, completely or not at all."""
     try:
         with write_atomically(out) as new:
             if out.suffix == ".csv":

@@ -1,4 +1,4 @@
-"""What a replay has done so far, on disk: a second call goes on from there, however the first was ended."""
+"""The progress of a replay, on disk: a second call continues from there, whatever ended the first call."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ __all__ = ["Journal"]
 
 
 class Journal:
-    """Taggings by their frame, kept in a file of JSON lines; the first line tells what they are of.
+    """Taggings by their frame, in a file of JSON lines. The first line tells what the taggings belong to.
 
-    A line that was torn by a kill or by a full disk is dropped when the journal is opened again. Only one process can
-    have it open.
+    A line that is incomplete after a kill or on a full disk is dropped when the journal is opened again. Only one
+    process can have a journal open.
 
     Parameters
     ----------
     path : Path
-        The file; made if it is not there, with its directory.
+        The file. It is made if it does not exist, with its directory.
     about : mapping
-        What the taggings are of: run, model, settings, as plain JSON. A journal of something else is begun anew.
+        What the taggings belong to: run, model and settings, as plain JSON. A journal of something else starts again
+        from nothing.
 
     Attributes
     ----------
     taggings : dict of FrameId to Tagging
-        What is done.
+        The frames that are done.
     about : dict
-        As given, or, of a journal that goes on, as it was given first; with more keys than are compared, if begun so.
+        As given. In a journal that continues, as it was given first, also with keys that are not compared.
 
     Raises
     ------
@@ -54,22 +55,22 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise XTagError(f"another process works on {path}: wait for it, or end it") from error
+            raise XTagError(f"another process works on {path}: wait until it ends, or stop it") from error
         self.about: dict[str, Any] = {**about, **first}
         self._resume(json.loads(json.dumps(about)))
 
     def add(self, taggings: Iterable[Tagging]) -> None:
-        """Keep taggings; they are on disk when this returns."""
+        """Keep taggings. They are on disk when this method returns."""
         taggings = list(taggings)
         self._write(b"".join(_line(asdict(tagging)) for tagging in taggings))
         self.taggings.update((tagging.frame, tagging) for tagging in taggings)
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Close the journal, so that another process can open it."""
         self._file.close()
 
     def remove(self) -> None:
-        """Delete it, because what it tells is stored elsewhere now."""
+        """Delete the journal, because its contents are now stored elsewhere."""
         self.path.unlink(missing_ok=True)
         self.close()
 

@@ -1,4 +1,4 @@
-"""Tag stored runs again: with any model, through the code that tags live, into derived runs."""
+"""Tag stored runs again, with any model and with the code that tags live, and store derived runs."""
 
 from __future__ import annotations
 
@@ -59,46 +59,48 @@ def replay(
     work: str | Path | None = None,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
-    """Tag the frames of stored runs, and store the tags as derived runs beside them.
+    """Tag the frames of stored runs, and store the tags as derived runs next to them.
 
-    Earlier tags are left as they are. A run that was replayed with this model and these settings is left out, so a call
-    that was ended, by whatever, is finished by the same call: it goes on after the last frames that are in its journal.
+    Earlier tags do not change. A run that was replayed with this model and these settings is left out. If a call ends
+    early, for any reason, the same call finishes the work: it continues after the last frames in its journal.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Where the runs are, and where the derived runs go.
+        The catalogue that has the runs, and that gets the derived runs.
     runs : str, int, run, or an iterable of these, optional
-        Which runs, see `bluesky_xtag.catalog.select_runs`; all if None.
+        Which runs, see `bluesky_xtag.catalog.select_runs`. If None, all runs.
     model : TagModel, str or Path, optional
-        The model, or its directory; the packaged one if None.
+        The model, or its directory. If None, the packaged model.
     key, streams, beam_centre, mask, root_map
-        As of `bluesky_xtag.install`.
+        As in `bluesky_xtag.install`.
     name : str
         First part of the column names.
     again : bool
-        Also replay runs that were replayed with this model and these settings, for instance since their files are back.
+        Also replay runs that were replayed with this model and these settings, for example when missing files are back.
     workers : int, optional
-        How many processes to start on this machine with Dask; this process alone does the work if None.
+        How many processes to start on this machine with Dask. If None, this process does the work alone.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do the work, such as ``tcp://host:8786``.
     work : str or Path, optional
-        Directory of the journals; ``~/.local/state/bluesky_xtag`` if None.
+        Directory of the journals. If None, ``~/.local/state/bluesky_xtag``.
     watch : callable, optional
-        Called with the run's uid, frames done, and frames in all (None where that is unknown) after each batch.
+        A function that is called after each batch with the run's uid, the number of frames done, and the number of all
+        frames (None if unknown).
 
     Returns
     -------
     pandas.DataFrame
-        A row a run: ``run`` (uid), ``scan_id``, ``outcome`` ("tagged", "tagged before", "no images", or "failed: "
-        and why), ``frames``, a count for each status, ``seconds``, and ``derived``, the uid of the derived run.
+        One row for each run: ``run`` (uid), ``scan_id``, ``outcome`` ("tagged", "tagged before", "no images", or
+        "failed: " and the reason), ``frames``, a count for each status, ``seconds``, and ``derived``, the uid of the
+        derived run.
 
     Raises
     ------
     CatalogError
-        The catalogue does not answer or does not take what it should: the same call goes on from there.
+        The catalogue does not answer, or does not store the tags. The same call continues from there.
     XTagValueError
-        A run is not there, or an argument does not fit.
+        There is no such run, or an argument does not fit.
     """
     model = load_model(model)
     selection = FrameSelection(key, streams, beam_centre, mask)
@@ -119,7 +121,7 @@ def replay(
 
 @dataclass(frozen=True)
 class _OneRun:
-    """What is the same for all runs of a replay."""
+    """The settings that all runs of a replay share."""
 
     catalog: Catalog
     model: TagModel
@@ -131,7 +133,7 @@ class _OneRun:
     watch: Watch | None
 
     def replay(self, run: Run, assemble: FrameAssembler) -> dict[str, Any]:
-        """Replay one run; return what came of it, for the table."""
+        """Replay one run, and return the outcome for the table."""
         try:
             return self._replay(run, assemble)
         except XTagError:

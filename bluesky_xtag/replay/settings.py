@@ -1,4 +1,4 @@
-"""What a replay of runs and one of files need before they can begin."""
+"""The settings that a replay of runs and a replay of files share."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ Watch = Callable[[str, int, int | None], None]
 
 
 def choose_backend(model: TagModel, scheduler: str | None, workers: int | None) -> Backend:
-    """Return what tags frames: this process, or a Dask cluster.
+    """Return the backend that tags frames: this process, or a Dask cluster.
 
     Raises
     ------
     XTagValueError
-        Both are asked for, or Dask is not there.
+        The caller asks for both, or Dask is not installed.
     XTagError
         The scheduler cannot be reached.
     """
     if scheduler is None and workers is None:
         return make_backend("threads", model)
     if scheduler is not None and workers is not None:
-        raise XTagValueError("give a scheduler or a number of workers, not both: a scheduler has workers of its own")
+        raise XTagValueError("give a scheduler or a number of workers, not both: a scheduler has its own workers")
     if workers is not None and workers < 1:
         raise XTagValueError(f"workers={workers}: give at least 1")
     return make_backend("dask", model, scheduler=scheduler, workers=workers or 1)
 
 
 def fingerprint(model: TagModel, *settings: Any) -> str:
-    """Return a hash of all that decides what rows come of a frame: the model, its thresholds and the settings."""
+    """Return a hash of everything that decides the rows of a frame: the model, its thresholds and the settings."""
     decisive = [model.sha256, [float(threshold) for threshold in model.thresholds], *settings]
     return hashlib.sha256(json.dumps(decisive, default=_plain).encode()).hexdigest()
 
 
 def work_directory() -> Path:
-    """Return where journals are kept unless told otherwise."""
+    """Return the default directory of journals."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "bluesky_xtag" / "replay"
 
 

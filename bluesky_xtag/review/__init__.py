@@ -1,4 +1,4 @@
-"""People look at tags: what to look at first, corrections, comparisons, labels to train on."""
+"""How people check tags: which frames to look at first, corrections, comparisons, and labels for training."""
 
 from .comparing import compare, draw_disputed
 from .correcting import correct, corrections

@@ -1,4 +1,4 @@
-"""Where two taggings of the same stored runs disagree."""
+"""The frames on which two taggings of the same stored runs disagree."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ class Comparison:
     Parameters
     ----------
     models : (str, str)
-        The two models: name, version, and the first digits of the hash.
+        The two models, each with its name, its version, and the first digits of its hash.
     tags : pandas.DataFrame
-        A row per tag that both know, index `tag`: of how many frames it was given by `both`, `only_first`,
-        `only_second` and `neither`, and `kappa`, the agreement beyond chance (Cohen's; NaN if one of them gave
-        the tag to all frames or to none).
+        One row for each tag that both models know, index `tag`. The columns `both`, `only_first`, `only_second` and
+        `neither` count the frames by the models that gave the tag. `kappa` is the agreement beyond chance (Cohen's; NaN
+        if one model gave the tag to all frames or to none).
     frames : pandas.DataFrame
-        A row per frame on whose tags they disagree, the largest difference of a score first: `run` (uid), `scan_id`,
-        `row` (in `tags(run)`), `key`, `seq_num` and `index` of the frame, `only_first` and `only_second` (tags,
-        separated by spaces), `tag` (that of the largest difference among these), `first` and `second` (its scores).
+        One row for each frame on whose tags the models disagree, the largest difference of a score first: `run` (uid),
+        `scan_id`, `row` (in `tags(run)`), `key`, `seq_num` and `index` of the frame, `only_first` and `only_second`
+        (tags, separated by spaces), `tag` (that of the largest difference among these), `first` and `second` (its
+        scores).
     compared : int
-        How many frames both scored.
+        How many frames both models scored.
     left_out : int
-        How many frames only one of them scored.
+        How many frames only one of the models scored.
     """
 
     models: tuple[str, str]
@@ -55,14 +56,14 @@ class Comparison:
     left_out: int
 
     def tables(self, frames: int = 20) -> list[Table]:
-        """Return the comparison as tables for a terminal: by tag, and the first frames that they disagree on."""
+        """Return the comparison as tables for a terminal: by tag, and the first frames on which the models disagree."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
         first, second = self.models
         about = f"A: {first}\nB: {second}\n{self.compared} frames, {len(self.frames)} with different tags"
         if self.left_out:
-            about += f"; {self.left_out} left out that only one of them scored"
+            about += f"; {self.left_out} left out, because only one of them scored these"
         by_tag = Table("tag", box=SIMPLE_HEAD, title=about, title_justify="left", title_style="")
         for heading in ("both", "only A", "only B", "neither", "kappa"):
             by_tag.add_column(heading, justify="right")
@@ -79,24 +80,24 @@ class Comparison:
 
 
 def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagModel, *, last: int = 100) -> Comparison:
-    """Compare what two models said of the same frames; people's corrections are left aside.
+    """Compare the tags that two models gave to the same frames, without people's corrections.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Tiled's or databroker's; narrow it first with `search` to look at certain runs.
+        A catalogue of Tiled or databroker. To look at certain runs only, narrow it first with `search`.
     first, second : str or TagModel
-        The models: name, name and version, or the first eight digits or more of the sha256, as in
+        The models: each a name, a name and a version, or at least the first eight digits of the sha256, as in
         `bluesky_xtag.search.tags`.
     last : int
-        How many runs to look at, the newest ones.
+        How many runs to look at, counted from the newest.
 
     Raises
     ------
     XTagValueError
         Both are the same model.
     NoTagsError
-        None of these runs has tags by both; the message names the models that may be meant.
+        None of these runs has tags by both models. The message names the models that you may mean.
     """
     pairs, models = [], (set[str](), set[str]())
     whole = None
@@ -123,12 +124,12 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
 
 
 def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Path) -> None:
-    """Draw a comparison: how often the models disagree on each tag, and the frames that they disagree on most.
+    """Draw a comparison: how often the models disagree on each tag, and the frames on which they disagree most.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Has the runs.
+        The catalogue that has the runs.
     comparison : Comparison
         From `compare`.
     path : str or Path
@@ -153,7 +154,7 @@ def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Pa
 
 
 def _advise(catalog: Catalog | None, *models: str | TagModel) -> str:
-    """Return what a person may do where no run has tags by all models: mend a name that no summary tells, or tag."""
+    """Return the remedy if no run has tags by all models: correct a name that no summary has, or tag runs."""
     known = known_models(catalog) if catalog is not None else []
     unknown = [model for model in models if not any(describes(model, each) for each in known)]
     hints = [f"{_model_name(model)} is in no summary, {hint_at_models(model, known)}" for model in unknown if known]

@@ -1,4 +1,4 @@
-"""People overrule the model: corrections of stored tags, each a derived run of its own beside the tags of the model."""
+"""Corrections of stored tags by people. Each correction is a derived run, next to the tags of the model."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def correct(
     confirm: bool = False,
     catalog: StoredCatalog | None = None,
 ) -> str:
-    """Say which tags a frame has and which it has not; from then on `bluesky_xtag.search.tags` shows that.
+    """Say which tags a frame has and which it does not have. From then on `bluesky_xtag.search.tags` shows that.
 
-    Nothing is overwritten: what was said is a derived run of its own, with the model's scores in it. Of each tag of a
-    frame the newest word counts, whoever said it. Failed half-way, nothing of it counts; the same call again
-    completes it.
+    Nothing is overwritten: the correction is a derived run of its own, which also holds the model's scores. For each
+    tag of a frame the newest correction counts, whoever made it. If the call fails, no part of the correction counts;
+    the same call again completes it.
 
     Parameters
     ----------
@@ -62,33 +62,33 @@ def correct(
     frame : int, (int, int), or a list of these
         The frame's row in `tags(run)`, or the sequence number of its event and its index within that.
     add : str or collection of str
-        Tags that hold; a tag that the model gave may be among them, and is confirmed so.
+        Tags that hold. A tag that the model gave may be among them; this confirms the tag.
     remove : str or collection of str
         Tags that do not hold, whether the model gave them or not.
     by : str
-        Who says so: initials, for instance.
+        Who corrects, for example initials.
     note : str
-        Why.
+        The reason.
     confirm : bool
-        The frame's other tags are right as they are shown: those that it has and those that it has not.
+        Also say that all other tags are right as shown: those that the frame has and those that it does not have.
     catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         Where the run's derived runs are; the run's own catalogue if None.
 
     Returns
     -------
     str
-        Uid of the derived run that holds the correction. If the newest correction of the run says the same already,
-        that one's.
+        Uid of the derived run that holds the correction. If the newest correction of the run already says the same, the
+        uid of that one.
 
     Raises
     ------
     XTagValueError
-        There is no such frame, or more than one; a tag is not known, or to be added and removed; nothing is said, or
-        nobody says it.
+        There is no such frame, or there are several; a tag is not known, or is both added and removed; the call says
+        nothing about the frame, or does not say who corrects.
     NoTagsError
         The run has no tags.
     CatalogError
-        The catalogue did not take it.
+        The catalogue did not store the correction.
     """
     run = as_run(run)
     place = run.catalog if catalog is None else as_catalog(catalog)
@@ -113,7 +113,7 @@ def correct(
 
 
 def corrections(run: StoredRun, *, catalog: StoredCatalog | None = None) -> pd.DataFrame:
-    """Return everything that people said of the frames of a run, oldest first.
+    """Return everything that people said about the frames of a run, oldest first.
 
     Parameters
     ----------
@@ -125,8 +125,9 @@ def corrections(run: StoredRun, *, catalog: StoredCatalog | None = None) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        A row for each frame of each correction: `time` (seconds since 1970), `by`, `key`, `seq_num` and `index` of the
-        frame, `added` and `removed` (tags, separated by spaces), `note`, and `correction`, the derived run's uid.
+        One row for each frame of each correction: `time` (seconds since 1970), `by`, `key`, `seq_num` and `index` of
+        the frame, `added` and `removed` (tags, separated by spaces), `note`, and `correction` (the uid of the derived
+        run).
     """
     columns = ["time", "by", "key", "seq_num", "index", "added", "removed", "note", "correction"]
     said = read_corrections(as_run(run), None if catalog is None else as_catalog(catalog))
@@ -156,13 +157,13 @@ def _check_tags(
     if both := sorted(set(added) & set(removed)):
         raise XTagValueError(f"{', '.join(both)} cannot be added and removed at once: decide for one")
     if not (added or removed or confirm):
-        raise XTagValueError("nothing is said of the frame: name tags to add or to remove, or confirm what is shown")
+        raise XTagValueError("nothing is said about the frame: name tags to add or to remove, or confirm what is shown")
     return added, removed
 
 
 def _person(by: str) -> str:
     if not by.strip() or by.strip() == MODEL:
-        raise XTagValueError(f"{by!r} says not who corrects: give initials or a name, as in by='ab'")
+        raise XTagValueError(f"{by!r} does not say who corrects: give initials or a name, as in by='ab'")
     return by.strip()
 
 
@@ -183,7 +184,7 @@ def _row(table: pd.DataFrame, frame: Frame, uid: str) -> int:
     try:
         row = as_integer(frame)
     except TypeError as error:
-        raise XTagValueError(f"{frame!r} names no frame: give its row in tags(run), or (seq_num, index)") from error
+        raise XTagValueError(f"{frame!r} is not a frame: give its row in tags(run), or (seq_num, index)") from error
     if row not in table.index:
         raise XTagValueError(f"run {uid} has no row {row}: its rows go from {table.index.min()} to {table.index.max()}")
     return row
@@ -219,7 +220,7 @@ def _corrections(
 def _documents(
     held: Run, original: str, rows: pd.DataFrame, said: list[Correction], uid: str, at: float
 ) -> list[Document]:
-    """Return the documents of a correction: the model's rows with the tags as they are now, and what was said."""
+    """Return the documents of a correction: the model's rows with the new tags, and what the person said."""
     name, settings = tagger_name(rows.columns), configuration(held)
     columns = correction_keys(name, _taxonomy(settings, name))
     shown = overlay(rows, said)
@@ -240,7 +241,7 @@ def _documents(
 
 
 def _begun(catalog: Catalog, uid: str) -> float | None:
-    """Return when a correction was begun that could not be stored whole; None if there is none."""
+    """Return when a correction began that was not stored completely; None if there is none."""
     try:
         return float(catalog.find(uid).start["time"])
     except KeyError:

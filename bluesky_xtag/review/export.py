@@ -1,8 +1,8 @@
 """Files of labelled frames, in the layout that `xtag adapt` and `xtag evaluate` read.
 
-What people said of a frame is certain in such a file. What nobody spoke of is not (-1), whatever the model said of it:
-a person who corrects one tag has not thereby looked for all others, and a model that learns from its own answers learns
-its own mistakes. `correct(..., confirm=True)` says that all the rest is right.
+In such a file, what people said about a frame is certain. A tag that nobody spoke of is unknown (-1), whatever the
+model said. A person who corrects one tag has not looked for all the others, and a model that learns from its own
+answers learns its own mistakes. `correct(..., confirm=True)` says that all other tags are right.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["Exported", "export_labels"]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The counts of what was written.
 
     Parameters
     ----------
     frames, runs, labels : int
-        Frames, the runs that they are from, and certain labels of all frames.
+        The numbers of frames, of the runs that they come from, and of certain labels of all frames.
     unreadable : mapping of str to str
-        The corrected frames that are left out because their pixels cannot be read, and why.
+        The corrected frames that are left out because their pixels cannot be read, and the reasons.
     """
 
     frames: int
@@ -42,26 +42,27 @@ class Exported:
 
 
 def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = None) -> Exported:
-    """Write the frames that people corrected to a file; it is made whole or not at all.
+    """Write the frames that people corrected to a file, completely or not at all.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Tiled's or databroker's.
+        A catalogue of Tiled or databroker.
     out : path
-        The HDF5 file; must not exist. It has a data set a frame, with the beam centre where the documents tell it, and
-        as `source` the sample if the run's start document names one (`sample` or `sample_name`), else the run.
+        The HDF5 file, which must not exist yet. It has one data set for each frame, with the beam centre if the
+        documents hold it. `source` is the sample if the run's start document names one (`sample` or `sample_name`),
+        else the run.
     runs : str, int, run, or an iterable of these, optional
-        Only the frames of these, see `bluesky_xtag.catalog.select_runs`; of all runs if None.
+        Only the frames of these runs, see `bluesky_xtag.catalog.select_runs`. If None, of all runs.
 
     Raises
     ------
     XTagValueError
-        The file exists, its directory does not, a run is not there, or there is no corrected frame that can be read.
+        The file exists, its directory does not exist, there is no such run, or no corrected frame can be read.
     CatalogError
         The catalogue does not answer.
     XTagError
-        The disk does not take the frames.
+        The frames cannot be written to the disk.
     """
     check_new(Path(out))
     place = as_catalog(catalog)
@@ -82,7 +83,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
         if unreadable and not counts:
             first, reason = next(iter(unreadable.items()))
             raise XTagValueError(
-                f"none of the {len(unreadable)} corrected frames can be read, so no {out} was made; {first}: {reason}"
+                f"none of the {len(unreadable)} corrected frames can be read, so {out} was not made; {first}: {reason}"
             )
 
     written = write_labelled(out, list(tags), frames())
@@ -91,7 +92,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
 
 
 def _corrected_runs(catalog: Catalog) -> list[Run]:
-    """Return the runs of a catalogue of which people said something, in the order in which they first did."""
+    """Return the runs of a catalogue that people corrected, in the order of their first corrections."""
     human = catalog.search(Where(f"{KEY}.source", "==", "human")).runs()
     uids = dict.fromkeys(each.original_uid for each in human)
     found = []

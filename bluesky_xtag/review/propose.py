@@ -1,4 +1,4 @@
-"""Proposes the stored frames that are most worth a look by a person."""
+"""Proposes the stored frames that a person should look at first."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ def review(
     model: str = "latest",
     last: int = 100,
 ) -> pd.DataFrame:
-    """Return the stored frames that are most worth a look: those of the newest runs that nobody has decided on.
+    """Return the stored frames that a person should look at first, from the newest runs; without corrected frames.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Tiled's or databroker's; narrow it first with `search` to look at certain runs.
+        A catalogue of Tiled or databroker. To look at certain runs only, narrow it first with `search`.
     n : int
         How many frames.
     order : {"uncertain", "novel", "newest"}
-        "uncertain": the frames with the most tags that are wrong, as far as the model can tell (see `doubts`);
-        "novel": those whose scores are least like those of the frames that people have decided on, and like those
-        proposed before them (see `farthest_first`); "newest": those that were tagged last.
+        "uncertain": the frames with the most tags that are probably wrong (see `doubts`). "novel": the frames whose
+        scores differ most from those of corrected frames and of frames proposed before them (see `farthest_first`).
+        "newest": the frames that were tagged last.
     model : str
-        Whose tags, as in `bluesky_xtag.search.tags`.
+        The model that gave the tags, as in `bluesky_xtag.search.tags`.
     last : int
-        How many runs to look at, the newest ones.
+        How many runs to look at, counted from the newest.
 
     Returns
     -------
     pandas.DataFrame
-        A row per frame, the most worth a look first: `run` (uid), `scan_id`, `row` (in `tags(run)`), `key`, `seq_num`
+        One row for each frame, in the chosen order: `run` (uid), `scan_id`, `row` (in `tags(run)`), `key`, `seq_num`
         and `index` of the frame, `time`, `tags`, `doubt` (the expected number of wrong tags), `doubtful` (the tags
-        that are most likely wrong with their scores), a column `p_<tag>` for each score, and, by "novel", `novelty`
+        that are most likely wrong with their scores), a column `p_<tag>` for each score, and, for "novel", `novelty`
         (the distance).
 
     Raises
     ------
     XTagValueError
-        `order` is none of these.
+        `order` is not one of these.
     NoTagsError
         None of these runs has tags.
     """
@@ -109,7 +109,7 @@ def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        Has the runs.
+        The catalogue that has the runs.
     proposed : pandas.DataFrame
         From `review`.
     path : str or Path
@@ -129,7 +129,7 @@ def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path
             )
             for row, image in zip(proposed.to_dict("records"), read_pixels(as_catalog(catalog), proposed), strict=True)
         ],
-        f"{len(proposed)} frames worth a look",
+        f"{len(proposed)} frames to look at",
     )
 
 
@@ -158,7 +158,7 @@ def _doubtful(names: list[str], doubt: np.ndarray, scores: np.ndarray) -> str:
 def doubts(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
     """Return the probability that the model is wrong about each tag of each frame, if its scores are calibrated.
 
-    The sum over the tags of a frame is the expected number of tags that are wrong.
+    The sum over the tags of a frame is the expected number of wrong tags.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def doubts(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
 def farthest_first(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors that are farthest from all known ones and from those chosen before them.
 
-    This is the greedy choice of k centres: Gonzalez, *Clustering to minimize the maximum intercluster distance*,
+    This is the greedy algorithm for k centres: Gonzalez, *Clustering to minimize the maximum intercluster distance*,
     Theoretical Computer Science 38 (1985); for what to label next, Sener and Savarese, ICLR 2018.
 
     Parameters
@@ -186,7 +186,7 @@ def farthest_first(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[
     vectors : numpy.ndarray
         (n, size) float.
     known : numpy.ndarray
-        (m, size) float; if there is none, the mean of `vectors` takes its place.
+        (m, size) float. If m is 0, the mean of `vectors` takes its place.
     count : int
         How many, at most n.
 

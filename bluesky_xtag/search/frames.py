@@ -1,4 +1,4 @@
-"""Find frames: by tag, and by likeness to another frame."""
+"""Find frames by tag, or by similarity to another frame."""
 
 from __future__ import annotations
 
@@ -35,19 +35,20 @@ def frames_with_tag(
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> pd.DataFrame:
-    """Return the frames in which a tag was seen, of all runs of a catalogue, as a table.
+    """Return the frames that have a tag, of all runs of a catalogue, as a table.
 
-    The runs are found by their summaries on the server, see `runs_with_tag`, whose arguments these are. Then the rows
-    of each run found are read.
+    The server finds the runs by their summaries. Then the rows of each run found are read. The arguments are those of
+    `runs_with_tag`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a frame, runs in the order of the catalogue, with the columns ``run`` (uid of the run that has the frame),
-        ``scan_id``, ``row`` (index of the frame's row in `tags`), ``key`` (data key of the image), ``seq_num`` (of its
-        event), ``index`` (which image within that), the positions of the motors that the plan names as its dimensions,
-        a column ``p_<tag>`` for each tag, ``tags`` (the accepted ones) and ``status``. Positions are NaN where the run
-        does not tell them by event. Where a person decided about a frame, that counts, not the score.
+        One row for each frame, runs in the order of the catalogue, with the columns ``run`` (uid of the run that has
+        the frame), ``scan_id``, ``row`` (index of the frame's row in `tags`), ``key`` (data key of the image),
+        ``seq_num`` (of its event), ``index`` (which image within that), the positions of the motors that the plan names
+        as its dimensions, a column ``p_<tag>`` for each tag, ``tags`` (the accepted ones) and ``status``. Positions are
+        NaN if the run does not hold one for each event. If a person decided about a frame, the decision counts, not the
+        score.
     """
     place = as_catalog(catalog)
     found = find_runs(place, tag, at_least, fraction=fraction, model=model, since=since, until=until)
@@ -66,9 +67,9 @@ def find_similar(
 ) -> pd.DataFrame:
     """Return the frames whose scores are most like those of a frame.
 
-    Frames are compared that the same model scored, by the Euclidean distance of their vectors of scores. A run none of
-    whose frames reaches the frame's score of a tag, less `distance`, cannot hold one that near: the server leaves such
-    runs out.
+    Only frames that the same model scored are compared, by the Euclidean distance of their scores. The server leaves
+    out runs that cannot hold a frame within `distance`: for some tag, no frame of such a run reaches the frame's score
+    minus `distance`.
 
     Parameters
     ----------
@@ -81,19 +82,19 @@ def find_similar(
     count : int
         How many frames to return at most.
     distance : float
-        How far they may be; two frames that differ wholly in one tag are 1 apart.
+        The largest distance. If one tag is 0 in one frame and 1 in the other, the distance is 1.
     since, until : float, str or datetime, optional
         See `runs_with_tag`.
 
     Returns
     -------
     pandas.DataFrame
-        As of `frames_with_tag`, with a first column ``distance``, nearest first; without the frame itself.
+        As in `frames_with_tag`, with a first column ``distance``, nearest frame first, without the frame itself.
     """
     run = as_run(run)
     table = tags(run)
     if frame not in table.index:
-        raise XTagValueError(f"run {run.uid} has no frame {frame}: give one of the index of tags(run)")
+        raise XTagValueError(f"run {run.uid} has no frame {frame}: give a number from the index of tags(run)")
     rows = TagTable(table)
     if rows["status"].at[frame] != "ok":
         raise XTagValueError(f"frame {frame} of run {run.uid} has no scores to compare")

@@ -1,9 +1,9 @@
-"""What no catalogue has taken yet is kept on this machine, and stored later: `xtag recover CATALOG DIRECTORY`.
+"""Keeps what a catalogue did not accept on this machine, and stores it later: `xtag recover CATALOG DIRECTORY`.
 
-Two kinds of files are understood, both JSON lines, one file a run. Summaries that `bluesky_xtag.search.live_summary`
-kept have one line, so that they can be read with the same tools as the second kind: ``{"name": "summary", "run": uid,
-"doc": {...}}``. The documents of whole runs are left by bluesky's TiledWriter in its `backup_directory`. A file is
-removed when all of it is stored; until then a second call does no harm.
+There are two kinds of files, both with JSON lines and with one run in each file. Summaries that
+`bluesky_xtag.search.live_summary` kept have one line, so that they can be read with the same tools as the second kind:
+``{"name": "summary", "run": uid, "doc": {...}}``. The documents of whole runs are left by bluesky's TiledWriter in its
+`backup_directory`. A file is removed when all of it is stored. A second call does no harm.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ __all__ = ["Recovery", "default_directory", "keep", "read_summaries", "recover"]
 
 
 def default_directory() -> Path:
-    """Return where summaries are kept if nobody said where: beside the user's other data."""
+    """Return the default directory of summaries, next to the user's other data."""
     from platformdirs import user_data_path
 
     return user_data_path("bluesky_xtag") / "backup"
 
 
 def keep(directory: Path, uid: str, summary: Mapping[str, Any]) -> Path:
-    """Keep the summary of a run; the file is complete or not there at all.
+    """Keep the summary of a run in a file, completely or not at all.
 
     Parameters
     ----------
     directory : Path
-        Made if it is not there.
+        The directory is made if it does not exist.
     uid : str
-        The run's.
+        Uid of the run.
     summary : mapping
         See `bluesky_xtag.documents.summary`.
 
@@ -49,7 +49,7 @@ def keep(directory: Path, uid: str, summary: Mapping[str, Any]) -> Path:
     Raises
     ------
     OSError
-        If it cannot be written.
+        The file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{uid}.jsonl"
@@ -59,7 +59,7 @@ def keep(directory: Path, uid: str, summary: Mapping[str, Any]) -> Path:
 
 
 def read_summaries(directory: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """Yield file, uid and summary of each run kept in a directory, and leave files of others alone."""
+    """Yield file, uid and summary of each run kept in a directory. Other files are ignored."""
     if not directory.is_dir():
         raise XTagValueError(f"there is no directory {directory}: name the one in which summaries were kept")
     for path in sorted(directory.glob("*.jsonl")):
@@ -73,7 +73,7 @@ def read_summaries(directory: Path) -> Iterator[tuple[Path, str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Recovery:
-    """What `recover` did.
+    """The result of `recover`.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Recovery:
     summaries : tuple of str
         Uids of the runs whose summaries were stored.
     left : mapping of str to str
-        Why files, by their path, were left where they are.
+        For each file that was left in place, by its path, the reason.
     """
 
     runs: tuple[str, ...] = ()
@@ -102,18 +102,18 @@ def recover(
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        A Tiled catalogue or databroker's, which you may write to.
+        A catalogue of Tiled or databroker that you may write to.
     directory : Path
-        Where they were kept.
+        The directory in which they were kept.
     name : str
         The catalogue's name, for messages.
     track : callable
-        Given the list of the files of runs, yields them one by one; for a progress bar.
+        Takes the list of files and yields the files one by one, for a progress bar.
 
     Raises
     ------
     CatalogError
-        If the catalogue cannot be written. What was stored before stays; the same call goes on from there.
+        The catalogue cannot be written. What was stored before stays. The same call continues from there.
     """
     place = as_catalog(catalog)
     summaries = list(read_summaries(directory))
@@ -128,7 +128,7 @@ def recover(
         uid = documents[0][1]["uid"]
         with catalog_errors(name, "written to"):
             if not place.can_replace and place.holds(uid) and not place.holds_whole(uid):
-                left[str(path)] = "the catalogue holds a part of its run, and cannot put the whole in its place"
+                left[str(path)] = "the catalogue holds a part of its run, and cannot replace it"
                 continue
             place.write(documents)
         path.unlink()

@@ -1,6 +1,7 @@
-"""Writes the summary of each run into a catalogue, after the run, beside the RunEngine's thread.
+"""Writes the summary of each run into a catalogue, after the run, in a thread next to the RunEngine's.
 
-The catalogue may be slow, away or full: the scan never waits for it. What it does not take is kept on this machine.
+The catalogue may be slow, unreachable or full: the scan never waits for it. A summary that it does not accept is kept
+on this machine.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class LiveSummary:
     Parameters
     ----------
     catalog : Catalog
-        Where another subscriber stores the runs.
+        The catalogue in which another subscriber stores the runs.
     backup : Path
-        Directory for summaries that the catalogue does not take.
+        Directory for summaries that the catalogue does not accept.
     patience : float
-        Seconds to wait for a run to be complete in the catalogue.
+        Seconds to wait until a run is complete in the catalogue.
     """
 
     def __init__(self, catalog: Catalog, backup: Path, patience: float = 60.0) -> None:
@@ -52,7 +53,7 @@ class LiveSummary:
         atexit.register(self.close)
 
     def __call__(self, name: str, doc: Any) -> None:
-        """Collect the rows of a run, and hand them over when it stops; never raises, never waits."""
+        """Collect the rows of a run, and pass them on when it stops. This method never raises and never waits."""
         try:
             self._rows(name, doc)
         except Exception:
@@ -64,14 +65,14 @@ class LiveSummary:
         self._queue.put(run)
 
     def flush(self, timeout: float = 60.0) -> bool:
-        """Wait until the summaries of all runs so far are stored or kept; return False if that takes longer."""
+        """Wait until the summaries of all runs so far are stored or kept. Return False if the time is over before."""
         until = time.monotonic() + timeout
         while self._unstored and time.monotonic() < until:
             time.sleep(0.02)
         return not self._unstored
 
     def close(self, timeout: float = 5.0) -> None:
-        """Finish: what the catalogue has not taken by then is kept on this machine."""
+        """Finish. Summaries that the catalogue has not accepted by then are kept on this machine."""
         atexit.unregister(self.close)
         self._patience = 0.0
         self._queue.put(None)
@@ -128,7 +129,7 @@ class _RowsOfRuns(TagRows):
     Parameters
     ----------
     close : callable
-        Given a run that ended, its rows with their `seq_num`, and the configuration that their descriptor records.
+        Takes a run that ended, its rows with their `seq_num`, and the configuration in their descriptor.
     """
 
     def __init__(self, close: Callable[[str, list[dict[str, Any]], Mapping[str, Any]], None]) -> None:

@@ -1,4 +1,4 @@
-"""The models that the summaries of a catalogue name, and what is meant by a name that is none of them."""
+"""The models that the summaries of a catalogue name, and hints for names that are not among them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED = 5  # models, where none has a name like the one asked for
 
 
 def search_model(catalog: Catalog, model: str | TagModel) -> Catalog:
-    """Return the runs, derived ones included, that hold tags by a model."""
+    """Return the runs that hold tags by a model, also derived runs."""
     conditions = []
     for key, value in model_keys(model).items():
         if key == "model_sha256" and len(value) < 64:
@@ -33,7 +33,7 @@ def search_model(catalog: Catalog, model: str | TagModel) -> Catalog:
 
 
 def known_models(catalog: Catalog) -> list[Mapping[str, Any]]:
-    """Return a summary by each model that summaries of the catalogue name: two requests a model."""
+    """Return one summary for each model that the summaries of the catalogue name, with two requests for each model."""
     found: list[Mapping[str, Any]] = []
     left = catalog.search(TAGGED)
     while (run := left.last()) is not None and (summary := summary_of(run)) is not None:
@@ -43,7 +43,7 @@ def known_models(catalog: Catalog) -> list[Mapping[str, Any]]:
 
 
 def check_model(catalog: Catalog, model: str | TagModel) -> None:
-    """Raise XTagValueError, with what may be meant, unless a run of the whole catalogue was tagged by a model."""
+    """Raise XTagValueError, with a hint, unless a run of the whole catalogue was tagged by a model."""
     if search_model(catalog, model).count():
         return
     whole = catalog.whole()  # derived runs need not meet the conditions by which the catalogue was narrowed
@@ -55,17 +55,17 @@ def check_model(catalog: Catalog, model: str | TagModel) -> None:
 
 
 def model_label(model: str | TagModel) -> str:
-    """Return what a model is called in messages."""
+    """Return the name of a model for messages."""
     return model if isinstance(model, str) else f"{model.name} {model.version}"
 
 
 def hint_at_models(model: str | TagModel, known: Sequence[Mapping[str, Any]]) -> str:
-    """Return which of the known models may be meant, as the end of a sentence.
+    """Return the known models that the user may mean, as the end of a sentence.
 
     Parameters
     ----------
     model : str or TagModel
-        The one that was not found.
+        The model that was not found.
     known : sequence of mapping
         Summaries, or other mappings with `model`, `model_version` and `model_sha256`.
     """

@@ -1,4 +1,4 @@
-"""Find runs by tag, narrowed by the catalogue's server."""
+"""Find runs by tag. The catalogue's server does the search."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ __all__ = ["HasTag", "find_runs", "runs_with_tag"]
 
 
 def HasTag(tag: str, at_least: float = 0.9) -> TiledQuery:  # noqa: N802, reads like the ecosystem's own queries
-    """Return a query for runs with a frame whose score of a tag is at least this: ``catalog.search(HasTag("ring"))``.
+    """Return a query for runs with a frame whose score of a tag is high enough: ``catalog.search(HasTag("ring"))``.
 
-    It is one of Tiled's own queries, so any catalogue takes it, a databroker one included, before and after others.
+    It is one of Tiled's own queries, so every catalogue accepts it, also one of databroker, and it can be combined with
+    others.
     """
     return tiled_query(_max_p(tag, at_least))
 
@@ -36,39 +37,38 @@ def runs_with_tag(
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> Any:
-    """Return the catalogue of those runs in which a tag was seen.
+    """Return the catalogue of the runs in which a tag was seen.
 
-    Only summaries are looked at (see `bluesky_xtag.documents.summary`): runs without one, which `xtag summarise` gives
-    them, are not found.
+    The search looks only at summaries (see `bluesky_xtag.documents.summary`). Runs without a summary are not found;
+    `xtag summarise` writes the missing summaries.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        A Tiled catalogue, the result of a search in one, or databroker's.
+        A Tiled catalogue, the result of a search in one, or a catalogue of databroker.
     tag : str
         Name of the tag.
     at_least : float
-        The score, 0 to 1, that one frame or more must have reached.
+        The score, 0 to 1, that at least one frame must have reached.
     fraction : float, optional
-        Also: the share of all frames of the run, 0 to 1, that must have the tag accepted.
+        The share of all frames of the run, 0 to 1, that must have the tag accepted, in addition.
     model : str or TagModel, optional
-        Whose tags: a model's name, name and version, or fingerprint, as in `tags`. Then derived runs are found as well,
-        since that is where a replay with that model puts them; ``start["original_run_uid"]`` tells of which run. If
-        None, the runs themselves are found.
+        The model that gave the tags: its name, its name and version, or its fingerprint, as in `tags`. Then derived
+        runs are found as well, because a replay with that model stores its tags there; ``start["original_run_uid"]``
+        names the original run. If None, only the runs themselves are found.
     since, until : float, str or datetime, optional
-        Only runs that began then or later, and before then: seconds since 1970, or a date as `TimeRange` of Tiled takes
-        it, such as "2026-03-01".
+        Only runs that began at `since` or later, and before `until`. Each is in seconds since 1970, or a date as
+        `TimeRange` of Tiled takes it, such as "2026-03-01".
 
     Returns
     -------
     CatalogOfBlueskyRuns or Container
-        Like the one given (of a Broker its `v2`), narrowed on the server; search on in it.
+        Like the catalogue given (for a Broker, its `v2`), narrowed on the server. You can search further in it.
 
     Raises
     ------
     XTagValueError
-        If no run of the catalogue was tagged by the model, or by one that knows the tag; or if an argument does not
-        fit.
+        No run of the catalogue was tagged by the model, or by a model that knows the tag; or an argument does not fit.
     """
     return find_runs(
         as_catalog(catalog), tag, at_least, fraction=fraction, model=model, since=since, until=until
@@ -85,7 +85,7 @@ def find_runs(
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> Catalog:
-    """Return the runs in which a tag was seen; see `runs_with_tag`, whose arguments these are."""
+    """Return the runs in which a tag was seen, with the arguments of `runs_with_tag`."""
     conditions = [_max_p(tag, at_least), *began_between(since, until)]
     if fraction is not None:
         conditions.append(Where(f"{KEY}.fraction.{tag}", ">=", _share("fraction", fraction)))
@@ -108,7 +108,7 @@ def _share(name: str, value: float) -> float:
 
 
 def _check_known(catalog: Catalog, tag: str) -> None:
-    """Raise XTagValueError, with what may be meant, unless a run was tagged by a model with this tag."""
+    """Raise XTagValueError, with a hint, unless a run was tagged by a model with this tag."""
     if catalog.search(Where(f"{KEY}.count.{tag}", ">=", 0)).count():
         return
     newest = catalog.search(TAGGED).last()

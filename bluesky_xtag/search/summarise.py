@@ -1,7 +1,7 @@
 """Write the summaries of stored runs, so that they can be found by tag: `xtag summarise`.
 
-A summary is written in one request to the catalogue, so a run has all of it or nothing; what was written is skipped the
-next time, so a call that was stopped is finished by the same call.
+A summary is written in one request to the catalogue, so a run has a complete summary or none. Runs that have a summary
+are skipped, so the same call finishes a call that was stopped.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ __all__ = ["SummariseReport", "summarise_runs", "write_if_complete", "write_summ
 
 @dataclass(frozen=True)
 class SummariseReport:
-    """What `summarise_runs` did.
+    """The result of `summarise_runs`.
 
     Parameters
     ----------
     runs : int
-        Runs looked at.
+        How many runs were looked at.
     written : tuple of str
-        Uids of the runs that got their summary, or of those that lack one after a dry run.
+        Uids of the runs that got their summary. After a dry run, uids of the runs that lack one.
     had : int
-        Runs that had one before.
+        How many runs had a summary before.
     untagged : int
-        Runs without tags.
+        How many runs have no tags.
     unfinished : int
-        Runs without a stop document: still being taken, or never finished.
+        How many runs have no stop document: they are still being taken, or were never finished.
     troubles : mapping of str to str
-        Why runs, by uid, could not be summarised.
+        For each run that could not be summarised, by its uid, the reason.
     """
 
     runs: int = 0
@@ -57,25 +57,25 @@ def summarise_runs(
 ) -> SummariseReport:
     """Write the summary of each tagged run of a catalogue that lacks one.
 
-    A run without tags of its own that was replayed gets the summary of its newest replay.
+    If a run has no tags of its own, but was replayed, it gets the summary of its newest replay.
 
     Parameters
     ----------
     catalog : CatalogOfBlueskyRuns, Container or Broker
-        A Tiled catalogue or databroker's, which you may write to.
+        A catalogue of Tiled or databroker that you may write to.
     since, until : float, str or datetime, optional
-        Only runs of that time, see `runs_with_tag`.
+        Only runs that began between these times, see `runs_with_tag`.
     dry_run : bool
-        Write nothing; tell what would be written.
+        Write nothing; only report what would be written.
     name : str
         The catalogue's name, for messages.
     track : callable
-        Given the list of the runs to summarise, yields them one by one; for a progress bar.
+        Takes the list of runs to summarise and yields the runs one by one, for a progress bar.
 
     Raises
     ------
     CatalogError
-        If the catalogue cannot be read or written. The summaries written before stay; the same call goes on from there.
+        The catalogue cannot be read or written. The summaries written before stay. The same call continues from there.
     """
     place = as_catalog(catalog)
     with catalog_errors(name, "read"):
@@ -113,7 +113,7 @@ def summarise_runs(
 def write_summary(run: Run, found: Mapping[str, Any]) -> None:
     """Write a summary into the start document of a stored run, in one request.
 
-    Raises XTagValueError if somebody uses the key for something else.
+    Raises XTagValueError if the start document uses the key for something else.
     """
     if KEY in run.start and summary_of(run) is None:
         raise XTagValueError(f"the key {KEY!r} of its start document holds something else: {run.start[KEY]!r}")

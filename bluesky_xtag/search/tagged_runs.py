@@ -1,4 +1,4 @@
-"""The tags of a stored run, of whatever catalogue: its own, those of the runs derived from it, and their places."""
+"""The tags of a stored run: its own, those of the runs derived from it, and the positions of its frames."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def derived_runs(run: Run, catalog: Catalog | None = None, *, source: str | None
     run : Run
         The run with the frames.
     catalog : Catalog, optional
-        Where to look; the run's own catalogue if None.
+        Where to look. If None, the run's own catalogue.
     source : {"replay", "human"}, optional
-        Only those whose tags come from there.
+        Only derived runs whose tags come from this source.
     """
     conditions = [Where("original_run_uid", "==", run.uid), Where("purpose", "==", PURPOSE)]
     if source is not None:
@@ -46,10 +46,10 @@ def has_tags(run: Run) -> bool:
 
 
 def own_tags(run: Run) -> pd.DataFrame:
-    """Return the stream "tags" that a stored run holds itself, a row a frame; NoTagsError if there is none.
+    """Return the stream "tags" that a stored run holds itself, one row for each frame; NoTagsError if there is none.
 
-    Index ``seq_num``; first column ``time``, then the columns of the stream. Where the RunEngine took a point again
-    after a pause, the last row counts.
+    Index ``seq_num``; first column ``time``, then the columns of the stream. If the RunEngine took a point again after
+    a pause, the last row counts.
     """
     try:
         return run.table(STREAM)
@@ -60,21 +60,21 @@ def own_tags(run: Run) -> pd.DataFrame:
 
 
 def configuration(run: Run) -> Mapping[str, Any]:
-    """Return what the descriptor of a stored run's stream "tags" records of the model."""
+    """Return what the descriptor of a stored run's stream "tags" records about the model."""
     descriptor = run.descriptor(STREAM)
     return descriptor["configuration"][tagger_name(descriptor["data_keys"])]["data"]
 
 
 def positions(run: Run, image_keys: Collection[str]) -> pd.DataFrame:
-    """Return where the motors stood that a plan names as its dimensions, by the sequence number of the event.
+    """Return the positions of the motors that a plan names as its dimensions, by the sequence number of the event.
 
     Parameters
     ----------
     run : Run
         The run with the frames.
     image_keys : collection of str
-        Data keys of the images. No positions are returned unless they are taken in the motors' stream and in no other,
-        since sequence numbers of another stream would count something else.
+        Data keys of the images. Positions are returned only if the images are in the stream of the motors and in no
+        other, because sequence numbers of another stream count other events.
     """
     dimensions = run.start.get("hints", {}).get("dimensions", [])
     fields = [field for fields, _ in dimensions for field in fields if field != "time"]

@@ -1,4 +1,4 @@
-"""The tags of one stored run: of the tagger beside the scan, or of a later replay with another model."""
+"""The tags of one stored run, by the tagger during the scan or by a later replay with another model."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ __all__ = ["find_tagging", "read_corrections", "tags"]
 
 
 def tags(run: StoredRun, model: str | TagModel = "latest", *, catalog: StoredCatalog | None = None) -> pd.DataFrame:
-    """Return the tags of a stored run as a table, a row per frame.
+    """Return the tags of a stored run as a table, one row for each frame.
 
-    A run is tagged while it is taken, and may be tagged again later, with any model: then the catalogue holds derived
-    runs beside it.
+    A run is tagged while it is taken. It can be tagged again later, with any model; then the catalogue also holds
+    derived runs.
 
     Parameters
     ----------
     run : BlueskyRun or Header
-        A run of a Tiled catalogue (``catalog[-1]``) or of databroker (``catalog[-1]``, ``broker[-1]``); of a derived
+        A run of a Tiled catalogue (``catalog[-1]``) or of databroker (``catalog[-1]``, ``broker[-1]``); for a derived
         run, its own tags are returned.
     model : str or TagModel
-        Whose tags: "latest" for the newest tagging; "own" for the stream of the run itself, without looking for
-        derived runs; or a model: its name ("default"), name and version ("default 0.3.1"), its sha256 or the first
-        eight digits or more of that.
+        Which tags: "latest" for the newest tagging; "own" for the stream of the run itself, without looking for derived
+        runs; or a model: its name ("default"), its name and version ("default 0.3.1"), or its sha256 or at least the
+        first eight digits of it.
     catalog : CatalogOfBlueskyRuns, Container or Broker, optional
-        Where to look for derived runs; the run's own catalogue if None.
+        Where to look for derived runs. If None, the run's own catalogue.
 
     Returns
     -------
     pandas.DataFrame
         Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns of the stream in their order:
-        scores as float64 (NaN unless the status is "ok"), numbers as int64, text as str. Where the RunEngine took a
-        point again after a pause, the last row counts. Last column ``<name>_decided_by``: "model", or who corrected
-        the frame's tags last.
+        scores as float64 (NaN unless the status is "ok"), numbers as int64, text as str. If the RunEngine took a point
+        again after a pause, the last row counts. Last column ``<name>_decided_by``: "model", or the person who
+        corrected the frame's tags last.
 
     Raises
     ------
     NoTagsError
-        If the run has no tags, or none by that model; then the message names the models that may be meant.
+        The run has no tags, or none by that model. The message then names the models that you may mean.
     XTagValueError
-        If these are not a run and a catalogue.
+        The arguments are not a run and a catalogue.
     """
     run = as_run(run)
     place = None if catalog is None else as_catalog(catalog)
@@ -68,19 +68,19 @@ def tags(run: StoredRun, model: str | TagModel = "latest", *, catalog: StoredCat
 def find_tagging(run: Run, model: str | TagModel = "latest", *, catalog: Catalog | None = None) -> Run:
     """Return the stored run that holds a tagging of a run: a derived run, or the run itself.
 
-    People's corrections are not taggings of a model, so they are left aside.
+    People's corrections are not taggings of a model, so they are ignored.
 
     Parameters
     ----------
     run : Run
         The run with the frames, or a derived run, which is returned as it is.
     model, catalog
-        As of `tags`.
+        As in `tags`.
 
     Raises
     ------
     NoTagsError
-        There is none by that model.
+        There is no tagging by that model.
     """
     if model == "own" or run.is_derived:
         return run
@@ -103,7 +103,7 @@ def _model_of(run: Run) -> Mapping[str, Any]:
 
 
 def read_corrections(run: Run, catalog: Catalog | None = None) -> list[Correction]:
-    """Return everything that people said of the frames of a stored run, oldest first."""
+    """Return everything that people said about the frames of a stored run, oldest first."""
     return _read(derived_runs(run, catalog, source="human"))
 
 
@@ -112,7 +112,7 @@ def _read(derived: Sequence[Run]) -> list[Correction]:
 
 
 def _own_identity(run: Run) -> Mapping[str, Any]:
-    """Return which model gave the tags that a run holds itself; its summary tells without a request, if it has one."""
+    """Return which model gave the tags that a run holds itself. If the run has a summary, this needs no request."""
     summary = summary_of(run)
     if summary and summary["source"] == "live":
         return summary

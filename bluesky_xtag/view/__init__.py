@@ -1,4 +1,4 @@
-"""What a person sees: the live table and the picture of a scan."""
+"""What a person sees of a scan: the live table and the picture."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How tags are shown, in the terminal and in pictures: their colours, their order, and which of several says most."""
+"""How tags are shown in the terminal and in pictures: their colours, their order, and which one says most."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def group(tag: str) -> str:
 
 
 def most_specific(tags: Iterable[str]) -> str | None:
-    """Return the tag that says most about the sample; None if none of them speaks of the sample."""
+    """Return the tag that says most about the sample; None if no tag is about the sample."""
     ranks = {tag: _TAGS.get(tag, _UNKNOWN).rank for tag in tags}
     return min((tag for tag, rank in ranks.items() if rank), key=ranks.__getitem__, default=None)
 
 
 def order_tags(scores: Mapping[str, float]) -> list[str]:
-    """Return tags in the order in which they are shown: on structure, on intensity, on the instrument.
+    """Return tags in the order in which they are shown: first structure, then intensity, then the instrument.
 
     Within each of these the highest score comes first.
     """

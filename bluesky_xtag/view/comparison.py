@@ -29,15 +29,15 @@ class Disputed:
     Parameters
     ----------
     title : str
-        What to call it.
+        Title of the frame.
     pixels : numpy.ndarray
         (rows, columns) counts.
     tag : str
         The tag on which they differ most.
     scores : (float, float)
-        Its scores by the two models.
+        The scores of this tag by the two models.
     only : (str, str)
-        The tags that only the first and only the second gave.
+        The tags that only the first model gave, and those that only the second gave.
     """
 
     title: str
@@ -61,13 +61,14 @@ def draw_comparison(
     path : str or Path
         The file to write; its suffix decides the format.
     models : (str, str)
-        What the models are called.
+        The names of the models.
     counts : mapping of str to (int, int)
-        For each tag, how many frames only the first and only the second model gave it; tags without any are left out.
+        For each tag, the number of frames that got it from the first model only, and from the second model only. Tags
+        without such frames are left out.
     compared : int
-        How many frames both scored.
+        How many frames both models scored.
     frames : sequence of Disputed
-        Drawn beside the bars.
+        Drawn next to the bars.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

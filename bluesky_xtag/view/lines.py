@@ -26,7 +26,7 @@ class Labels:
     Parameters
     ----------
     name : str
-        What the frame is called, for the table.
+        Name of the frame in the table.
     present, absent : frozenset of str
         Tags that are known to hold and known not to hold.
     """
@@ -56,11 +56,11 @@ class Lines:
     Parameters
     ----------
     console : rich.console.Console
-        Decides the width (at least 120 if it is no terminal) and whether plain ASCII must do.
+        Decides the width (at least 120 if it is not a terminal) and whether only plain ASCII is possible.
     motors : sequence of str
         A column for each.
     labelled : bool
-        Whether there is a column for what is known of a frame.
+        Whether there is a column for the labels of a frame.
     """
 
     def __init__(self, console: Console, motors: Sequence[str], labelled: bool):
@@ -98,7 +98,7 @@ class Lines:
         row : mapping
             Its row of the stream "tags", without the tagger's name in the columns.
         labels : Labels or None
-            What is known about it.
+            What is known about the frame.
         """
         latency = f"{1000 * row['latency']:.0f} ms" if math.isfinite(row["latency"]) else ""
         return self._join(

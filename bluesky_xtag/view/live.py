@@ -1,4 +1,4 @@
-"""The live table: a line per frame with its tags, written while the run goes on."""
+"""The live table: one line for each frame with its tags, written during the run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE = 20  # lines of a page of rows: fly scans bring rows by the thousand
 
 @dataclass
 class _Run:
-    """What the table knows of a run."""
+    """What the table knows about a run."""
 
     motors: tuple[str, ...]
     points: int | None
@@ -39,20 +39,20 @@ class _Run:
 
 
 class LiveTags(TagRows):
-    """Document callback that writes a line per frame: ``RE.subscribe(LiveTags())``.
+    """Document callback that writes one line for each frame: ``RE.subscribe(LiveTags())``.
 
-    Accepted tags come in colour, each with a small bar for its score; the best of the others come dim. Where
-    labels are known, agreement is marked. On a terminal a progress bar can stand below; elsewhere the lines
-    are plain. An error in here ends the table with a message in the log; it never reaches the RunEngine.
+    Accepted tags are in colour, each with a small bar for its score. The best of the other tags are dim. If labels are
+    known, marks show whether the tags agree with them. A terminal can show a progress bar below the table; elsewhere
+    the lines are plain. An error in the table ends it with a message in the log. The error never reaches the RunEngine.
 
     Parameters
     ----------
     labels : callable, optional
-        Given the data of a frame's event (motor positions and so on), returns its `Labels`, or None.
+        Takes the data of a frame's event (motor positions and so on), and returns its `Labels`, or None.
     progress : bool
-        Show a progress bar while a run with a known number of points goes on (on a terminal only).
+        Show a progress bar during a run with a known number of points (on a terminal only).
     console : rich.console.Console, optional
-        Where to write; stdout if not given.
+        Where to write. If not given, stdout.
     """
 
     def __init__(

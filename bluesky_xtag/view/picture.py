@@ -1,4 +1,4 @@
-"""The picture of a scan: its points coloured by tag on the sample's map, beside frames with their tags."""
+"""The picture of a scan: points in the colours of their tags on the sample's map, next to frames with their tags."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Point:
     Parameters
     ----------
     title : str
-        What to call it.
+        Title of the frame.
     tags : tuple of str
         The accepted tags.
     scores : mapping
@@ -38,7 +38,7 @@ class Point:
     position : tuple of float, optional
         (x, y) on the sample, mm.
     pixels : numpy.ndarray, optional
-        (rows, columns) counts, for frames that are to be shown.
+        (rows, columns) counts, for frames that the picture shows.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class SampleMap:
-    """What is known of the sample.
+    """What is known about the sample.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def draw_points(path: str | Path, points: Sequence[Point], title: str, sample: S
     title : str
         Stands above.
     sample : SampleMap, optional
-        Drawn below the points. Without it there is no map, only frames.
+        The map below the points. Without it the picture has no map, only frames.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -184,11 +184,12 @@ def draw_pixels(axes: Axes, title: str, pixels: np.ndarray | None) -> None:
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        Where to.
+        The axes to draw on.
     title : str
-        Stands above, cut if it is long.
+        Title above the image, cut if it is long.
     pixels : numpy.ndarray or None
-        (rows, columns) raw counts; negative values, NaN and a type's maximum are not valid. All grey if None.
+        (rows, columns) raw counts; negative values, NaN and a type's maximum are not valid. If None, the image is all
+        grey.
     """
     from matplotlib import colormaps
 
@@ -225,7 +226,7 @@ def _draw_scores(axes: Axes, point: Point) -> None:
 
 
 def _sample_tags(tags: Sequence[str]) -> list[str]:
-    """Return the tags that tell places of the sample apart: not those of the instrument."""
+    """Return the tags that differ between places of the sample, without those of the instrument."""
     return [tag for tag in tags if group(tag) != "instrument"]
 
 

@@ -105,7 +105,7 @@ def test_a_permission_that_is_withdrawn(RE, seen, tag, beamline, catalog, tiled_
 
     refused = CliRunner().invoke(app, ["recover", tiled_server.uri("sqlite"), str(backup)])
     assert (refused.exit_code, [run for _, run, _ in read_summaries(backup)]) == (1, [uid])
-    assert "does not permit that to you" in refused.stderr
+    assert "does not allow you to do that" in refused.stderr
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)
     assert "recovered 0 runs and 1 summaries" in recovered(tiled_server, backup)
     assert uid in list(runs_with_tag(catalog, "ring"))

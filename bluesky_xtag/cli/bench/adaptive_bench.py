@@ -1,7 +1,7 @@
-"""What strategies save (`xtag bench adaptive`): frames, and dose, on simulated samples whose truth is known.
+"""How many frames, and how much dose, strategies save on simulated samples of known truth (`xtag bench adaptive`).
 
-Strategies are driven directly: suggest, expose with counting noise, tag with the model, ingest. No RunEngine and no
-files take part, so that hundreds of scans take minutes; frames, tags and decisions are those of a scan.
+The benchmark drives strategies directly: suggest, expose with counting noise, tag with the model, ingest. It uses
+neither a RunEngine nor files, so that hundreds of scans take minutes. Frames, tags and decisions are those of a scan.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def available() -> bool:
 class AxPlaces:
     """Places where an Ax agent wants frames, to find the boundary of a tag.
 
-    Ax maximises one outcome and knows no boundaries. What it is told is the doubt, 1 - abs(2 p - 1) of the probability
+    Ax maximises one outcome and knows no boundaries. It is told the doubt, 1 - abs(2 p - 1) of the probability
     p of the tag: 1 where the tag is as probable as not, 0 where the model is sure.
 
     Parameters

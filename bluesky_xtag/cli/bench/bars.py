@@ -38,7 +38,7 @@ class Row:
 
 
 def rows(found: _Found) -> list[Row]:
-    """Return the bars, and the figures beside them, in words.
+    """Return the bars, and the figures next to them, in words.
 
     Parameters
     ----------

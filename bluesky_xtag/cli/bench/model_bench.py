@@ -1,4 +1,4 @@
-"""How fast a model is on this machine: prepare and infer by stage, in batches, from cold; and the simulation."""
+"""How fast a model and the simulation are on this machine: each stage of a frame, batches, and a cold start."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def model(
 ) -> dict[str, Any]:
     """Measure how long prepare and infer take on this machine, and print it.
 
-    Frames are int32 and their beam centre is not told, so that it is estimated each time: the slower way.
+    Frames are int32. The model estimates the beam centre each time, which is slower than with a known centre.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def replay(
     count : int
         Frames of 1043 x 981 pixels, int32, bitshuffled, in one HDF5 file.
     workers : iterable of int
-        How many workers to measure with, beside this process alone.
+        How many workers to measure with, in addition to this process alone.
 
     Returns
     -------

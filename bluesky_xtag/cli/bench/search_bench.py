@@ -1,7 +1,7 @@
 """How long a search takes in a catalogue of many runs (`xtag bench search`): Tiled on SQLite, in this process.
 
-The runs are generated: start documents such as plans make, with summaries of the packaged taxonomy, and no rows, which
-a search does not read.
+The benchmark generates the runs: start documents such as plans make, with summaries of the packaged taxonomy. The runs
+have no rows, because a search does not read them.
 """
 
 from __future__ import annotations

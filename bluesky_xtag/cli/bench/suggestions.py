@@ -1,4 +1,4 @@
-"""How long strategies think about the next point (`xtag bench adaptive`)."""
+"""How long strategies compute until they suggest the next point (`xtag bench adaptive`)."""
 
 from __future__ import annotations
 

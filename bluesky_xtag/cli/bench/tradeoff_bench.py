@@ -1,4 +1,4 @@
-"""What input size, views and width of the network cost and bring (`xtag bench tradeoff`): table, JSON and picture."""
+"""What the network gains and costs with other input sizes, views and widths (`xtag bench tradeoff`)."""
 
 from __future__ import annotations
 

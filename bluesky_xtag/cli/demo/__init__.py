@@ -1,7 +1,7 @@
-"""The demo: a simulated beamline scans a sample, and everything that a real session does is done for real.
+"""The demo: a simulated beamline scans a sample, and everything behind the detector works as in a real session.
 
 Documents go through a RunEngine, frames through SWMR files, tags through the model, and all of it ends in an
-embedded Tiled catalogue, from which the summary and the picture are read back.
+embedded Tiled catalogue. The summary and the picture are read back from there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(
     Parameters
     ----------
     scans : sequence of Scan
-        What to do, from `sample_scan` or `measured_scans`.
+        What to scan, from `sample_scan` or `measured_scans`.
     directory : Path
         Of the embedded catalogue.
     picture : Path
@@ -72,7 +72,7 @@ def run(
     try:
         scans = [replace(scan, labels=_limit_to_model(network, scan.labels)) for scan in scans]
         uids = _scan(scans, catalog, directory, network, console)
-        console.print("\n[bold]What the catalogue holds of it[/]")
+        console.print("\n[bold]What the catalogue holds[/]")
         results = [Result.read(catalog[uid], scan, f"{_DETECTOR}_image") for uid, scan in zip(uids, scans, strict=True)]
         summarize(results, console)
         frames = sum(result.frames for result in results)
@@ -107,7 +107,7 @@ def start(directory: Path, model: Path | None, console: Console) -> tuple[Any, T
 
 
 def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel, console: Console) -> list[str]:
-    """Run the scans as any session would, and return the uids of their runs."""
+    """Run the scans as a real session would, and return the uids of their runs."""
     from bluesky import RunEngine
     from bluesky.utils import RunEngineInterrupted
 
@@ -136,7 +136,7 @@ def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel,
     except RunEngineInterrupted:
         RE.log.logger.setLevel(logging.CRITICAL)  # it would tell of the abort with a traceback
         RE.abort("Ctrl-C")
-        raise XTagError("the scan was interrupted; what was taken is in the catalogue") from None
+        raise XTagError("the scan was interrupted; the frames that were taken are in the catalogue") from None
     finally:
         xtag.uninstall()
     return uids
@@ -175,7 +175,7 @@ def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Consol
 
 
 def _where_commands_are() -> str:
-    """Return what must stand before `xtag` and `ipython`: nothing where the shell finds those of this environment."""
+    """Return what must be typed before `xtag` and `ipython`; nothing if the shell finds those of this environment."""
     beside = Path(sys.executable).parent
     found = shutil.which("xtag")
     return "" if found and Path(found).parent == beside else f"{os.path.relpath(beside)}/"

@@ -1,4 +1,4 @@
-"""The demo of a plan that is steered by tags: a map fills in where it is worth it, beside what a raster would cost."""
+"""The demo of a plan that tags steer: it maps a region with few frames, and compares them with those of a raster."""
 
 from __future__ import annotations
 
@@ -111,14 +111,14 @@ def _scan(
     except RunEngineInterrupted:
         RE.log.logger.setLevel(logging.CRITICAL)  # it would tell of the abort with a traceback
         RE.abort("Ctrl-C")
-        raise XTagError("the plan was interrupted; what was taken is in the catalogue") from None
+        raise XTagError("the plan was interrupted; the frames that were taken are in the catalogue") from None
     finally:
         xtag.uninstall()
     return uid
 
 
 class LiveMap:
-    """A document callback that keeps what the plan has seen, and shows it beside as many frames of a raster.
+    """A document callback that keeps what the plan has seen, and shows it next to a raster of as many frames.
 
     Each place of the map has the colour of the nearest frame. An error in here is logged; it never reaches the
     RunEngine.
@@ -202,7 +202,7 @@ def _rgb(colour: Any) -> str:
 
 
 def _summarize(run: Any, decisions: Any, again: DecisionCheck, console: Console) -> None:
-    """Print what it took, and what a raster would have."""
+    """Print what the plan took, and what a raster would have taken."""
     start, stop = run.metadata["start"], run.metadata["stop"]
     frames = stop["num_events"]["primary"]
     seconds = stop["time"] - start["time"]
@@ -232,7 +232,7 @@ def _troubles(run: Any, again: DecisionCheck) -> list[str]:
 
 
 def _draw(path: Path, decisions: Any, strategy: Any, sample: Any, tag: str) -> None:
-    """Draw the region found, the frames, and the true border of the phases; beside it the frames of both ways."""
+    """Draw the region found, the frames, and the true border of the phases; next to it the frames of both ways."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

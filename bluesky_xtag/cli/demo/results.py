@@ -1,4 +1,4 @@
-"""What came of a run of the demo, read back from the catalogue."""
+"""The results of a run of the demo, read back from the catalogue."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Detector image -> network inputs: the one implementation, for training and for serving.
 
-Nothing is healed or interpolated. Photons are masked and added up (`Preparation.bin`), and three views are
-made of the sums: the detector image as it is, the polar image about the beam centre, and the radial profile
-with the azimuthal harmonics of each radius (`Preparation.views`). Logarithms are fixed, so that one hot pixel
-cannot flatten a frame; beside them stand residuals in units of the counting noise, because what is visible is
-decided by photons and not by shades of grey.
+Nothing is repaired or interpolated. Photons are masked and added up (`Preparation.bin`). Three views are made of the
+sums: the detector image as it is, the polar image about the beam centre, and the radial profile with the azimuthal
+harmonics of each radius (`Preparation.views`). The logarithms have a fixed scale, so that one hot pixel cannot flatten
+a frame. The views also hold residuals in units of the counting noise, because the number of photons decides what is
+visible, not the shade of grey.
 """
 
 from .binning import SPIKE_COUNTS, SPIKE_RATIO, Binned

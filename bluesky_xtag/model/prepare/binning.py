@@ -1,4 +1,4 @@
-"""Photons are masked and added up; none of a valid pixel is lost."""
+"""Masks photons and adds them up. No photon of a valid pixel is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Binned:
     maximum : float
         Highest count of a valid pixel.
     at_limit : int
-        Valid pixels that hold the highest count, if it is high enough to be a counter's limit.
+        Number of valid pixels with the highest count, if this count is high enough to be a counter's limit.
     """
 
     counts: np.ndarray
@@ -50,7 +50,7 @@ class Binned:
 
 
 def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
-    """Add up blocks of pixels, as many along the longer side as the grid has at most; see `Preparation.bin`."""
+    """Add up blocks of pixels, at most as many along the longer side as the grid has; see `Preparation.bin`."""
     if isinstance(image, np.ma.MaskedArray):  # a mask that came with the pixels
         own = np.ma.getmaskarray(image)
         mask = own if mask is None or np.shape(mask) != image.shape else own | np.asarray(mask, bool)

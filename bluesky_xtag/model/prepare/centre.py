@@ -1,4 +1,4 @@
-"""Where the beam is, if nobody tells."""
+"""Estimates where the beam is."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _SLOPES_WEIGHT = 8.0
 
 
 def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, float, float]:
-    """Estimate the beam centre: there the frame is symmetric, and the slopes of its brightness point there.
+    """Estimate the beam centre: the frame is symmetric about it, and the slopes of its brightness point to it.
 
-    Centres of symmetry find it where the pattern is whole, whatever it is made of; slopes where only a part is
-    seen: beside the beam, and above a horizon. Of the candidates of both that one is taken that agrees best with both.
+    Symmetry finds the centre if the whole pattern is visible, whatever the pattern is. Slopes find it if only a part is
+    visible, next to the beam or above a horizon. Both give candidates; the candidate that agrees best with both is the
+    result.
 
     Parameters
     ----------
@@ -33,10 +34,10 @@ def estimate_centre(binned: Binned, log_scale: float = 16.0) -> tuple[float, flo
     -------
     x, y : float
         Centre in bins of the working grid; it may lie outside the frame, by up to 0.7 of the longer side from a square
-        about it. The middle of a frame that has neither slopes nor symmetry.
+        about it. A frame without slopes and symmetry gives its middle.
     symmetry : float
-        Correlation of the frame with itself turned by 180 degrees about that centre, -1..1; -1 also where too little
-        of the frame overlaps to tell, 0 outside.
+        Correlation of the frame with itself turned by 180 degrees about that centre, -1..1; -1 also if too little of
+        the frame overlaps, 0 outside.
     """
     rows, columns = binned.counts.shape
     (counts, step), (valid, _) = (coarse(layer, _CELLS) for layer in (binned.counts, binned.valid))

@@ -1,4 +1,4 @@
-"""Loops over pixels, compiled by Numba: they run beside other threads, and pass over a frame once."""
+"""Loops over pixels, compiled by Numba. They run in parallel with other threads, and pass over a frame once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that compiles a function at its first call and keeps what it made beside the source.
+    """Return a decorator that compiles a function at its first call and keeps the result next to the source.
 
     Parameters
     ----------
     *fastmath : str
-        What the compiler may take for granted of floats, such as `"nnan"` (none is NaN) or `"reassoc"` (sums may be
+        What the compiler may assume about floats, such as `"nnan"` (none is NaN) or `"reassoc"` (sums may be
         added up in any order); as LLVM calls it.
     """
     how = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}  # divisions by zero raise nothing

@@ -1,4 +1,4 @@
-"""The image about the beam centre, and what each of its radii holds."""
+"""The polar image about the beam centre, and the profile of its radii."""
 
 from __future__ import annotations
 

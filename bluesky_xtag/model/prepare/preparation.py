@@ -60,7 +60,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Preparation:
-    """Settings of the preparation; calling it prepares one frame.
+    """Settings of the preparation. Calling the object prepares one frame.
 
     Parameters
     ----------
@@ -122,10 +122,10 @@ class Preparation:
         Parameters
         ----------
         image : numpy.ndarray
-            (rows, columns), raw counts of any integer or float type. Negative values, NaN, the maximum
-            of an integer type and 1e12 or more mark pixels that are not valid (all as float32).
+            (rows, columns), raw counts of any integer or float type. Negative values, NaN, the maximum of an integer
+            type and values of 1e12 or more mark pixels that are not valid (all as float32).
         beam_centre : tuple of float, optional
-            (x, y) = (column, row), pixels; estimated from the image if not given.
+            (x, y) = (column, row), pixels. If not given, estimated from the image.
         mask : numpy.ndarray, optional
             (rows, columns), true where pixels must not be used.
 
@@ -145,7 +145,7 @@ class Preparation:
         return add_up(image, mask, self.grid)
 
     def views(self, binned: Binned, beam_centre: tuple[float, float] | None = None) -> Inputs:
-        """Make the network's inputs of a binned frame; `beam_centre` in pixels of the frame, or None."""
+        """Make the network's inputs from a binned frame; `beam_centre` is in pixels of the frame, or None."""
         symmetry = 0.0
         if beam_centre is None or not np.all(np.abs(beam_centre) < _FARTHEST):  # nor if it is NaN
             known, (x, y, symmetry) = 0.0, estimate_centre(binned, self.log_scale)

@@ -1,4 +1,4 @@
-"""Where the slopes of a frame point: most scattering rises and falls along radii, so to the beam, or away from it."""
+"""Where the slopes of a frame point. Most scattering rises and falls along radii, so to the beam or away from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a frame is symmetric: I(q) = I(-q) (Friedel's law), so it is the same turned by 180 degrees about the beam."""
+"""Where a frame is symmetric. I(q) = I(-q) (Friedel's law), so a turn of 180 degrees about the beam changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions are data: what a plan did because of tags, as the stream "decisions", and how it is computed again."""
+"""What plans decided because of tags: the stream "decisions", and how to compute the decisions again."""
 
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure

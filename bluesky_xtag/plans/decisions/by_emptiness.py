@@ -14,16 +14,17 @@ __all__ = ["SkipEmpty"]
 
 
 class SkipEmpty:
-    """Leaves out places whose probe frames meet a condition; what has no tags is exposed, so that nothing is lost.
+    """Leaves out places whose probe frames meet a condition. A place without tags is exposed, so that nothing is lost.
 
     Parameters
     ----------
     empty : Condition
-        What an empty place is.
+        The condition that an empty place meets.
     tags : sequence of str
         The names of the model's tags.
     probes : int
-        Frames that must meet it before a place is left out. It is exposed when half as many do not, or have no tags.
+        The number of frames that must meet the condition before a place is left out. The place is exposed as soon as
+        half as many frames do not meet it, or have no tags.
 
     Raises
     ------
@@ -61,7 +62,7 @@ class SkipEmpty:
         }
 
     def first(self) -> None:
-        """Nothing is decided before the first probe."""
+        """Return None: nothing is decided before the first probe."""
 
     def decide(self, seen: TagRow) -> Decision:
         """See `Decider`."""

@@ -1,4 +1,4 @@
-"""Decides how long to expose: longer or shorter, until the frame is good or the limits are reached."""
+"""Decides how long to expose: longer or shorter, until the frame is good or a limit is reached."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _TOO_LONG = "saturated"
 
 
 class ByExposure:
-    """Looks for an exposure with which a frame is good.
+    """Looks for an exposure that gives a good frame.
 
-    A frame that is not good was exposed for too long if the model accepts "saturated", else for too short. The next
-    exposure is four times longer or shorter; once one was too long and one too short, it is their geometric mean.
+    If a frame is not good, the exposure was too long if the model accepts "saturated", and too short otherwise. The
+    next exposure is four times shorter or longer. Once one exposure was too long and one too short, the next one is
+    their geometric mean.
 
     Parameters
     ----------
@@ -33,11 +34,11 @@ class ByExposure:
     limits : (float, float)
         The shortest and the longest exposure in seconds.
     good : Condition
-        What a good frame is.
+        The condition that a good frame meets.
     tags : sequence of str
         The names of the model's tags.
     on_missing : str
-        See `Missing`; a frame left out ends the search, as there is only one place.
+        See `Missing`. A frame that is left out ends the search, because there is only one place.
 
     Raises
     ------

@@ -15,7 +15,7 @@ __all__ = ["LineUntil"]
 
 
 class LineUntil:
-    """Goes along a line in steps; a frame without tags neither counts nor breaks the row of those that do.
+    """Goes along a line in steps. A frame without tags neither counts nor interrupts a row of frames that count.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class LineUntil:
     start, stop : float
         The ends of the line, in the motor's unit.
     step : float
-        The distance of places; its sign does not matter.
+        The distance between places; its sign does not matter.
     until : Condition
         When to end.
     tags : sequence of str
@@ -87,7 +87,7 @@ class LineUntil:
 
     @property
     def found(self) -> bool:
-        """Whether the condition has held for as many frames as asked for."""
+        """Whether the condition has held for the required number of frames."""
         return self._held >= self._until.frames
 
     def first(self) -> Decision:

@@ -1,4 +1,4 @@
-"""Decides where the next frame is taken, as a strategy suggests."""
+"""Decides where the next frame is taken, from what a strategy suggests."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["ByStrategy"]
 
 
 class ByStrategy:
-    """Asks a strategy for places, and tells it what was seen there.
+    """Asks a strategy for places, and reports to it what was seen there.
 
     Parameters
     ----------
     strategy : str or Strategy
-        A name that `strategies.make` knows, or an object that has told and suggested nothing yet.
+        A name that `strategies.make` knows, or a new object that has not been used yet.
     axes : mapping of str to (float, float)
-        Limits by motor's name.
+        The limits of each motor, by its name.
     tags : sequence of str
         The names of the model's tags.
     tag : str, optional
-        The tag that is looked for.
+        The tag to look for.
     max_points : int
-        How many places at most.
+        The largest number of places.
     initial_points : int, optional
-        How many places the strategy spreads out before it begins to choose; its own default if None.
+        The number of places that the strategy spreads evenly before it begins to choose. If None, its own default.
     on_missing : str
         See `Missing`.
 
@@ -90,7 +90,9 @@ class ByStrategy:
             limits = {name: tuple(map(float, pair)) for name, pair in axes.items()}
             return strategies.make(strategy, limits, tags=tags, tag=tag, **options)  # pyright: ignore[reportArgumentType]
         if isinstance(strategy, type) or not isinstance(strategy, Strategy):
-            raise XTagValueError(f"{strategy!r} is no strategy: name one of {', '.join(strategies.NAMES)}, or give one")
+            raise XTagValueError(
+                f"{strategy!r} is not a strategy: name one of {', '.join(strategies.NAMES)}, or give one"
+            )
         if initial_points is not None:
             raise XTagValueError("initial_points belongs to a strategy by name: give it to the strategy that you made")
         own = getattr(strategy, "axes", None)
@@ -133,7 +135,7 @@ class ByStrategy:
 
     @property
     def chooser(self) -> Strategy:
-        """The strategy, for those who want its answer."""
+        """The strategy, for callers that want its result."""
         return self._chooser
 
     def first(self) -> Decision:

@@ -1,4 +1,4 @@
-"""Computes the decisions of a stored run again, from its documents alone, and says whether they are the same."""
+"""Computes the decisions of a stored run again, from its documents alone, and compares them with the stored ones."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _DECIDERS = {
 
 @dataclass(frozen=True)
 class DecisionCheck:
-    """How stored decisions compare with those that were computed again.
+    """The result of comparing stored decisions with those that were computed again.
 
     Parameters
     ----------
     run : str
         Uid of the run.
     decisions : int
-        How many are stored.
+        How many decisions are stored.
     divergence : str
-        The first one that differs, and in what; empty if all are equal.
+        The first decision that differs, and how; empty if all are equal.
     """
 
     run: str
@@ -67,16 +67,18 @@ def make_decider(settings: Mapping[str, Any]) -> Decider:
     Raises
     ------
     XTagError
-        It decided by something that is not stored, or it is of another version.
+        The decider used something that is not stored, or it belongs to another version.
     """
     if not settings.get("known"):
         raise XTagError(
-            "these decisions cannot be computed again: a function, or a strategy of other make or that had been used "
-            "before, decided; name strategies and state conditions as text"
+            "these decisions cannot be computed again: a function, or a strategy of another package or one that was "
+            "used before, decided; give strategies by name and conditions as text"
         )
     kind = _DECIDERS.get(settings["decider"])
     if kind is None:
-        raise XTagError(f"nobody here decides as {settings['decider']!r} did: a newer version of bluesky_xtag may")
+        raise XTagError(
+            f"there is no decider {settings['decider']!r} here: a newer version of bluesky_xtag may have it"
+        )
     return kind.from_settings(dict(settings))
 
 
@@ -91,7 +93,8 @@ def replay_decisions(run: StoredRun) -> DecisionCheck:
     Returns
     -------
     DecisionCheck
-        Whether they are equal, or the first one that differs. Numbers may differ by one part in a thousand million.
+        Whether they are equal, or the first one that differs. Numbers count as equal if they differ by at most one part
+        in a thousand million.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def replay_decisions(run: StoredRun) -> DecisionCheck:
     """
     run = as_run(run)
     if STREAM not in run.streams:
-        raise XTagError(f"run {run.uid} has no stream {STREAM!r}: no plan decided by tags in it")
+        raise XTagError(f"run {run.uid} has no stream {STREAM!r}: no plan used tags to decide in it")
     stored = run.table(STREAM)
     settings = json.loads(run.descriptor(STREAM)["configuration"][STREAM]["data"][SETTINGS])
     divergence = first_divergence(stored, _rows_seen(run, settings), settings)
@@ -119,7 +122,7 @@ def _rows_seen(run: Run, settings: Mapping[str, Any]) -> dict[int, TagRow]:
 
 
 def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings: Mapping[str, Any]) -> str:
-    """Return which decision is the first that differs when it is computed again, and in what; "" if all are equal.
+    """Return the first decision that differs when it is computed again, and how; "" if all are equal.
 
     Parameters
     ----------
@@ -128,26 +131,26 @@ def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings:
     seen : mapping of int to TagRow
         The rows of the stream "tags" by sequence number.
     settings : mapping
-        Of the decider, with the tagger's deadline.
+        The settings of the decider, with the tagger's deadline.
     """
     decider = make_decider(settings)
     first = decider.first()
     ended = False
     for number, data in zip(stored.index, stored.to_dict("records"), strict=True):
         if ended:
-            return f"decision {number} is stored, but the plan had come to its end before"
+            return f"decision {number} is stored, but the plan had already ended"
         seen_row = int(data["decision_row"])
         if first is not None:
             again, first = first, None
         elif seen_row not in seen:
-            return f"decision {number} was made on row {seen_row} of the stream {TAGS!r}, which is not stored"
+            return f"decision {number} uses row {seen_row} of the stream {TAGS!r}, which is not stored"
         else:
             again = decider.decide(seen[seen_row])
         for column, value in row(decider, again, settings["deadline"]).items():
             if column not in data:
-                return f"decision {number}: {column} is not stored, computed again it is {value!r}"
+                return f"decision {number}: {column} is not stored, but computed again it is {value!r}"
             if not _same(data[column], value):
-                return f"decision {number}: {column} is stored as {data[column]!r}, computed again it is {value!r}"
+                return f"decision {number}: {column} is stored as {data[column]!r}, but computed again it is {value!r}"
         ended = again.action == "stop"
     return ""
 

@@ -1,4 +1,4 @@
-"""One decision of a plan, and what a plan does about frames without tags."""
+"""One decision of a plan, and what a plan does when a frame has no tags."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Decision:
     Parameters
     ----------
     point : int
-        Which place of the plan the frame belongs to, from 1; 0 for the decision before the first frame.
+        The number of the place that the frame belongs to, from 1; 0 for the decision before the first frame.
     seen : TagRow
-        What it was decided on.
+        The row that the plan decided on.
     action : str
         One of `ACTIONS`.
     reason : str
         Why, in words.
     values : mapping of str to float
-        What was chosen, by the name of the motor or signal; empty if nothing was.
+        The chosen values, by the name of the motor or signal; empty if nothing was chosen.
     pause : bool
         Whether the plan pauses for a person first.
     """
@@ -48,7 +48,8 @@ class Decision:
 class Decider(Protocol):
     """Decides what a plan does next, from the rows of the stream "tags" alone.
 
-    The same settings and the same rows give the same decisions, so that they can be computed again from what is stored.
+    The same settings and the same rows give the same decisions, so that the decisions can be computed again from what
+    is stored.
     """
 
     strategy: str
@@ -73,13 +74,13 @@ class Decider(Protocol):
 
 
 class Missing:
-    """What is done about frames without tags.
+    """What a plan does when a frame has no tags.
 
     Parameters
     ----------
     rule : {"repeat", "skip", "pause", "stop"}
-        "repeat" takes the frame again, once, then leaves the place out; "skip" leaves it out at once; "pause" pauses
-        for a person and takes the frame again when the plan is resumed; "stop" ends the plan.
+        "repeat" takes the frame again once, then leaves the place out. "skip" leaves the place out at once. "pause"
+        pauses for a person, and takes the frame again when the plan is resumed. "stop" ends the plan.
 
     Raises
     ------
@@ -94,11 +95,11 @@ class Missing:
         self._repeated = False
 
     def over(self) -> None:
-        """Note that the place has its tags, or is left."""
+        """Note that the place has its tags, or that the plan leaves it."""
         self._repeated = False
 
     def decide(self, point: int, seen: TagRow, values: Mapping[str, float]) -> Decision:
-        """Return what is done: "repeat" with the values of the same place, "skip" or "stop" with none."""
+        """Return the decision: "repeat" with the values of the same place, or "skip" or "stop" without values."""
         without = f"no tags ({seen.status})"
         if self._rule == "stop":
             return Decision(point, seen, "stop", f"{without}: the plan ends, as asked for")

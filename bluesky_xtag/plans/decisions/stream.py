@@ -1,4 +1,4 @@
-"""The shape of the stream "decisions", a row a decision: the only place that knows its column names."""
+"""The shape of the stream "decisions", one row for each decision: the only place that knows its column names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = (
     Column(
         "point",
         "integer",
-        "which place of the plan the frame belongs to, from 1; 0 before the first frame",
+        "number of the place that the frame belongs to, from 1; 0 before the first frame",
         lambda of: of.decision.point,
     ),
     Column(
@@ -37,13 +37,13 @@ COLUMNS = (
     Column(
         "row",
         "integer",
-        "sequence number of the row in the stream `tags` that it was decided on; 0 before the first frame",
+        "sequence number of the row of the stream `tags` that the plan decided on; 0 before the first frame",
         lambda of: of.seen.row,
     ),
     Column(
         "tag",
         "string",
-        'the tag that is looked at, the first of a condition; `""` if there is none',
+        'the tag that decides, the first one of a condition; `""` if there is none',
         lambda of: of.decider.tag,
     ),
     Column(
@@ -61,7 +61,7 @@ COLUMNS = (
 CHOSEN = Column(
     "to_<name>",
     "number",
-    "what was chosen for a motor or a signal, a column for each; NaN if nothing was",
+    "the value chosen for a motor or signal, one column for each; NaN if nothing was chosen",
     lambda value: float(value),
 )
 _NAME = "decision"
@@ -70,7 +70,7 @@ _SOURCE = "bluesky_xtag:decisions"
 
 @dataclass(frozen=True)
 class _Decided:
-    """What a row is filled from."""
+    """The values that a row is filled from."""
 
     decider: Decider
     decision: Decision
@@ -115,13 +115,13 @@ def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, floa
 class TagsWatch(TagRows):
     """A document callback that keeps the newest row of the stream "tags" of each run.
 
-    Plans decide by it, and not by what the tagger told them: after a pause the RunEngine takes points again, and the
-    row that counts is the one that it emitted last.
+    Plans decide with this row, not with what the tagger returns: after a pause the RunEngine takes points again, and
+    the row that it emitted last counts.
 
     Parameters
     ----------
     tagger : str
-        The tagger's name, with which the columns begin.
+        The tagger's name, which begins the names of the columns.
     tags : sequence of str
         The names of the tags.
     """
@@ -143,12 +143,12 @@ class TagsWatch(TagRows):
         self._newest[run] = TagRow.read(number, data, self._tagger, self._tags)
 
     def newest(self, run: str) -> TagRow:
-        """Return what the newest row of a run says; of a run without rows, that nothing was seen."""
+        """Return what the newest row of a run says; a row with the status "failed" if the run has none."""
         return self._newest.get(run, TagRow(status="failed"))
 
 
 class DecisionLog:
-    """The device that plans read after each decision: it gives the row of the newest one.
+    """The device that plans read after each decision. It gives the row of the newest decision.
 
     Parameters
     ----------
@@ -170,12 +170,12 @@ class DecisionLog:
         self._row: dict[str, Any] = {}
 
     def note(self, decision: Decision) -> None:
-        """Take the decision that is read next."""
+        """Take the decision that the plan reads next."""
         self._row = row(self._decider, decision, self._deadline)
 
     @property
     def hints(self) -> Hints:
-        """No columns by default in other callbacks' tables and plots."""
+        """Empty, so that the tables and plots of other callbacks show no columns of this device by default."""
         return {"fields": []}
 
     def read(self) -> dict[str, Reading]:

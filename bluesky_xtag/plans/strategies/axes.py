@@ -50,13 +50,13 @@ class Axis:
 
 
 def axes_of(axes: Axes | Sequence[Axis]) -> tuple[Axis, ...]:
-    """Return the axes that are meant; XTagValueError if there is none, or one of them is no pair of limits."""
+    """Return the axes that a user gave; XTagValueError if there is none, or if one of them is not a pair of limits."""
     if not isinstance(axes, Mapping):
         if not all(isinstance(axis, Axis) for axis in axes):
-            raise XTagValueError(f"{axes!r} are no axes: give them by name, such as {{'x': (0, 10)}}")
+            raise XTagValueError(f"{axes!r} are not axes: give them by name, such as {{'x': (0, 10)}}")
         axes = {axis.name: axis for axis in axes}
     if not axes:
-        raise XTagValueError("a strategy needs a motor at least: give axes such as {'x': (0, 10)}")
+        raise XTagValueError("a strategy needs at least one motor: give axes such as {'x': (0, 10)}")
     return tuple(_axis(name, limits) for name, limits in axes.items())
 
 
@@ -85,20 +85,20 @@ def from_unit(axes: Sequence[Axis], unit: np.ndarray) -> np.ndarray:
 
 
 def travel(axes: Sequence[Axis], start: np.ndarray | None, unit: np.ndarray) -> np.ndarray:
-    """Return the cost of a frame at each place, travel from `start` included: 1 frame, and that of the slowest motor.
+    """Return the cost of a frame at each place: 1 frame, plus the travel of the slowest motor from `start`.
 
     Parameters
     ----------
     axes : sequence of Axis
     start : numpy.ndarray or None
-        (axes,) in units of the ranges; None if it is not known, then travel costs nothing.
+        (axes,) in units of the ranges. If it is not known (None), travel costs nothing.
     unit : numpy.ndarray
         (n, axes) in units of the ranges.
 
     Returns
     -------
     numpy.ndarray
-        (n,) float64, in frames. Motors move together, so that the one that costs most counts.
+        (n,) float64, in frames. Motors move at the same time, so only the motor with the highest cost counts.
     """
     if start is None:
         return np.ones(len(unit))

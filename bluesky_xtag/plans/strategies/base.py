@@ -1,4 +1,4 @@
-"""What every strategy keeps: the places that it suggested, and what it was told about them."""
+"""What every strategy keeps: the places that it suggested, and what was seen there."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ID = "_id"
 
 
 class BaseStrategy(ABC):
-    """Keeps suggestions and answers; what is suggested next is left to `_next`.
+    """Keeps suggestions and answers. A subclass says in `_next` what to suggest next.
 
-    Chance is a function of the seed and the number of the suggestion, so that it does not matter how often other
+    Random numbers depend on the seed and the number of the suggestion only, so that it does not matter how often other
     methods are called.
 
     Parameters
@@ -29,11 +29,11 @@ class BaseStrategy(ABC):
     axes : mapping or sequence of Axis
         (low, high) or (low, high, cost) by motor's name.
     tags : iterable of str
-        Names of the tags that it will be told.
+        Names of the tags whose probabilities it will receive.
     tag : str, optional
-        The tag that is looked for.
+        The tag to look for.
     seed : int
-        Decides all chance.
+        Decides all random numbers.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class BaseStrategy(ABC):
     """
 
     made_with: Mapping[str, Any]
-    """The keyword arguments that it was made with, so that it can be made again."""
+    """The keyword arguments that the strategy was made with, so that it can be made again."""
 
     looks_for_one = True
     """Whether the strategy needs `tag`; otherwise it looks at all `tags`."""
@@ -66,7 +66,7 @@ class BaseStrategy(ABC):
             raise XTagValueError(f"seed={seed!r} must be a whole number from 0 on")
         self.axes, self.tags, self.tag, self._seed = axes_of(axes), tuple(tags), tag, seed
         if not self.tags:
-            raise XTagValueError("a strategy needs tags: give the names of the model's, model.taxonomy.names")
+            raise XTagValueError("a strategy needs tags: give the names of the model's tags, model.taxonomy.names")
         if twice := {axis.name for axis in self.axes} & {*self.tags, ID}:
             raise XTagValueError(f"{', '.join(sorted(twice))} names a motor and something else: rename the motor")
         if tag is not None and tag not in self.tags:
@@ -133,7 +133,7 @@ class BaseStrategy(ABC):
     register_failures = skip  # as bluesky-adaptive's TrialFaultAware calls it
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
-        """Return the place seen where the tag's probability is highest; all places seen, if no tag is looked for."""
+        """Return the place seen where the tag's probability is highest; all places seen, if there is no `tag`."""
         if self.tag is None or not self._scores:
             return [self._best(i) for i in range(len(self._scores))]
         return [self._best(int(np.argmax(self._seen_scores)))]
@@ -179,7 +179,7 @@ class BaseStrategy(ABC):
         needed = self.tags if self.tag is None else (self.tag,)
         if lacking := [tag for tag in needed if tag not in point]:
             raise XTagValueError(
-                f"{_short(point)} lacks {', '.join(lacking)}: give each a probability, or skip the point"
+                f"{_short(point)} lacks {', '.join(lacking)}: give a probability for each, or skip the point"
             )
         found = {tag: _number(point, tag) for tag in needed}
         for tag, value in found.items():

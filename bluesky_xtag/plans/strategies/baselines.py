@@ -18,14 +18,14 @@ __all__ = ["Grid", "Random"]
 class Grid(BaseStrategy):
     """A regular grid, row by row, each row in the direction opposite to the last.
 
-    Stops when every place of the grid was told or skipped.
+    Stops when every place of the grid was ingested or skipped.
 
     Parameters
     ----------
     axes, tags, tag, seed
         As of every strategy; the tag may be left out.
     shape : int or sequence of int
-        Places along each axis, the slowest motor first; one number is meant for each axis.
+        Number of places along each axis, the slowest motor first. A single number holds for each axis.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Grid(BaseStrategy):
         return self._all[number] if number < len(self._all) else None
 
     def should_stop(self) -> Stop:
-        """Return whether every place was told or skipped."""
+        """Return whether every place was ingested or skipped."""
         if len(self._suggested) == len(self._all) and not self._open:
             return Stop(True, f"all {len(self._all)} places of the grid are done")
         return Stop(False)
@@ -58,14 +58,14 @@ class Grid(BaseStrategy):
 class Random(BaseStrategy):
     """Places at random, all equally likely.
 
-    Stops when `points` places were told or skipped.
+    Stops when `points` places were ingested or skipped.
 
     Parameters
     ----------
     axes, tags, tag, seed
         As of every strategy; the tag may be left out.
     points : int, optional
-        How many; without end if not given.
+        How many places. If not given, there is no end.
     """
 
     looks_for_one = False
@@ -82,7 +82,7 @@ class Random(BaseStrategy):
         return rng.random(len(self.axes))
 
     def should_stop(self) -> Stop:
-        """Return whether the wanted number was told or skipped."""
+        """Return whether the wanted number of places was ingested or skipped."""
         if self._points is not None and len(self._suggested) >= self._points and not self._open:
             return Stop(True, f"all {self._points} places are done")
         return Stop(False)

@@ -17,16 +17,16 @@ from .surrogate import Process, fit_process, spread
 __all__ = ["Boundary"]
 
 _NOISE = 0.1
-"""Variance of what is seen, -1 to 1: frames that were tagged wrongly are outvoted by their neighbours."""
+"""Variance of what is seen, -1 to 1. With it, the neighbours of a frame that was tagged wrongly outvote it."""
 
 
 class Boundary(ModelBasedStrategy):
-    """Finds the region where a tag holds, with frames along its border.
+    """Finds the region where a tag holds, and takes most frames along its border.
 
-    A Gaussian process is fitted to the tag's probability, from -1 (surely not) to 1 (surely); where it is above 0, the
-    tag holds. The next frame goes where the sign is least sure and the process least known: the probability that the
-    sign is wrong, times the standard deviation, by the cost of the frame with its travel. (The two are the ingredients
-    of the "straddle" of Bryan et al., NIPS 2005.)
+    A Gaussian process is fitted to the tag's probability, scaled from -1 (surely not) to 1 (surely). Where the process
+    is above 0, the tag holds. The next frame goes where the sign is least sure and the process is least known: where
+    the probability that the sign is wrong, times the standard deviation, divided by the cost of the frame and its
+    travel, is highest. (The "straddle" of Bryan et al., NIPS 2005, uses the same two quantities.)
 
     Stops when the part of the map that is expected to be on the wrong side is at most `tolerance` of the region.
 
@@ -37,9 +37,9 @@ class Boundary(ModelBasedStrategy):
     tolerance : float
         Between 0 and 1.
     length : float
-        Over which the border changes its direction, in units of the ranges.
+        Distance over which the border changes its direction, in units of the ranges.
     initial : int, optional
-        Number of the first places, spread evenly; 8 for each motor if not given.
+        Number of first places, which are spread evenly. If not given, 8 for each motor.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Boundary(ModelBasedStrategy):
         return norm.cdf(mean / deviation)
 
     def region(self, points: Any) -> np.ndarray:
-        """Return where the tag holds, (n,) bool; `points` as of `probability`."""
+        """Return where the tag holds, (n,) bool; `points` as in `probability`."""
         return self._process().predict(self._units(points)) > 0
 
     def _process(self) -> Process:

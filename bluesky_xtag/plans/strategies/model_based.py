@@ -1,4 +1,4 @@
-"""What the strategies that learn share: a spread of first places, then the place of most use for its cost."""
+"""What the learning strategies share: evenly spread first places, then the place with the best use for its cost."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .surrogate import Process, one_thread, spread
 __all__ = ["ModelBasedStrategy"]
 
 _NEAR = 0.03
-"""How far the trouble at a place without tags reaches, in units of the ranges."""
+"""Distance within which a place without tags lowers the use of other places, in units of the ranges."""
 
 _IN_VAIN = 20
-"""After so many places without tags in succession a strategy gives up."""
+"""A strategy gives up after this many places without tags in succession."""
 
 
 class ModelBasedStrategy(BaseStrategy):
-    """A strategy that begins with places spread evenly, and then goes where a frame is of most use for its cost.
+    """A strategy that begins with evenly spread places, and then goes where a frame has the best use for its cost.
 
     Parameters
     ----------
     axes, tags, tag, seed
         As of every strategy.
     length : float
-        Over which things change, in units of the ranges.
+        Distance over which the tags change, in units of the ranges.
     initial : int, optional
-        Number of the first places; 8 for each motor if not given.
+        Number of first places. If not given, 8 for each motor.
     """
 
     _candidates = 500
@@ -44,7 +44,7 @@ class ModelBasedStrategy(BaseStrategy):
         super().__init__(axes, **common)
         count = 8 * len(self.axes) if initial is None else int(initial)
         if count < 1:
-            raise XTagValueError(f"initial is {initial}, but a strategy must begin somewhere: give a number from 1 on")
+            raise XTagValueError(f"initial is {initial}, but a strategy needs a first place: give a number from 1 on")
         if not 0 < length <= 10:
             raise XTagValueError(f"the length is {length}: give a part of the motors' ranges, for example 0.3")
         self._length = float(length)
@@ -52,11 +52,11 @@ class ModelBasedStrategy(BaseStrategy):
 
     @abstractmethod
     def _use(self, candidates: np.ndarray) -> np.ndarray:
-        """Return of how much use a frame at each candidate is, (n,) from 0 on."""
+        """Return how useful a frame at each candidate is, (n,) from 0 on."""
 
     @abstractmethod
     def _enough(self) -> Stop:
-        """Return whether the strategy's own stopping rule holds, once the first places were told."""
+        """Return whether the strategy's own stopping rule holds, once the first places were ingested."""
 
     def _next(self, rng: np.random.Generator) -> np.ndarray:
         number = len(self._suggested)
@@ -74,7 +74,7 @@ class ModelBasedStrategy(BaseStrategy):
         return rng.random((self._candidates, len(self.axes)))
 
     def _with_open_places(self, process: Process, places: np.ndarray, values: np.ndarray) -> Process:
-        """Return the process as it will be when the places that are still open turn out as expected."""
+        """Return the process as it will be if the places that are still open turn out as expected."""
         coming = list(self._open.values())
         if not coming:
             return process

@@ -47,16 +47,16 @@ def make(
     name : str
         One of `NAMES`.
     axes : mapping or sequence of Axis
-        (low, high) or (low, high, cost) by motor's name, in the motors' units. The cost is that of a travel by one
-        unit, in frames (see `Axis`); it is 0 if not given.
+        (low, high) or (low, high, cost) by motor's name, in the motors' units. The cost is the cost of a travel by one
+        unit, in frames (see `Axis`). If not given, it is 0.
     tags : iterable of str
         The names of the model's tags, in order.
     tag : str, optional
-        The tag that is looked for; needed by strategies that look for one.
+        The tag to look for. Strategies that look for one tag need it.
     seed : int
-        Decides all chance: the same seed and the same answers give the same points.
+        Decides all random numbers: the same seed and the same answers give the same points.
     **options
-        Of that strategy; see its class.
+        Options of that strategy; see its class.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def recipe(strategy: object) -> dict[str, Any] | None:
     -------
     dict or None
         Plain and ready for JSON: `name`, `axes` ([low, high, cost] by motor's name), `tags`, `tag`, `seed`, `options`.
-        None for strategies of others.
+        None for strategies of other packages.
     """
     name = next((name for name, kind in _KINDS.items() if type(strategy) is kind), None)
     if name is None or not isinstance(strategy, BaseStrategy):

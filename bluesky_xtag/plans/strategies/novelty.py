@@ -1,4 +1,4 @@
-"""Go where the frames are least like those seen."""
+"""Go where the frames are least like the frames seen."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _NOISE = 0.1
 class Novelty(ModelBasedStrategy):
     """Goes where frames are likely to be unlike all others.
 
-    The novelty of a frame is the distance of its tags' probabilities from the nearest of another frame (Euclidean). A
-    Gaussian process is fitted to it, in units of `differ`; the next frame goes where mean and standard deviation
-    together are highest, by the cost of the frame with its travel.
+    The novelty of a frame is the Euclidean distance between its tags' probabilities and those of the most similar other
+    frame. A Gaussian process is fitted to the novelty, in units of `differ`. The next frame goes where mean and
+    standard deviation together, divided by the cost of the frame and its travel, are highest.
 
-    Stops when, of the frames after the first places, the last `patience` showed nothing new: each was within `differ`
-    of an earlier one.
+    Stops when the last `patience` frames after the first places showed nothing new: each was within `differ` of an
+    earlier frame.
 
     Parameters
     ----------
     axes, tags, seed
         As of every strategy.
     patience : int
-        Number of frames without news.
+        Number of frames that show nothing new.
     differ : float
-        From which distance on a frame is new; above 0.
+        Distance from which on a frame is new; above 0.
     length : float
-        Over which things change, in units of the ranges.
+        Distance over which the tags change, in units of the ranges.
     initial : int, optional
-        Number of the first places, spread evenly; 8 for each motor if not given.
+        Number of first places, which are spread evenly. If not given, 8 for each motor.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class Novelty(ModelBasedStrategy):
         if self.tag is not None:
             raise XTagValueError(f"novelty looks at all tags: leave out tag={self.tag!r}")
         if patience < 1 or not differ > 0:
-            raise XTagValueError(f"patience={patience}, differ={differ}: give one from 1 on, and one above 0")
+            raise XTagValueError(f"patience={patience}, differ={differ}: give patience from 1 on, and differ above 0")
         self._patience, self._differ = patience, differ
 
     def novelty(self) -> np.ndarray:

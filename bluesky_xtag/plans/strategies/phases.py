@@ -1,4 +1,4 @@
-"""Map all regions that differ by their tags."""
+"""Map all regions that have different tags."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ NOT_OF_PHASES = (
     "detector_gaps",
     "beam_off_image",
 )
-"""Tags of the instrument and of the intensity; they say nothing of what the sample consists of."""
+"""Tags of the instrument and of the intensity. They say nothing about the phases of the sample."""
 
 _NOISE = 0.1
-"""Variance of what is seen, as of `boundary`."""
+"""Variance of what is seen, as in `boundary`."""
 _SHARE = 0.04
-"""Groups of a smaller share of at least 40 frames are no phases."""
+"""From 40 frames on, groups of a smaller share are not phases."""
 
 
 class Phases(ModelBasedStrategy):
     """Finds all regions whose frames have different tags, however many there are.
 
-    The tags' probabilities at the places seen are put into groups (average linkage; groups differ by more than `differ`
-    in Euclidean distance). A Gaussian process is fitted to the membership in each group; a place belongs to the group
-    that is highest there. From forty frames on, groups of less than 4 % of them are taken for mixtures on a border or
-    for wrong tags. The next frame goes where the two highest groups are least told apart: the probability that they
-    are in the wrong order, times the standard deviation, by the cost of the frame with its travel.
+    The strategy sorts the places seen into groups by their tags' probabilities (average linkage; groups differ by more
+    than `differ` in Euclidean distance). A Gaussian process is fitted to the membership in each group. A place belongs
+    to the group whose membership is highest there. From forty frames on, a group of less than 4 % of the frames counts
+    as a mixture on a border or as wrong tags. The next frame goes where the two highest groups are hardest to tell
+    apart: where the probability that they are in the wrong order, times the standard deviation, divided by the cost of
+    the frame and its travel, is highest.
 
-    Stops when the part of the map that is expected to be given to a wrong group is at most `tolerance`.
+    Stops when the part of the map that is expected to be in a wrong group is at most `tolerance`.
 
     Parameters
     ----------
@@ -54,13 +55,13 @@ class Phases(ModelBasedStrategy):
     tolerance : float
         Between 0 and 1.
     differ : float
-        By how much the probabilities of two phases differ at least, all tags together; above 0.
+        Smallest distance between the probabilities of two phases, all tags together; above 0.
     ignore : iterable of str
-        Tags that say nothing of phases.
+        Tags that say nothing about phases.
     length : float
-        Over which borders change their direction, in units of the ranges.
+        Distance over which borders change their direction, in units of the ranges.
     initial : int, optional
-        Number of the first places, spread evenly; 8 for each motor if not given.
+        Number of first places, which are spread evenly. If not given, 8 for each motor.
 
     Raises
     ------
@@ -85,14 +86,14 @@ class Phases(ModelBasedStrategy):
         if self.tag is not None:
             raise XTagValueError(f"phases looks at all tags: leave out tag={self.tag!r}, or choose boundary")
         if not 0 < tolerance < 1 or not differ > 0:
-            raise XTagValueError(f"tolerance={tolerance}, differ={differ}: give one in 0..1, and one above 0")
+            raise XTagValueError(f"tolerance={tolerance}, differ={differ}: give tolerance in 0..1, and differ above 0")
         self._tolerance, self._differ = tolerance, differ
         left_out = {ignore} if isinstance(ignore, str) else set(ignore)
         if unknown := left_out - {*self.tags, *NOT_OF_PHASES}:
             raise XTagValueError(f"no tag {', '.join(sorted(unknown))} to ignore; known tags: {', '.join(self.tags)}")
         self._used = [i for i, name in enumerate(self.tags) if name not in left_out]
         if not self._used:
-            raise XTagValueError("phases ignores every tag: leave some that tell the phases apart")
+            raise XTagValueError("phases ignores every tag: do not ignore tags that tell the phases apart")
         self._everywhere = spread(1024, len(self.axes), 0)
 
     def labels(self, points: Any) -> np.ndarray:
@@ -115,7 +116,7 @@ class Phases(ModelBasedStrategy):
         return _table(process.predict(units), len(units)).argmax(axis=1)
 
     def groups(self) -> list[dict[str, float]]:
-        """Return the median probability of each tag in each group, the group seen first first."""
+        """Return the median probability of each tag in each group, in the order in which the groups were first seen."""
         if not self._places:
             return []
         _, members = self._process()
@@ -123,7 +124,7 @@ class Phases(ModelBasedStrategy):
         return [dict(zip(self.tags, np.median(seen[column > 0], axis=0).tolist(), strict=True)) for column in members.T]
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
-        """Return one place for each group: the one that belongs to it most surely."""
+        """Return one place for each group: the place that belongs to the group most surely."""
         if not self._places:
             return []
         process, members = self._process()

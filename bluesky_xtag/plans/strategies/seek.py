@@ -1,4 +1,4 @@
-"""Find the place where a tag is surest."""
+"""Find the place where a tag is most probable."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from .surrogate import Process, fit_process, one_thread, spread
 __all__ = ["Seek"]
 
 _SURE = 1e-6
-"""Probabilities nearer to 0 or 1 than this are not told apart."""
+"""Probabilities that are nearer to 0 or 1 than this count as equal."""
 _UNIT, _ABSENT = 8.0, -0.5
-"""The process is of log odds in this unit, and 0 at log odds of -4; lower ones are cut at -8, since how surely a tag is
-absent says nothing of where it is."""
+"""The process is of log odds in this unit, and 0 at log odds of -4; lower ones are cut at -8, because how
+surely a tag is absent does not tell where it is."""
 _NOISE = 0.004
 """Variance of the log odds seen, in that unit."""
 _DEPTH = 0.4
-"""How far below the top its slopes are of use, in that unit."""
+"""How far below the top the slopes are useful, in that unit."""
 
 
 class Seek(ModelBasedStrategy):
     """Finds the place where a tag's probability is highest, with one to four motors.
 
     A Gaussian process is fitted to the log odds of the probability, which still tell good from better where the
-    probability is 0.99. The next frame goes where the improvement to be expected on the best place is greatest, by the
-    cost of the frame with its travel. Every second one goes where least is known of the slopes around the best place,
-    as these say where its top is: it is that of a parabola. Values that all others contradict are left out, and a
-    height that no other frame confirms is not taken for the best.
+    probability is 0.99. The next frame goes where the expected improvement on the best place, divided by the cost of
+    the frame and its travel, is greatest. Every second frame goes where the slopes around the best place are least
+    known. A parabola through these slopes tells where the top is. Values that all others contradict are left out, and a
+    height that no other frame confirms does not count as the best.
 
-    Stops when the best place moved by less than `tolerance` with each of the last eight frames, and no higher one is
-    likely elsewhere (mean and two standard deviations).
+    Stops when the best place moved by less than `tolerance` with each of the last eight frames, and a higher place is
+    unlikely elsewhere (mean and two standard deviations).
 
     Parameters
     ----------
     axes, tags, tag, seed
         As of every strategy; the tag must be given.
     tolerance : float
-        In units of the ranges, for each motor.
+        Smallest movement that matters, in units of the ranges, for each motor.
     length : float
-        Over which the probability changes, in units of the ranges.
+        Distance over which the probability changes, in units of the ranges.
     initial : int, optional
-        Number of the first places, spread evenly; 8 for each motor if not given.
+        Number of first places, which are spread evenly. If not given, 8 for each motor.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Seek(ModelBasedStrategy):
     ) -> None:
         super().__init__(axes, length=length, initial=initial, **common)
         if len(self.axes) > 4:
-            raise XTagValueError(f"seek moves four motors at most, but got {len(self.axes)}: leave some where they are")
+            raise XTagValueError(f"seek moves four motors at most, but got {len(self.axes)}: do not move the others")
         if not 0 < tolerance < 1:
             raise XTagValueError(f"the tolerance is {tolerance}: give a number between 0 and 1")
         self._tolerance = tolerance
@@ -76,12 +76,12 @@ class Seek(ModelBasedStrategy):
         self._kept: dict[int, tuple[Process, np.ndarray]] = {}
 
     def best(self) -> dict[str, float]:
-        """Return the position of each motor where the tag is likely to be surest, in the motors' units."""
+        """Return the positions of the motors where the tag is expected to be most probable, in the motors' units."""
         with one_thread():
             return self._as_point(self._top())
 
     def probability(self, points: Any) -> np.ndarray:
-        """Return the tag's probability to be expected, (n,) float64; `points` (n, axes) in the motors' units."""
+        """Return the expected probability of the tag, (n,) float64; `points` (n, axes) in the motors' units."""
         return expit(_UNIT * (_ABSENT + self._process().predict(self._units(points))))
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:

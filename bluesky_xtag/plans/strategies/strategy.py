@@ -1,4 +1,4 @@
-"""What a strategy is, to plans and to bluesky-adaptive."""
+"""What plans and bluesky-adaptive expect of a strategy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Point = dict[str, Any]
 
 
 class Stop(NamedTuple):
-    """Whether to stop, and why, in words; true as the answer is (bluesky-adaptive unpacks it)."""
+    """Whether to stop, and why, in words. Its truth value is the answer; bluesky-adaptive unpacks it."""
 
     stop: bool
     reason: str | None = None
@@ -24,24 +24,23 @@ class Stop(NamedTuple):
 class Strategy(Protocol):
     """Proposes where to look next from the tags seen so far.
 
-    It has the shape of an `Optimizer` of bluesky-adaptive 1.0, `SupportsStoppingCriteria` included; the strategies of
-    this package are `TrialFaultAware`, too. A strategy is
-    deterministic: the same arguments and the same calls give the same points. Points consist of plain numbers, so
-    that they can be stored.
+    It has the shape of an `Optimizer` of bluesky-adaptive 1.0, with `SupportsStoppingCriteria`. The strategies of this
+    package are `TrialFaultAware`, too. A strategy is deterministic: the same arguments and the same calls give the same
+    points. Points consist of plain numbers, so that they can be stored.
     """
 
     def suggest(self, num_points: int | None = None) -> list[Point]:
-        """Return the places to look at next, each with an `_id` of its own; one if no number is given.
+        """Return the places to look at next, each with its own `_id`. If no number is given, return one place.
 
-        There may be fewer, if nothing is left to look at.
+        There are fewer places if nothing is left to look at.
         """
         ...
 
     def ingest(self, points: list[Point]) -> None:
         """Take in what was seen: the probability of each tag (0..1), by the tag's name, at each place.
 
-        A point has the `_id` of its suggestion; the motors' positions may be left out, or differ from those
-        suggested. A point that was not suggested has positions and no `_id`. A point whose tags are NaN is skipped.
+        A point has the `_id` of its suggestion. Its motor positions may be missing, or differ from the suggested ones.
+        A point that was not suggested has positions and no `_id`. A point whose tags are NaN is skipped.
         """
         ...
 
@@ -52,11 +51,11 @@ class Strategy(Protocol):
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
         """Return the places that answer the question best, the best first.
 
-        Each is the `_id` of its suggestion (None if it was not suggested), the motors' positions and the tags'
-        probabilities there. A strategy that looks for one tag returns one place.
+        Each place has the `_id` of its suggestion (None if it was not suggested), the motors' positions and the tags'
+        probabilities. A strategy that looks for one tag returns one place.
         """
         ...
 
     def should_stop(self) -> Stop:
-        """Return whether, by the strategy's stopping rule, more frames would tell little, and why."""
+        """Return whether more frames would tell little, by the strategy's stopping rule, and why."""
         ...

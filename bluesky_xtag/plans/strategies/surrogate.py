@@ -1,4 +1,4 @@
-"""Gaussian processes as the strategies use them: robust, and quick enough for a scan."""
+"""Gaussian processes for the strategies: robust, and quick enough for a scan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 __all__ = ["Process", "fit_process", "one_thread", "spread"]
 
 _SURPRISE = 4.0
-"""A value that is as many standard deviations from what the others let expect is taken for wrong."""
+"""A value that is this many standard deviations from what the others predict counts as wrong."""
 
 
 class Process:
@@ -30,7 +30,7 @@ class Process:
     values : numpy.ndarray
         (n,) or (n, functions), of variance about 1; the functions are 0 where nothing is known.
     length : float
-        Over which the functions change, in units of the ranges (of a Matern kernel of smoothness 5/2).
+        Distance over which the functions change, in units of the ranges (of a Matern kernel of smoothness 5/2).
     noise : numpy.ndarray
         (n,) variance of each value.
     """
@@ -49,7 +49,7 @@ class Process:
         return self._regressor.predict(places, return_std=return_std)
 
     def others(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what all other values let expect at each place seen, and how far the value itself is from it.
+        """Return what all other values predict at each place seen, and how far the value itself is from the prediction.
 
         Both are (n,); the distance is in standard deviations. (Rasmussen & Williams, Gaussian Processes for Machine
         Learning, 2006, equations 5.10 to 5.12.)
@@ -91,6 +91,6 @@ def _threads() -> ThreadpoolController:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Do linear algebra in one thread: for some hundred points more of them are no faster, and scans need the cores."""
+    """Do linear algebra in one thread: more are not faster for some hundred points, and scans need the cores."""
     with _threads().limit(limits=1, user_api="blas"):
         yield

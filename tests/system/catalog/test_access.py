@@ -67,7 +67,7 @@ def test_who_may_only_read_is_refused_and_leaves_nothing(of):
     (uid,) = record(as_catalog(alice).writer(), [95], tiled_access_tags=["proposal-1"])
     assert len(tags(carol[uid])) == 1
     before = len(alice)
-    with pytest.raises(CatalogError, match="of which nothing counts now: it does not permit that to you"):
+    with pytest.raises(CatalogError, match="and no part of it counts now: it does not allow you to do that"):
         correct(carol[uid], 1, remove="ring", by="carol")
     assert len(alice) == before
 

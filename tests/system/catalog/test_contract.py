@@ -275,7 +275,7 @@ def test_what_was_interrupted_is_completed_by_the_next_call(kept, taken):
 def test_a_server_that_is_away_or_refuses_says_so_in_errors_of_ours(tiled_server, monkeypatch):
     monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
     place, reader = (as_catalog(open_any(tiled_server.uri("sqlite"), key)) for key in (tiled_server.key, None))
-    with pytest.raises(CatalogError, match="of which nothing counts now: it does not permit that to you"):
+    with pytest.raises(CatalogError, match="and no part of it counts now: it does not allow you to do that"):
         store(reader, derived_run("of nobody", "was refused"))
     tiled_server.kill()
     try:

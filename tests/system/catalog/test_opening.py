@@ -61,4 +61,4 @@ def test_tensorflow_before_sqlite_is_named_as_the_cause(tmp_path):
     code = "import tensorflow; from bluesky_xtag.catalog import open_catalog; open_catalog('catalog')"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert "import sqlite3 or bluesky_xtag.catalog before it" in done.stderr
+    assert "import sqlite3 or bluesky_xtag.catalog before TensorFlow" in done.stderr

@@ -34,14 +34,14 @@ def test_what_does_not_fit_is_named_and_nothing_is_stored(served, monkeypatch):
     store, uid, address = served
     for arguments, status, message in (
         ((uid, 1, "--add", "rign"), 2, "did you mean ring?"),
-        ((uid, "first", "--add", "ring"), 2, "'first' names no frame"),
+        ((uid, "first", "--add", "ring"), 2, "'first' is not a frame"),
         (("nowhere", 1, "--add", "ring"), 2, "there is no run 'nowhere'"),
     ):
         done = xtag("correct", address, *arguments, "--by", "ab")
         assert (done.exit_code, message in done.stderr) == (status, True), done.output
     monkeypatch.delenv("TILED_API_KEY")
     done = xtag("correct", address, uid, 1, "--add", "ring", "--by", "ab")
-    assert done.exit_code == 1 and "it does not permit that to you" in done.stderr
+    assert done.exit_code == 1 and "it does not allow you to do that" in done.stderr
     assert set(tags(store.runs[uid])["xtag_decided_by"]) == {"model"}
 
 

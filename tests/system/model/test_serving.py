@@ -88,7 +88,7 @@ def test_what_litert_cannot_run_tensorflow_does_and_says_so(caplog):
     with caplog.at_level(logging.WARNING, "bluesky_xtag.model.serving"):
         score = serve(network)
     (record,) = caplog.records
-    assert "TensorFlow does, which takes longer" in record.message and "\n" not in record.message
+    assert "TensorFlow runs it, which takes longer" in record.message and "\n" not in record.message
     given = inputs(network, 1)
     np.testing.assert_allclose(score(frame(given, 0)), network.predict_on_batch(given)[0], atol=1e-6)
 

@@ -94,7 +94,7 @@ def test_saving_replaces_a_model_but_nothing_else(model, directory, tmp_path):
     model.save(directory)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.txt").write_text("miaow")
-    with pytest.raises(ModelError, match="holds no model"):
+    with pytest.raises(ModelError, match="does not hold a model"):
         model.save(tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.txt").read_text() == "miaow"
 

@@ -102,10 +102,10 @@ def decided(RE, tag, tiled, axis, det):
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("decision_action", "skip", "decision 3: decision_action is stored as 'skip', computed again it is 'move'"),
-        ("decision_to_axis", 2.5, "decision 3: decision_to_axis is stored as 2.5, computed again it is 2.0"),
-        ("decision_p", 0.5, "decision 3: decision_p is stored as 0.5, computed again it is 0.25"),
-        ("decision_row", 7, "decision 3 was made on row 7 of the stream 'tags', which is not stored"),
+        ("decision_action", "skip", "decision 3: decision_action is stored as 'skip', but computed again it is 'move'"),
+        ("decision_to_axis", 2.5, "decision 3: decision_to_axis is stored as 2.5, but computed again it is 2.0"),
+        ("decision_p", 0.5, "decision 3: decision_p is stored as 0.5, but computed again it is 0.25"),
+        ("decision_row", 7, "decision 3 uses row 7 of the stream 'tags', which is not stored"),
     ],
 )
 def test_the_first_divergence_is_named(decided, monkeypatch, column, value, says):

@@ -93,7 +93,7 @@ def test_the_server_is_killed_and_started_again(run, catalog, tiled_server, tmp_
 
 
 def test_the_servers_disk_is_full(run, catalog, tiled_server, tmp_path):
-    with tiled_server.full_disk(), pytest.raises(CatalogError, match="nothing"):
+    with tiled_server.full_disk(), pytest.raises(CatalogError, match="no part of it"):
         replay(catalog, run.start["uid"], model=CountsModel(), work=tmp_path / "work")
     assert derived_runs(as_run(run), as_catalog(catalog)) == []
     replay(catalog, run.start["uid"], model=CountsModel(), work=tmp_path / "work")

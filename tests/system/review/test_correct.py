@@ -116,12 +116,12 @@ def test_a_correction_of_a_derived_run_is_one_of_its_original(scan, catalog):
         (1, {"add": ["rign"]}, "no tag 'rign' in this run's tagging: did you mean ring"),
         (1, {"remove": ["spots"]}, "no tag 'spots' in this run's tagging: it has empty, ring"),
         (1, {"add": "ring", "remove": "empty, ring"}, "ring cannot be added and removed at once"),
-        (1, {}, "nothing is said of the frame"),
-        (1, {"add": "ring", "by": " "}, "says not who corrects"),
-        (1, {"add": "ring", "by": "model"}, "says not who corrects"),
+        (1, {}, "nothing is said about the frame"),
+        (1, {"add": "ring", "by": " "}, "does not say who corrects"),
+        (1, {"add": "ring", "by": "model"}, "does not say who corrects"),
         (9, {"add": "ring"}, "has no row 9: its rows go from 1 to 3"),
         ((4, 0), {"add": "ring"}, "no frame of point 4, image 0: its points go from 1 to 3, its images from 0 to 0"),
-        ("first", {"add": "ring"}, "'first' names no frame"),
+        ("first", {"add": "ring"}, "'first' is not a frame"),
     ],
 )
 def test_what_does_not_fit_is_named(scan, frame, words, message):

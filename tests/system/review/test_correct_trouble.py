@@ -74,7 +74,7 @@ def test_permission_withdrawn_at_any_step(request, tiled_server):
                 correct(run, 1, remove="ring", by="ab")
                 break
             except CatalogError as error:
-                assert "it does not permit that to you (401)" in str(error)
+                assert "it does not allow you to do that (401)" in str(error)
         assert as_the_model_said(run), step
     assert step > 4
     assert is_corrected_once(run)
@@ -84,7 +84,7 @@ def test_a_server_killed_half_way_that_comes_again(request, tiled_server):
     catalog = opened(request, "serve sqlite")
     run = catalog.runs[record(catalog.insert, [90, 95])[0]]
     with hook(catalog.catalog, "request", lambda write, _: tiled_server.kill() if write == 3 else None):
-        with pytest.raises(CatalogError, match="of which nothing counts now: its server cannot be reached"):
+        with pytest.raises(CatalogError, match="and no part of it counts now: its server cannot be reached"):
             correct(run, 1, remove="ring", by="ab")
     tiled_server.start()
     assert as_the_model_said(run)

@@ -93,7 +93,7 @@ def test_runs_that_are_not_finished_or_not_ours_are_left_alone(store):
     found = summarise_runs(store.mine)
     assert (found.written, found.unfinished) == ((), 1)
     assert found.troubles.keys() == {foreign.start_doc["uid"]}
-    assert "no rows of a tagger" in found.troubles[foreign.start_doc["uid"]]
+    assert "not rows of a tagger" in found.troubles[foreign.start_doc["uid"]]
 
 
 def test_metadata_of_that_name_is_left_alone(store):
@@ -109,7 +109,7 @@ def test_without_permission_it_says_so_and_writes_nothing(request, tiled_server,
     store = opened(request, "serve sqlite")
     uids = record(store.insert, [95], [96], mark=request.node.name)
     reader = open_any(tiled_server.uri("sqlite"))
-    with pytest.raises(CatalogError, match="does not permit that to you .*TILED_API_KEY or with --api-key"):
+    with pytest.raises(CatalogError, match="does not allow you to do that .*TILED_API_KEY or with --api-key"):
         summarise_runs(reader, name="mybeamline")
     reader.context.close()
     assert not any("xtag" in store.runs[uid].metadata["start"] for uid in uids)

@@ -89,5 +89,5 @@ def test_the_tagger_is_known_by_its_columns(name):
 
 
 def test_columns_of_something_else_are_refused():
-    with pytest.raises(XTagValueError, match="no rows of a tagger: .* among time, x"):
+    with pytest.raises(XTagValueError, match="not rows of a tagger: .* among time, x"):
         tagger_name(["time", "x"])

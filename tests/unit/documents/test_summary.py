@@ -68,7 +68,7 @@ def test_configuration_may_come_back_from_a_store_as_arrays():
 
 
 def test_a_table_of_something_else_is_refused():
-    with pytest.raises(XTagValueError, match="no rows of a tagger"):
+    with pytest.raises(XTagValueError, match="not rows of a tagger"):
         summarise(pd.DataFrame({"x": [1.0, math.nan]}), CONFIGURATION)
 
 

@@ -38,7 +38,7 @@ def test_plain_names_leave_the_tagger_out_and_tell_the_run():
 
 
 def test_other_tables_are_refused():
-    with pytest.raises(XTagValueError, match="no rows of a tagger"):
+    with pytest.raises(XTagValueError, match="not rows of a tagger"):
         TagTable(pd.DataFrame({"x": [1.0]}))
 
 

@@ -82,7 +82,7 @@ def test_no_condition_holds_for_a_frame_without_tags(status):
         ("ring == 1", 5, "expected 'and', 'or', 'for' or the end"),
         ("(ring or halo", 13, "expected ')'"),
         ("ring halo", 5, "expected 'and', 'or', 'for' or the end"),
-        ("0.9", 3, "a number alone is no condition"),
+        ("0.9", 3, "a number alone is not a condition"),
         ("0.2 < ring < 0.8", 11, "write 0.2 < ring and ring < 0.8"),
         ("ring for", 8, "a whole number of frames"),
         ("ring for 0", 9, "a whole number of frames"),
@@ -133,7 +133,7 @@ def test_a_callable_is_a_condition():
 
 
 def test_anything_else_is_refused():
-    with pytest.raises(ConditionError, match="3 is no condition"):
+    with pytest.raises(ConditionError, match="3 is not a condition"):
         condition(3, TAGS)
 
 

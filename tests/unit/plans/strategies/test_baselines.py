@@ -124,7 +124,7 @@ def test_a_wrong_answer_is_told_and_nothing_of_its_batch_is_kept(point, said):
         ({"name": "raster"}, "known strategies: seek, boundary, phases, novelty, grid, random"),
         ({"tag": "rings"}, "known tags: ring, halo"),
         ({"tags": ()}, "model.taxonomy.names"),
-        ({"axes": {}}, "needs a motor"),
+        ({"axes": {}}, "needs at least one motor"),
         ({"axes": {"x": (10, 0)}}, "limits of x are 10.0 and 0.0"),
         ({"axes": {"x": (0, math.inf)}}, "finite"),
         ({"axes": {"x": 3}}, r"give \(low, high\)"),
