@@ -12,6 +12,7 @@ import pandas as pd
 
 from .protocol import Catalog, Document, Run, Where
 from .tiled_documents import documents_of
+from .tiled_writer import tiled_writer
 from .writing import write_documents
 
 if TYPE_CHECKING:
@@ -250,9 +251,7 @@ class TiledCatalog(Catalog):
 
     def writer(self) -> Callable[[str, Any], Any]:
         """Return Tiled's writer of documents."""
-        from bluesky_tiled_plugins import TiledWriter
-
-        return TiledWriter(self._native)
+        return tiled_writer(self._native)
 
     def write(self, documents: Sequence[Document]) -> None:
         """Store the documents of a whole run, unless they are already stored; see `Catalog.write`."""

@@ -38,6 +38,7 @@ _METADATA_ATTEMPTS = 20
 # They lose nothing by waiting, for h5py lets only one of them into HDF5 anyway.
 _ONE_AT_A_TIME = threading.Lock()
 _PART = re.compile(r"data_\d+")
+_OTHER_LOCKING = "locking flag"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -76,10 +77,25 @@ def read_image(
     FrameError
         It is not an HDF5 file, or the dataset holds no images.
     """
-    with _open_for_reading(path) as file:
+    try:
+        return _read(path, dataset, index, size)
+    except FrameNotReady as error:
+        if _OTHER_LOCKING not in str(error):
+            raise
+    # A virtual data set, of which this process has a source open: HDF5 wants the same choice of locking for both.
+    return _read(path, dataset, index, size, locking=None)
+
+
+def _read(
+    path: str | os.PathLike[str],
+    dataset: str,
+    index: int,
+    size: tuple[int, int] | None,
+    locking: bool | None = False,
+) -> np.ndarray:
+    with _open_for_reading(path, locking) as file:
         node, position = _locate(file, dataset, index)
-        image = _take_image(node, position, size)
-        return attach_mask(file, node, image)
+        return attach_mask(file, node, _take_image(node, position, size))
 
 
 def warm() -> None:
@@ -144,10 +160,10 @@ class Hdf5Frames:
 
 
 @contextmanager
-def _open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def _open_for_reading(path: str | os.PathLike[str], locking: bool | None = False) -> Iterator[h5py.File]:
     """Open a file for reading; whatever HDF5 complains of inside the block becomes a FrameNotReady."""
     try:
-        with _ONE_AT_A_TIME, _open(path) as file:
+        with _ONE_AT_A_TIME, _open(path, locking) as file:
             yield file
     except FrameError:
         raise
@@ -159,30 +175,30 @@ def _open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise FrameNotReady(f"{path} cannot be read (yet): {error}") from error
 
 
-def _open(path: str | os.PathLike[str]) -> h5py.File:
+def _open(path: str | os.PathLike[str], locking: bool | None = False) -> h5py.File:
     """Open a file plainly, or in SWMR mode if its writer has it open in that mode.
 
     Plainly first: HDF5 then refuses a truncated file, while in SWMR mode it reads zeros where the file ends.
     """
     try:
-        return _open_unlocked(_open_plainly, path)
+        return _open_unlocked(_open_plainly, path, locking)
     except FileNotFoundError:
         raise
     except OSError as refusal:
         if "truncated file" in str(refusal):
             raise
         try:
-            return _open_unlocked(_open_swmr, path)
+            return _open_unlocked(_open_swmr, path, locking)
         except OSError:
             raise refusal from None
 
 
-def _open_unlocked(opens: Callable[..., h5py.File], path: str | os.PathLike[str]) -> h5py.File:
+def _open_unlocked(opens: Callable[..., h5py.File], path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
     """Open a file without a lock, so that its writer never finds it locked by us."""
     try:
-        return opens(path, locking=False)
+        return opens(path, locking=locking)
     except OSError as refusal:
-        if "locking flag" not in str(refusal):
+        if _OTHER_LOCKING not in str(refusal):
             raise
     # This process has the file open already, and HDF5 wants the same choice of locking from everybody.
     return opens(path, locking=None)

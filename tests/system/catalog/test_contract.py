@@ -248,6 +248,58 @@ def test_the_start_document_is_updated_in_what_is_named(kept):
     assert kept.place.find(run.uid).stop["exit_status"] == "success"
 
 
+ARRAYS = {
+    "four": np.array([1 / 3, 1e-9, 2 / 3, 1e6]),
+    "region": np.arange(16, dtype=np.uint16).reshape(4, 4),
+    "one": np.array([7], np.int32),
+    "flags": np.array([True, False]),
+    "counter": np.uint64(12_345_678_901),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_small_arrays_and_counters_come_back_as_they_went_in(kept, name):
+    value = ARRAYS[name]
+    array = value.ndim > 0
+    key = {"source": "test", "dtype": "array" if array else "integer", "shape": list(value.shape)}
+    key["dtype_numpy"] = value.dtype.str
+    run = compose_run(metadata={"mark": "arrays"})
+    documents = [("start", run.start_doc)]
+    stream = run.compose_descriptor(name="primary", data_keys={"value": key})
+    documents.append(("descriptor", stream.descriptor_doc))
+    given = [value + number if value.dtype != bool else value for number in range(3)]
+    for number, each in enumerate(given, 1):
+        event = stream.compose_event(data={"value": each}, timestamps={"value": 0.0}, seq_num=number)
+        documents.append(("event", event))
+    documents.append(("stop", run.compose_stop()))
+    insert = kept.place.writer()
+    for kind, doc in documents:
+        insert(kind, doc)
+    assert eventually(lambda: kept.place.holds_whole(run.start_doc["uid"]))
+    np.testing.assert_array_equal(np.reshape(_values(kept, run.start_doc["uid"]), (3, *value.shape)), given)
+
+
+def _values(kept, uid):
+    """What a user of this kind of catalogue reads."""
+    if "tiled" in type(kept.native).__module__:
+        return np.asarray(kept.native[uid]["primary"]["value"].read())
+    pages = [doc["data"]["value"] for kind, doc in kept.place.find(uid).documents() if kind == "event_page"]
+    return np.array([np.asarray(value) for page in pages for value in page])
+
+
+def test_a_count_that_tables_cannot_keep_is_said(tiled_sqlite_catalog, caplog):
+    run = compose_run()
+    key = {"source": "test", "dtype": "integer", "shape": [], "dtype_numpy": "<u8"}
+    stream = run.compose_descriptor(name="primary", data_keys={"huge": key})
+    insert = as_catalog(tiled_sqlite_catalog).writer()
+    insert("start", run.start_doc)
+    insert("descriptor", stream.descriptor_doc)
+    insert("event", stream.compose_event(data={"huge": np.uint64(2**64 - 1)}, timestamps={"huge": 0.0}, seq_num=1))
+    insert("stop", run.compose_stop())
+    assert "huge holds counts of 2**63 or more" in caplog.text
+    assert list(as_catalog(tiled_sqlite_catalog).find(run.start_doc["uid"]).table("primary")["huge"]) == [2**63 - 1]
+
+
 def eventually(look, seconds=10):
     """What `look` returns, once it is true: databroker's server remembers for two seconds that a run is open."""
     end = time.monotonic() + seconds
