@@ -20,8 +20,9 @@ FEW = 20  # pixels; fewer decide nothing
 _ROWS = 64  # that are looked at first
 _NOISY = {1: 1.0, 2: 0.01, 3: 0.01}  # share of negative pixels from which they are noise, by distinct values
 _NOISY_OF_MANY = 1e-3
-_CLUMPED = 0.6  # share of neighbours that hold the same value, in gaps
+_CLUMPED = 0.1  # share of neighbours that hold the same value, beyond that of any pixel: in gaps
 _PEDESTAL = 4.0  # standard deviations
+_FAR = 10.0  # standard deviations below zero: no noise
 _SMALLEST_STEP = 0.05  # counts; averages of up to 20 frames stay what they are
 _MANY = 2e-3  # share of the pixels from which on a value is looked at that is not the highest
 _FAINT = 0.02  # variance over mean from which on numbers are no counts; of counts it is 1
@@ -71,14 +72,24 @@ def as_counts(image: np.ndarray) -> Counts:
     if not noise:
         counts *= np.float32(scale)
         return Counts(counts, scale)
-    no_pixel = np.isin(image, marks) if len(marks) else None
+    no_pixel = image < -_FAR * noise
+    for value in marks:
+        no_pixel |= _patches(image == value) if image.dtype.kind == "i" or value == round(value) else image == value
     pedestal = float(np.ceil(_PEDESTAL * noise * scale))
     counts *= np.float32(scale)
     counts += np.float32(pedestal)
     np.maximum(counts, 0, out=counts, where=np.isfinite(counts))
-    if no_pixel is not None:
-        counts[no_pixel] = np.nan
+    counts[no_pixel] = np.nan
     return Counts(counts, scale, pedestal)
+
+
+def _patches(holds: np.ndarray) -> np.ndarray:
+    """Return the pixels of those that hold a value which lie next to others: noise holds it here and there, too."""
+    around = np.asarray(
+        cv2.boxFilter(holds.astype(np.uint8), -1, (3, 3), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    )
+    inside = (holds & (around >= 5)).astype(np.uint8)
+    return holds & (np.asarray(cv2.dilate(inside, np.ones((3, 3), np.uint8))) > 0)
 
 
 def _negatives(sample: np.ndarray, negative: np.ndarray) -> tuple[float, np.ndarray]:
@@ -86,11 +97,11 @@ def _negatives(sample: np.ndarray, negative: np.ndarray) -> tuple[float, np.ndar
     values, counts = np.unique(sample[negative], return_counts=True)
     whole = bool((values == np.round(values)).all())
     marks = []
-    for value in values[np.argsort(counts)[::-1][:4]]:
+    for value in values[np.argsort(counts)[::-1][:6]]:
         here = sample == value
-        beside = (here[:, 1:] & here[:, :-1]).sum()
-        often = here.sum() >= FEW
-        if often and (beside > _CLUMPED * here[:, 1:].sum() or not whole):  # noise that is no integer never repeats
+        beside = (here[:, 1:] & here[:, :-1]).sum() / max(here[:, 1:].sum(), 1)
+        # By chance, as often as any pixel holds it; and noise that is no integer never repeats.
+        if here.sum() >= FEW and (beside > _CLUMPED + 1.5 * here.mean() or not whole):
             marks.append(value)
     rest = np.setdiff1d(values, marks)
     if not len(rest):
@@ -116,9 +127,9 @@ def _scale(sample: np.ndarray) -> float:
         return 1.0
     low = np.sort(values)[: max(len(values) * 9 // 10, 1)]  # without what is in gaps
     step = float(low[0])
-    ratios = low / step
-    near = np.abs(ratios - np.round(ratios)) < 1e-3 * np.maximum(ratios, 1)
-    if near.mean() > 0.99 and ratios[-1] > 1.5:
+    ratios = low[low < 50 * step] / step  # of more steps the last digits tell nothing
+    near = np.abs(ratios - np.round(ratios)) < 0.02
+    if near.mean() > 0.99 and len(ratios) > max(0.3 * len(low), FEW) and ratios[-1] > 1.5:
         return 1 / step if step < _SMALLEST_STEP else 1.0
     # No steps: a bright spot less than its neighbour's noise would be, were these photons.
     pairs = usable[:, 1:] & usable[:, :-1]
