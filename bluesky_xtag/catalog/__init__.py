@@ -7,7 +7,7 @@ from .protocol import Catalog, Run, Where
 from .selecting import Moment, RunSelection, StoredCatalog, StoredRun, began_between, select_runs
 from .stored_frames import plain_rows, read_pixels, try_pixels
 from .tiled import TiledQuery, tiled_query
-from .tiled_writer import tiled_writer
+from .tiled_storing import tiled_writer
 from .values import ServedValue
 from .writing import store
 

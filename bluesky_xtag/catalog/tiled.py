@@ -12,7 +12,7 @@ import pandas as pd
 
 from .protocol import Catalog, Document, Run, Where
 from .tiled_documents import documents_of
-from .tiled_writer import tiled_writer
+from .tiled_storing import tiled_writer
 from .writing import write_documents
 
 if TYPE_CHECKING:

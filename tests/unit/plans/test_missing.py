@@ -75,12 +75,12 @@ def test_model_that_hangs(RE, seen, tag, decisions, axis, wait, rule, taken, que
     assert seen.stop()["exit_status"] == "success"
 
 
-def test_full_queue_drops_a_frame_and_the_plan_goes_on(RE, seen, tag, decisions, axis):
+def test_several_frames_a_point_that_are_never_scored_and_the_plan_goes_on(RE, seen, tag, decisions, axis):
     model = HangingModel()
     tagger = tag(model=model, deadline=0.2, queue_size=1, policy="drop_newest")
     RE(line(ArrayDetector(numbered((4, 32, 32)), shape=(4, 32, 32)), tagger, axis))
     model.released.set()
-    assert {row["status"] for row in decisions()[1:]} == {"dropped"}
+    assert {row["status"] for row in decisions()[1:]} <= {"late", "dropped"}
     assert seen.stop()["num_events"] == {"primary": 8, "tags": 32, "decisions": 9}
 
 
