@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,8 @@ class SeriesImages:
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
         image = FORMATS["hdf5"].read(self.path, "/entry/data", index, self.size)
-        warn_of_surplus(self.path, self.count, images_in(self.path, "/entry/data"))
+        with suppress(FrameError):  # the image is there, whatever the count says
+            warn_of_surplus(self.path, self.count, images_in(self.path, "/entry/data"))
         return image
 
 

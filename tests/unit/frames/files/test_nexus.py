@@ -6,6 +6,7 @@ import pytest
 
 from bluesky_xtag.errors import FrameError, FrameNotReady
 from bluesky_xtag.frames import data_sets, origins, read
+from bluesky_xtag.frames.sources import SeriesImages
 
 SHAPE = (24, 32)
 
@@ -72,6 +73,13 @@ def test_a_master_and_the_layout_of_its_first_firmware(tmp_path, signal, where):
     assert [read(path, "/entry/data", index)[0, 0] for index in range(5)] == [1, 1, 2, 2, 3]
     with pytest.raises(FrameNotReady, match="holds 5 images so far"):
         read(path, "/entry/data", 5)
+
+
+@pytest.mark.parametrize("where", ["/entry/data", "/entry"])
+def test_a_series_is_read_whether_or_not_its_images_can_be_counted(tmp_path, where, caplog):
+    path = eiger(tmp_path, (3,), where=where)
+    assert SeriesImages(path, 1, None).read(0)[0, 0] == 1
+    assert ("first 1 of the 3 images" in caplog.text) == (where == "/entry/data")
 
 
 def test_data_files_of_single_images(tmp_path):
