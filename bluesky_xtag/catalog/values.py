@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import CatalogError, FrameError
-from ..frames import images_in, read
+from ..frames import images_in, pack, read
 from .failures import is_away
+
+if TYPE_CHECKING:
+    from ..model import PackedImage
 
 __all__ = ["FileValue", "ServedValue"]
 
@@ -45,6 +48,11 @@ class FileValue:
         """Return image `index` of the event; FrameError if it cannot be read."""
         path, number = self._locate(self.first + index)
         return read(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
+
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index` of the event as `[]` does, or still compressed."""
+        path, number = self._locate(self.first + index)
+        return pack(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
 
     def _locate(self, number: int) -> tuple[str, int]:
         if len(self.files) == 1:

@@ -40,6 +40,20 @@ def model_alone(
     finish(troubles if check else ())
 
 
+@bench.command("read", cls=HelpfulCommand, epilog="Example: xtag bench read --check")
+def reading(
+    model: Model = None,
+    json_file: JsonFile = None,
+    check: Annotated[bool, typer.Option("--check", help="End with exit status 1 if a bar is missed.")] = False,
+) -> None:
+    """Time frames of 1, 4 and 16 million pixels from compressed HDF5 files to their scores, in one and two threads."""
+    with report_errors():
+        from .bench import read_bench as measurements
+
+        troubles = measurements.bars_missed(measurements.read(json_file, model))
+    finish(troubles if check else ())
+
+
 @bench.command("tradeoff", cls=HelpfulCommand, epilog="Example: xtag bench tradeoff --out study --samples 8000")
 def tradeoff(
     out: Annotated[Path, typer.Option(help="Directory of the study. After a stop, the same command continues.")],

@@ -2,7 +2,7 @@
 
 from .assembler import FrameAssembler
 from .data_keys import images_and_size
-from .files import FORMATS, FileFormat, can_read, data_sets, images_in, origins, read, warm
+from .files import FORMATS, FileFormat, can_read, data_sets, images_in, origins, pack, read, warm
 from .frame import Frame, bytes_held
 from .labelled import (
     LabelledFile,
@@ -43,6 +43,7 @@ __all__ = [
     "join_labelled",
     "load_mask",
     "open_labelled",
+    "pack",
     "read",
     "read_frames",
     "warm",

@@ -6,13 +6,16 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..documents import FrameId
 from ..errors import FrameError
 from .arrays import check_size, shape_of, sum_colours
+
+if TYPE_CHECKING:
+    from ..model import PackedImage
 
 __all__ = ["Frame", "Images", "bytes_held"]
 
@@ -72,16 +75,33 @@ class Frame:
             The pixels never will be right: foreign file, not an image, or one of a size that no binning explains.
         """
         image = check_image(self.source.read(self.id.index), self.id.key)
+        self._compare_size(image)
+        return image
+
+    def packed(self) -> np.ndarray | PackedImage:
+        """Read the image as `pixels` does, but leave it compressed if its file allows to decode it row by row.
+
+        A packed image takes a fraction of the memory, and its pixels are never in it as a whole while they are binned.
+        """
+        pack = getattr(self.source, "pack", None)
+        image = None if pack is None else pack(self.id.index)
+        if image is None:
+            return self.pixels()
+        if isinstance(image, np.ndarray):
+            image = check_image(image, self.id.key)
+        self._compare_size(image)
+        return image
+
+    def _compare_size(self, image: np.ndarray | PackedImage) -> None:
         declared = self.source.size
         # Some devices declare (width, height) and write (rows, columns).
         if declared and image.shape not in (declared, declared[::-1]):
-            check_size(image.shape, image.itemsize, declared, self.id.key)
+            check_size(image.shape, image.dtype.itemsize, declared, self.id.key)
             if _is_first(self.id.run, self.id.key):
                 logger.warning(
                     "%s has the shape %s in run %s, but its data key declares %s: the pixels are taken as they are",
                     *(self.id.key, image.shape, self.id.run, declared),
                 )
-        return image
 
 
 _SAID: dict[tuple[str, str], None] = {}  # frames travel to other threads and processes: each remembers what it said

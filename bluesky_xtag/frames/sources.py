@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import FrameError
 from .arrays import pick_image
 from .files import FORMATS, FileFormat, Hdf5Frames, images_in, warn_of_surplus
+
+if TYPE_CHECKING:
+    from ..model import PackedImage
 
 __all__ = ["FileImages", "Hdf5DatumImages", "InlineImages", "MissingImages", "SeriesImages"]
 
@@ -32,6 +35,10 @@ class InlineImages:
             raise
         except ValueError as error:
             raise FrameError(f"the value in the event is not an array: {error}") from error
+
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index`, still compressed if the value is one of a file that can."""
+        return self.value.pack(index) if hasattr(self.value, "pack") else self.read(index)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,6 +67,10 @@ class FileImages:
         """Return image `index`."""
         return self.format.read(self.path, self.dataset, self.first + index, self.size)
 
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index`, still compressed if its format can."""
+        return self.format.pack(self.path, self.dataset, self.first + index, self.size)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SeriesImages:
@@ -72,9 +83,18 @@ class SeriesImages:
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
         image = FORMATS["hdf5"].read(self.path, "/entry/data", index, self.size)
+        self._compare_counts()
+        return image
+
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index`, still compressed if it can be."""
+        image = FORMATS["hdf5"].pack(self.path, "/entry/data", index, self.size)
+        self._compare_counts()
+        return image
+
+    def _compare_counts(self) -> None:
         with suppress(FrameError):  # the image is there, whatever the count says
             warn_of_surplus(self.path, self.count, images_in(self.path, "/entry/data"))
-        return image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,3 +108,7 @@ class Hdf5DatumImages:
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
         return self.handler.image(self.point_number, index, self.size)
+
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index`, still compressed if it can be."""
+        return self.handler.pack(self.point_number, index, self.size)

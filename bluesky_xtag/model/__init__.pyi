@@ -7,6 +7,7 @@ from .prepare import SPIKE_COUNTS as SPIKE_COUNTS
 from .prepare import SPIKE_RATIO as SPIKE_RATIO
 from .prepare import Binned as Binned
 from .prepare import Inputs as Inputs
+from .prepare import PackedImage as PackedImage
 from .prepare import Preparation as Preparation
 from .prepare import coarse as coarse
 from .prepare import compile_loop as compile_loop

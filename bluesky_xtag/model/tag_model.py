@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import ModelError, XTagValueError
 from .card import DEFAULT, FORMAT, ModelCard, fingerprint
 from .model_files import NETWORK, load_network, write_model
-from .prepare import Inputs, Preparation
+from .prepare import Inputs, PackedImage, Preparation
 from .quiet import without_build_notes
 from .serving import Score, serve
 from .taxonomy import Taxonomy
@@ -63,6 +63,8 @@ class TagModel:
     ModelError
         Card and network do not match each other or this package.
     """
+
+    unpacks = True  # `predict` takes images that are still compressed
 
     def __init__(self, card: ModelCard, network: bytes) -> None:
         self.card = card
@@ -158,7 +160,7 @@ class TagModel:
 
     def predict(
         self,
-        images: np.ndarray | Sequence[np.ndarray],
+        images: np.ndarray | Sequence[np.ndarray | PackedImage],
         beam_centres: Sequence[tuple[float, float] | None] | None = None,
         masks: np.ndarray | Sequence[np.ndarray | None] | None = None,
     ) -> np.ndarray:
@@ -166,8 +168,9 @@ class TagModel:
 
         Parameters
         ----------
-        images : numpy.ndarray or sequence of numpy.ndarray
-            (n, rows, columns) raw counts, or n arrays of (rows, columns) that may differ in shape.
+        images : numpy.ndarray or sequence of numpy.ndarray or PackedImage
+            (n, rows, columns) raw counts, or n images of (rows, columns) that may differ in shape; those that are still
+            compressed are binned while they are decoded.
         beam_centres : sequence, optional
             For each image (x, y) in pixels, or None if unknown. If not given, all are unknown.
         masks : numpy.ndarray or sequence, optional

@@ -19,14 +19,14 @@ import pandas as pd
 
 from ..documents import STATUSES, FrameId, Tagging, column, score_values
 from ..errors import FrameError, XTagError, XTagValueError
-from ..frames import Frame, FrameSelection, Mask, data_sets, origins, read
+from ..frames import Frame, FrameSelection, Mask, data_sets, origins, pack, read
 from ..model import load_model, write_atomically
 from ..tagger import Outcome, batches, finish
 from .journal import Journal
 from .settings import Watch, choose_backend, fingerprint
 
 if TYPE_CHECKING:
-    from ..model import TagModel
+    from ..model import PackedImage, TagModel
 
 __all__ = ["frames_of", "tag_files"]
 
@@ -47,6 +47,12 @@ class _Source:
         if self.reason:
             raise FrameError(self.reason)
         return read(self.path, self.dataset, index)
+
+    def pack(self, index: int) -> np.ndarray | PackedImage:
+        """Return image `index`, still compressed if its format can."""
+        if self.reason:
+            raise FrameError(self.reason)
+        return pack(self.path, self.dataset, index)
 
 
 _NOTHING = Frame(FrameId("", "", "", 1, 0, ""), None, None, _Source("", ""))  # for the header of a table

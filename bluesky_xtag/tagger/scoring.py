@@ -14,7 +14,7 @@ import numpy as np
 from ..documents import FrameId, Status, Tagging
 from ..errors import CatalogError, FrameError, FrameNotReady, XTagValueError
 from ..frames import Frame
-from ..model import Taxonomy
+from ..model import PackedImage, Taxonomy
 
 __all__ = ["BATCH", "NotReady", "Outcome", "Scorer", "batches", "finish", "say", "tag_frame", "tag_together"]
 
@@ -44,14 +44,18 @@ Outcome = Tagging | NotReady
 
 
 class Scorer(Protocol):
-    """What scores pixels: a `bluesky_xtag.TagModel`, or what behaves like one."""
+    """What scores pixels: a `bluesky_xtag.TagModel`, or what behaves like one.
+
+    One that has an attribute `unpacks` that is true is given images that are still compressed, too, see
+    `bluesky_xtag.model.PackedImage`.
+    """
 
     taxonomy: Taxonomy
     thresholds: np.ndarray
 
     def predict(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[np.ndarray | PackedImage],
         beam_centres: Sequence[tuple[float, float] | None],
         masks: Sequence[np.ndarray | None],
     ) -> np.ndarray:
@@ -80,14 +84,14 @@ def tag_together(model: Scorer, frames: Iterable[Frame]) -> list[Outcome]:
     read: list[_Read] = []
     for frame in frames:
         begin = time.perf_counter()
-        found = _read(frame, begin)
-        if isinstance(found, np.ndarray):
+        found = _read(frame, begin, packed=getattr(model, "unpacks", False))
+        if isinstance(found, Tagging | NotReady):
+            outcomes.append(found)
+        else:
             read.append(_Read(len(outcomes), frame, found, begin))
             outcomes.append(None)
-        else:
-            outcomes.append(found)
-    for each, tagging in zip(read, _score(model, read), strict=True):
-        outcomes[each.place] = tagging
+    for each, outcome in zip(read, _score(model, read), strict=True):
+        outcomes[each.place] = outcome
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -112,7 +116,7 @@ def batches(items: Iterable[_T], size: int = BATCH) -> Iterator[list[_T]]:
 class _Read:
     place: int
     frame: Frame
-    pixels: np.ndarray
+    pixels: np.ndarray | PackedImage
     begin: float
 
     def tagging(
@@ -122,9 +126,9 @@ class _Read:
         return Tagging(self.frame.id, status, tuple(map(float, scores)), tuple(tags), latency, reason)
 
 
-def _read(frame: Frame, begin: float) -> np.ndarray | Outcome:
+def _read(frame: Frame, begin: float, packed: bool) -> np.ndarray | PackedImage | Outcome:
     try:
-        return frame.pixels()
+        return frame.packed() if packed else frame.pixels()
     except CatalogError:
         raise
     except FrameNotReady as error:
@@ -133,7 +137,7 @@ def _read(frame: Frame, begin: float) -> np.ndarray | Outcome:
         return Tagging(frame.id, "unreadable", latency=time.perf_counter() - begin, reason=say(error))
 
 
-def _score(model: Scorer, read: Sequence[_Read]) -> list[Tagging]:
+def _score(model: Scorer, read: Sequence[_Read]) -> list[Outcome]:
     if not read:
         return []
     frames = [each.frame for each in read]
@@ -149,7 +153,9 @@ def _score(model: Scorer, read: Sequence[_Read]) -> list[Tagging]:
             raise XTagValueError(f"the model returned scores of shape {scores.shape}")
     except Exception as error:
         if len(read) > 1:  # find the frame that is to blame; the others keep their tags
-            return [tagging for each in read for tagging in _score(model, [each])]
+            return [outcome for each in read for outcome in _score(model, [each])]
+        if isinstance(error, FrameNotReady):  # an image that was still compressed
+            return [NotReady(read[0].frame.id, say(error))]
         if isinstance(error, FrameError):
             return [read[0].tagging("unreadable", say(error))]
         logger.warning("frame %s could not be scored: %s", read[0].frame.id, say(error))

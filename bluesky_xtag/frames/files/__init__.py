@@ -2,7 +2,18 @@
 
 from .adapters import ConsolidatedImages
 from .file_format import FileFormat
-from .formats import FORMATS, can_read, data_sets, format_of, format_of_mimetype, images_in, origins, read, read_mask
+from .formats import (
+    FORMATS,
+    can_read,
+    data_sets,
+    format_of,
+    format_of_mimetype,
+    images_in,
+    origins,
+    pack,
+    read,
+    read_mask,
+)
 from .handlers import HandlerImages, warn_of_surplus
 from .hdf5 import Hdf5Frames, warm
 
@@ -18,6 +29,7 @@ __all__ = [
     "format_of_mimetype",
     "images_in",
     "origins",
+    "pack",
     "read",
     "read_mask",
     "warm",

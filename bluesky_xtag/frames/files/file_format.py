@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ...model import PackedImage
 
 __all__ = ["FileFormat"]
 
@@ -73,6 +76,12 @@ class FileFormat(Protocol):
             It never will be: a foreign file, or no image.
         """
         ...
+
+    def pack(
+        self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None
+    ) -> np.ndarray | PackedImage:
+        """Return one image as `read` does, or still compressed where its rows can be decoded one after the other."""
+        return self.read(path, dataset, index, size)
 
     def origins(self, path: str, dataset: str) -> frozenset[tuple[str, str]]:
         """Return the files, and the data sets in them, from which the images of a data set of `data_sets` are taken."""

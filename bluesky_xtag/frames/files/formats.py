@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from .hdf5_format import Hdf5Format
 from .mrc import MrcFormat
 from .tiff import TiffFormat
 
+if TYPE_CHECKING:
+    from ...model import PackedImage
+
 __all__ = [
     "FORMATS",
     "can_read",
@@ -23,6 +27,7 @@ __all__ = [
     "format_of_mimetype",
     "images_in",
     "origins",
+    "pack",
     "read",
     "read_mask",
 ]
@@ -71,6 +76,11 @@ def read(path: str, dataset: str, index: int, size: tuple[int, int] | None = Non
     Parameters and errors are those of `FileFormat.read`.
     """
     return format_of(path).read(path, dataset, index, size)
+
+
+def pack(path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray | PackedImage:
+    """Return image `index` of a file as `read` does, or still compressed, see `FileFormat.pack`."""
+    return format_of(path).pack(path, dataset, index, size)
 
 
 def read_mask(path: str, dataset: str = "") -> np.ndarray:

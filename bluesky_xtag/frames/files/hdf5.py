@@ -14,21 +14,22 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ...errors import FrameError, FrameNotReady
 from ..arrays import check_size, layout_of, sum_colours
-from .hdf5_mask import attach_mask
-from .hdf5_written import holds_fill_only, is_being_written, what_is_missing
+from .hdf5_chunks import ChunkedImage, find_chunks
+from .hdf5_mask import attach_mask, find_mask
+from .hdf5_written import Region, holds_fill_only, is_being_written, what_is_missing
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Hdf5Frames", "Part", "images_of", "parts_of", "read_image", "warm"]
+__all__ = ["Hdf5Frames", "Part", "images_of", "pack_image", "parts_of", "read_image", "warm"]
 
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
@@ -39,6 +40,7 @@ _METADATA_ATTEMPTS = 20
 _ONE_AT_A_TIME = threading.Lock()
 _PART = re.compile(r"data_\d+")
 _OTHER_LOCKING = "locking flag"
+_Image = TypeVar("_Image")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -77,25 +79,39 @@ def read_image(
     FrameError
         It is not an HDF5 file, or the dataset holds no images.
     """
+    return _read(path, lambda file: _image_of(file, dataset, index, size))
+
+
+def pack_image(
+    path: str | os.PathLike[str], dataset: str, index: int, size: tuple[int, int] | None = None
+) -> np.ndarray | ChunkedImage:
+    """Return one image as `read_image` does, but still compressed where its chunks can be decoded outside of HDF5."""
+    return _read(path, lambda file: _packed_of(file, dataset, index, size))
+
+
+def _read(path: str | os.PathLike[str], take: Callable[[h5py.File], _Image]) -> _Image:
     try:
-        return _read(path, dataset, index, size)
+        with _open_for_reading(path) as file:
+            return take(file)
     except FrameNotReady as error:
         if _OTHER_LOCKING not in str(error):
             raise
     # A virtual data set, of which this process has a source open: HDF5 wants the same choice of locking for both.
-    return _read(path, dataset, index, size, locking=None)
+    with _open_for_reading(path, locking=None) as file:
+        return take(file)
 
 
-def _read(
-    path: str | os.PathLike[str],
-    dataset: str,
-    index: int,
-    size: tuple[int, int] | None,
-    locking: bool | None = False,
-) -> np.ndarray:
-    with _open_for_reading(path, locking) as file:
-        node, position = _locate(file, dataset, index)
-        return attach_mask(file, node, _take_image(node, position, size))
+def _image_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None) -> np.ndarray:
+    node, position = _locate(file, dataset, index)
+    return attach_mask(file, node, _take_image(node, position, size))
+
+
+def _packed_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None) -> np.ndarray | ChunkedImage:
+    node, position = _locate(file, dataset, index)
+    image = _take_packed(node, position, size)
+    if isinstance(image, np.ndarray):
+        return attach_mask(file, node, image)
+    return replace(image, mask=find_mask(file, node, image.shape))
 
 
 def warm() -> None:
@@ -144,15 +160,27 @@ class Hdf5Frames:
 
     def image(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index` of a datum, shape (rows, columns); arguments and errors as of `read_image`."""
-        with _open_for_reading(self._filename) as file:
-            node, _ = _locate(file, self._dataset, 0)
-            count = self._per_point * _images_per_row(node)
-            if index >= count:
-                raise FrameError(
-                    f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
-                    "point: make frame_per_point of the resource and the shape of the data key agree"
-                )
-            return attach_mask(file, node, _take_image(node, point_number * count + index, size))
+        return _read(
+            self._filename,
+            lambda file: _image_of(file, self._dataset, self._number(file, point_number, index), size),
+        )
+
+    def pack(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray | ChunkedImage:
+        """Return an image as `image` does, or still compressed, see `pack_image`."""
+        return _read(
+            self._filename,
+            lambda file: _packed_of(file, self._dataset, self._number(file, point_number, index), size),
+        )
+
+    def _number(self, file: h5py.File, point_number: int, index: int) -> int:
+        node, _ = _locate(file, self._dataset, 0)
+        count = self._per_point * _images_per_row(node)
+        if index >= count:
+            raise FrameError(
+                f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
+                "point: make frame_per_point of the resource and the shape of the data key agree"
+            )
+        return point_number * count + index
 
     def get_file_list(self, datum_kwarg_gen: Any) -> list[str]:
         """Return the files of the given datums."""
@@ -344,6 +372,31 @@ def _images_per_row(dataset: h5py.Dataset) -> int:
 
 
 def _take_image(dataset: h5py.Dataset, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
+    with _find_region(dataset, index, size) as (region, of_image):
+        return _take_region(dataset, region, of_image, index)
+
+
+def _take_packed(dataset: h5py.Dataset, index: int, size: tuple[int, int] | None) -> np.ndarray | ChunkedImage:
+    with _find_region(dataset, index, size) as (region, of_image):
+        packed = find_chunks(dataset, region) if len(of_image) == 2 else None
+        return _take_region(dataset, region, of_image, index) if packed is None else packed
+
+
+def _take_region(dataset: h5py.Dataset, region: Region, of_image: tuple[int, ...], index: int) -> np.ndarray:
+    image = dataset[region].reshape(of_image)
+    if holds_fill_only(dataset, region, image) and is_being_written(dataset.file.filename):
+        raise FrameNotReady(
+            f"image {index} of {dataset.file.filename}:{dataset.name} holds the fill value everywhere: it may not be "
+            "written yet"
+        )
+    return sum_colours(image)
+
+
+@contextmanager
+def _find_region(
+    dataset: h5py.Dataset, index: int, size: tuple[int, int] | None
+) -> Iterator[tuple[Region, tuple[int, ...]]]:
+    """Return where an image is, and its shape with its colours, once all of it is there; sources are open meanwhile."""
     shape = dataset.shape
     where = f"{dataset.file.filename}:{dataset.name}"
     if len(shape) < 2:
@@ -367,10 +420,7 @@ def _take_image(dataset: h5py.Dataset, index: int, size: tuple[int, int] | None 
     with ExitStack() as sources:
         if missing := what_is_missing(dataset, region, _open, sources):
             raise FrameNotReady(f"image {index} of {where} is not there: {missing}")
-        image = dataset[region].reshape(of_image)
-        if holds_fill_only(dataset, region, image) and is_being_written(dataset.file.filename):
-            raise FrameNotReady(f"image {index} of {where} holds the fill value everywhere: it may not be written yet")
-    return sum_colours(image)
+        yield region, of_image
 
 
 def _list_datasets(file: h5py.File) -> str:

@@ -14,11 +14,13 @@ import numpy as np
 from ...errors import FrameError, FrameNotReady
 from ..data_keys import is_image
 from .file_format import FileFormat
-from .hdf5 import images_of, parts_of, read_image
+from .hdf5 import images_of, pack_image, parts_of, read_image
 from .hdf5_written import source_paths
 
 if TYPE_CHECKING:
     import h5py
+
+    from ...model import PackedImage
 
 __all__ = ["Hdf5Format"]
 
@@ -103,6 +105,12 @@ class Hdf5Format(FileFormat):
     def read(self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index` of a data set, see `read_image`."""
         return read_image(path, dataset, index, size)
+
+    def pack(
+        self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None
+    ) -> np.ndarray | PackedImage:
+        """Return image `index` of a data set, see `pack_image`."""
+        return pack_image(path, dataset, index, size)
 
     def read_mask(self, path: str, dataset: str) -> np.ndarray:
         """Return a two-dimensional data set, or the first image of a stack; parts never written hold the fill value."""

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["attach_mask"]
+__all__ = ["attach_mask", "find_mask"]
 
 _PLACES = (
     "/entry/instrument/detector/pixel_mask",
@@ -25,7 +25,13 @@ _KEPT = 4
 
 
 def attach_mask(file: h5py.File, dataset: h5py.Dataset, image: np.ndarray) -> np.ndarray:
-    """Return an image as a masked array, if its file has a mask of the detector; else as it is.
+    """Return an image as a masked array, if its file has a mask of the detector; else as it is. See `find_mask`."""
+    mask = find_mask(file, dataset, image.shape)
+    return image if mask is None else np.ma.MaskedArray(image, mask)
+
+
+def find_mask(file: h5py.File, dataset: h5py.Dataset, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the mask of the detector that a file has, true where a pixel must not be used; None if it has none.
 
     What is not zero in ``pixel_mask`` must not be used: each bit is a reason not to (NXmx). A mask of another size than
     the image is that of another mode of the detector, and one of all pixels says nothing.
@@ -36,8 +42,8 @@ def attach_mask(file: h5py.File, dataset: h5py.Dataset, image: np.ndarray) -> np
         The file that names the images: a master, where the images lie in other files.
     dataset : h5py.Dataset
         The images.
-    image : numpy.ndarray
-        (rows, columns).
+    shape : tuple of int
+        Rows and columns.
     """
     beside = posixpath.dirname(dataset.name or "/")
     for name in (*_PLACES, posixpath.join(beside, "pixel_mask")):
@@ -45,10 +51,9 @@ def attach_mask(file: h5py.File, dataset: h5py.Dataset, image: np.ndarray) -> np
             node: Any = file.get(name)
         except (OSError, KeyError, RuntimeError):
             continue
-        if node is not None and getattr(node, "shape", None) == image.shape and node.dtype.kind in "biu":
-            mask = _read(node, (file.filename, os.stat(file.filename).st_ino, name))
-            return image if mask is None else np.ma.MaskedArray(image, mask)
-    return image
+        if node is not None and getattr(node, "shape", None) == shape and node.dtype.kind in "biu":
+            return _read(node, (file.filename, os.stat(file.filename).st_ino, name))
+    return None
 
 
 def _read(node: Any, identity: tuple[str, int, str]) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from .binning import SPIKE_COUNTS, SPIKE_RATIO, Binned
 from .centre import estimate_centre
 from .compiled import compiled as compile_loop
 from .grid import coarse
+from .packed import PackedImage
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS
 from .preparation import PLAIN_CHANNELS, SCALARS, Inputs, Preparation
 
@@ -23,6 +24,7 @@ __all__ = [
     "SPIKE_RATIO",
     "Binned",
     "Inputs",
+    "PackedImage",
     "Preparation",
     "coarse",
     "compile_loop",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from ...errors import FrameError
 from .compiled import compiled
-from .validity import FEW, GAP_VALUES, as_counts, hides_gaps, split_high
+from .packed import PackedImage
+from .validity import FEW, GAP_VALUES, as_counts, hides_gaps, sample_step, split_high
 
 __all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "Binned", "add_up"]
 
 # Pixels that are binned together: few enough to stay in the processor's cache, and enough to hide what calls cost.
 _STRIP = 60_000
+_DECODED = 180_000  # the same, of what is decoded at once
 # A pixel of more than SPIKE_COUNTS above SPIKE_RATIO times its brightest neighbour is hot or was hit by a cosmic ray:
 # no optics focus photons so sharply (a Gaussian spot with a sigma of 0.35 pixels has a ratio of 11).
 SPIKE_RATIO, SPIKE_COUNTS = np.float32(15), np.float32(50)
@@ -49,20 +53,52 @@ class Binned:
     at_limit: int
 
 
-def add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
+def add_up(image: np.ndarray | PackedImage, mask: np.ndarray | None, grid: int) -> Binned:
     """Add up blocks of pixels, at most as many along the longer side as the grid has; see `Preparation.bin`."""
-    if isinstance(image, np.ma.MaskedArray):  # a mask that came with the pixels
-        own = np.ma.getmaskarray(image)
-        mask = own if mask is None or np.shape(mask) != image.shape else own | np.asarray(mask, bool)
+    if not _is_packed(image):
+        return _add_up(np.asanyarray(image), mask, grid)
+    binned = _add_up_plain(image, mask, grid)
+    return _add_up(image.unpack(), mask, grid) if binned is None else binned
+
+
+def _is_packed(image: Any) -> TypeGuard[PackedImage]:
+    return not isinstance(image, np.ndarray) and hasattr(image, "unpack")
+
+
+def _add_up_plain(image: PackedImage, mask: np.ndarray | None, grid: int) -> Binned | None:
+    """Add up blocks of an image while it is decoded; None if its pixels turn out not to be plain counts.
+
+    What `_add_up` looks at before and between, is looked at afterwards; the rows for it are kept as they pass.
+    """
+    mask = _join(image.mask, mask, image.shape)
+    limit = _limit(image.dtype)
+    sampled = _Sampled(image)
+    try:
+        binned, lit = _bin(sampled, mask, limit, grid)
+    except FrameError:  # no valid pixel, unless they are not counts
+        return None
+    sample = sampled.sample
+    if lit >= _LIT or as_counts(sample).image is not sample or hides_gaps(sample, binned.maximum) is not None:
+        return None
+    return binned
+
+
+def _join(own: np.ndarray | None, mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return what an image's own mask and the user's hide, together."""
+    if mask is not None and np.shape(mask) != shape:
+        raise FrameError(f"the mask has shape {np.shape(mask)}, but the frame {shape}: give a mask of this detector")
+    mask = None if mask is None else np.asarray(mask, bool)
+    if own is None or mask is None:
+        return mask if own is None else own
+    return own | mask
+
+
+def _add_up(image: np.ndarray, mask: np.ndarray | None, grid: int) -> Binned:
+    own = np.ma.getmaskarray(image) if isinstance(image, np.ma.MaskedArray) else None  # it came with the pixels
     image = np.asarray(image)
     if image.ndim != 2 or 0 in image.shape:
         raise FrameError(f"a frame has (rows, columns), but this one has shape {image.shape}")
-    if mask is not None:
-        if np.shape(mask) != image.shape:
-            raise FrameError(
-                f"the mask has shape {np.shape(mask)}, but the frame {image.shape}: give a mask of this detector"
-            )
-        mask = np.asarray(mask, bool)
+    mask = _join(own, mask, image.shape)
     limit, whole = _limit(image.dtype), as_counts(image).image
     binned, lit = _bin(whole, mask, limit, grid)
     if lit >= _LIT and whole is image:
@@ -91,7 +127,7 @@ def _without(image: np.ndarray, gaps: np.ndarray, saturated: np.ndarray, held: f
     return changed
 
 
-def _bin(image: np.ndarray, mask: np.ndarray | None, limit: np.float32, grid: int) -> tuple[Binned, int]:
+def _bin(image: np.ndarray | _Sampled, mask: np.ndarray | None, limit: np.float32, grid: int) -> tuple[Binned, int]:
     """Add up blocks; return also how many pixels next to such as hold the limit are brighter than those beyond."""
     rows, columns = image.shape
     factor = max(1, -(-max(image.shape) // grid))
@@ -99,14 +135,12 @@ def _bin(image: np.ndarray, mask: np.ndarray | None, limit: np.float32, grid: in
     counts, pixels = np.empty(shape, np.float32), np.empty(shape, np.float32)
     maximum, at_limit, lit = 0.0, 0, 0
     together = max(_STRIP // (factor * columns), 1)
-    for first in range(0, shape[0], together):
+    strips = _strips(image, together * factor)
+    for first, strip in zip(range(0, shape[0], together), strips, strict=True):
         blocks = slice(first, first + together)
         top = first * factor
-        above = min(top, 1)  # spikes are told by their neighbours, those in the rows beside the strip too
-        around = slice(top - above, top + together * factor + 1)
-        with np.errstate(invalid="ignore", over="ignore"):  # of what is not valid anyway
-            strip = np.array(image[around], np.float32, order="C")
-        masked = _NO_MASK if mask is None else np.array(mask[around], order="C")
+        above = min(top, 1)
+        masked = _NO_MASK if mask is None else np.array(mask[top - above : top - above + len(strip)], order="C")
         height = min(together * factor, rows - top)
         highest, times, bright = _add_strip(strip, masked, above, height, limit, factor, counts[blocks], pixels[blocks])
         lit += bright
@@ -116,6 +150,56 @@ def _bin(image: np.ndarray, mask: np.ndarray | None, limit: np.float32, grid: in
     if not pixels.any():
         raise FrameError("no valid pixel: every value is masked, negative, NaN or the type's maximum")
     return Binned(counts, pixels / factor**2, factor, maximum, at_limit), lit
+
+
+class _Sampled:
+    """A packed image of which the rows that `as_counts` and `hides_gaps` look at are kept when they pass."""
+
+    def __init__(self, image: PackedImage) -> None:
+        self.image, self.shape = image, image.shape
+        self.step = sample_step(image.shape[0])
+        self.sample = np.empty((-(-image.shape[0] // self.step), image.shape[1]), image.dtype)
+
+    def keep(self, rows: np.ndarray, first: int) -> None:
+        """Keep those of some rows, of which the number of the first is given."""
+        skipped = -first % self.step
+        kept = rows[skipped :: self.step]
+        begin = (first + skipped) // self.step
+        self.sample[begin : begin + len(kept)] = kept
+
+
+def _strips(image: np.ndarray | _Sampled, height: int) -> Iterator[np.ndarray]:
+    """Yield float32 strips of rows with those beside them: spikes are told by their neighbours."""
+    with np.errstate(invalid="ignore", over="ignore"):  # of what is not valid anyway
+        if isinstance(image, np.ndarray):
+            for top in range(0, len(image), height):
+                yield np.array(image[max(top - 1, 0) : top + height + 1], np.float32, order="C")
+        else:
+            yield from _decode_strips(image, height)
+
+
+def _decode_strips(sampled: _Sampled, height: int) -> Iterator[np.ndarray]:
+    rows, columns = sampled.shape
+    image = sampled.image
+    most = min(max(_DECODED // (height * columns), 1) * height, rows)  # rows that are decoded together
+    decoded = np.empty((most, columns), image.dtype)
+    window = np.empty((height + 2, columns), np.float32)
+    held = done = begin = end = 0  # rows of the window, of the image, and where those in `decoded` are
+    with image.rows() as source:
+        for top in range(0, rows, height):
+            if top:  # the last row of the strip before, and the first of this one
+                window[:2] = window[held - 2 : held]
+                held = 2
+            wanted = min(top + height + 1, rows) - done
+            while wanted:
+                if begin == end:
+                    begin, end = 0, min(most, rows - done)
+                    source.fill(decoded[:end])
+                    sampled.keep(decoded[:end], done)
+                count = min(wanted, end - begin)
+                window[held : held + count] = decoded[begin : begin + count]
+                held, begin, done, wanted = held + count, begin + count, done + count, wanted - count
+            yield window[:held]
 
 
 def _limit(dtype: np.dtype) -> np.float32:

@@ -14,6 +14,7 @@ from .binning import Binned, add_up
 from .centre import estimate_centre
 from .compiled import compiled
 from .grid import QUICK, coarse, log1p, ratio, residual
+from .packed import PackedImage
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS, polar_views
 
 __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
@@ -113,7 +114,7 @@ class Preparation:
 
     def __call__(
         self,
-        image: np.ndarray,
+        image: np.ndarray | PackedImage,
         beam_centre: tuple[float, float] | None = None,
         mask: np.ndarray | None = None,
     ) -> Inputs:
@@ -121,7 +122,7 @@ class Preparation:
 
         Parameters
         ----------
-        image : numpy.ndarray
+        image : numpy.ndarray or PackedImage
             (rows, columns), raw counts of any integer or float type. Negative values, NaN, the maximum of an integer
             type and values of 1e12 or more mark pixels that are not valid (all as float32).
         beam_centre : tuple of float, optional
@@ -140,7 +141,7 @@ class Preparation:
         """
         return self.views(self.bin(image, mask), beam_centre)
 
-    def bin(self, image: np.ndarray, mask: np.ndarray | None = None) -> Binned:
+    def bin(self, image: np.ndarray | PackedImage, mask: np.ndarray | None = None) -> Binned:
         """Add up blocks of pixels; parameters and errors as in `__call__`."""
         return add_up(image, mask, self.grid)
 

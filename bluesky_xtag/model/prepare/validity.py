@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["GAP_VALUES", "Counts", "as_counts", "hides_gaps", "split_high"]
+__all__ = ["GAP_VALUES", "Counts", "as_counts", "hides_gaps", "sample_step", "split_high"]
 
 # What detectors and their software put where there is no pixel: the maxima of 8, 16, 24, 31 and 32 bits.
 GAP_VALUES = tuple(np.float32(value) for value in (2**8 - 1, 2**16 - 1, 2**24 - 1, 2**31 - 1, 2**32 - 1))
@@ -47,6 +47,11 @@ class Counts:
     pedestal: float = 0.0
 
 
+def sample_step(rows: int) -> int:
+    """Return which rows of a frame are looked at first: the first, and every so many."""
+    return -(-rows // _ROWS)
+
+
 def as_counts(image: np.ndarray) -> Counts:
     """Return a frame as counts: normalised ones are multiplied, noise about zero gets its pedestal back.
 
@@ -59,7 +64,7 @@ def as_counts(image: np.ndarray) -> Counts:
     """
     if image.dtype.kind not in "fi":
         return Counts(image)
-    rows = image[:: -(-image.shape[0] // _ROWS)]
+    rows = image[:: sample_step(len(image))]
     if image.dtype.kind == "i" and (rows < 0).mean() <= _NOISY_OF_MANY:
         return Counts(image)
     sample = rows.astype(np.float64)
@@ -150,7 +155,7 @@ def hides_gaps(image: np.ndarray, maximum: float) -> np.float32 | None:
 
     That is the highest of a frame, or one that far more pixels hold than hold the values about it.
     """
-    sample = image[:: -(-image.shape[0] // _ROWS)]
+    sample = image[:: sample_step(len(image))]
     for value in GAP_VALUES[::-1]:
         if value > maximum or (image.dtype.kind in "iu" and value >= np.iinfo(image.dtype).max):
             continue
