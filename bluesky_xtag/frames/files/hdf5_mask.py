@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["attach_mask", "find_mask"]
 
+_DETECTOR = "/entry/instrument/detector"
 _PLACES = (
-    "/entry/instrument/detector/pixel_mask",
-    "/entry/instrument/detector/detectorSpecific/pixel_mask",
-    "/entry/instrument/detector/detectorSpecific/detectorModule_000/pixel_mask",
+    f"{_DETECTOR}/pixel_mask",
+    f"{_DETECTOR}/detectorSpecific/pixel_mask",
+    f"{_DETECTOR}/detectorSpecific/detectorModule_000/pixel_mask",
 )
 
 
@@ -46,7 +47,8 @@ def find_mask(file: h5py.File, dataset: h5py.Dataset, shape: tuple[int, ...]) ->
         Rows and columns.
     """
     beside = posixpath.dirname(dataset.name or "/")
-    for name in (*_PLACES, posixpath.join(beside, "pixel_mask")):
+    places = _PLACES if _DETECTOR in file else ()
+    for name in (*places, posixpath.join(beside, "pixel_mask")):
         try:
             node: Any = file.get(name)
         except (OSError, KeyError, RuntimeError):
