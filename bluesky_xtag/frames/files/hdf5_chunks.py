@@ -193,13 +193,14 @@ class _Rows:
     def fill(self, target: np.ndarray) -> None:
         """Write the next rows into an array of shape (rows, columns) in C order."""
         try:
+            if self._done + len(target) > self._image.shape[0]:
+                raise ValueError("there are no rows any more")
             while len(target):
                 inside = self._done % self._image.tile[0]
                 if not inside:
                     self._pixels = self._begin(self._done // self._image.tile[0])
                 count = min(len(target), self._image.tile[0] - inside)
-                if self._pixels is None:
-                    raise ValueError("there are no rows any more")
+                assert self._pixels is not None
                 self._pixels.fill(target[:count])
                 self._done += count
                 target = target[count:]

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from ...errors import FrameError
+from ...errors import FrameError, FrameNotReady
 from .compiled import compiled
 from .packed import PackedImage
 from .validity import FEW, GAP_VALUES, as_counts, hides_gaps, sample_step, split_high
@@ -75,6 +75,8 @@ def _add_up_plain(image: PackedImage, mask: np.ndarray | None, grid: int) -> Bin
     sampled = _Sampled(image)
     try:
         binned, lit = _bin(sampled, mask, limit, grid)
+    except FrameNotReady:
+        raise
     except FrameError:  # no valid pixel, unless they are not counts
         return None
     sample = sampled.sample
