@@ -134,7 +134,7 @@ class Tagger:
         self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask), root_map)
         self._queue = FrameQueue(queue_size, policy, queue_bytes)
         self._backend = _backend(backend, model)
-        warm()
+        warm(packed=getattr(self._backend.model, "unpacks", False))
         self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...model import compile_loop
 
-__all__ = ["Bitshuffled", "decompressor"]
+__all__ = ["Bitshuffled", "decompressor", "warm"]
 
 _LZ4, _ZSTD = 2, 3
 _HEADER = 12  # bytes: of all pixels, 8; of a block, 4
@@ -115,6 +115,16 @@ class Bitshuffled:
         flat, buffers = target.reshape(-1).view(self._bits), (self._packed, self._spare, self._columns)
         if not fill(self._decompress, self._chunk, self._state, self._pixels, flat, *buffers):
             raise ValueError(f"the chunk is damaged after {self._state[_DONE]} of {self._pixels} pixels")
+
+
+def warm() -> None:
+    """Compile, or load, what decodes LZ4's blocks of two and of four bytes a pixel."""
+    for dtype in (np.dtype(np.uint16), np.dtype(np.uint32)):
+        pixels = np.zeros(4, dtype)  # too few to be compressed
+        decompress = decompressor((0, 0, dtype.itemsize, 0, _LZ4))
+        if decompress is not None:
+            header = pixels.nbytes.to_bytes(8, "big") + (8 * dtype.itemsize).to_bytes(4, "big")
+            Bitshuffled(header + pixels.tobytes(), dtype, len(pixels), decompress).fill(pixels)
 
 
 @compile_loop()

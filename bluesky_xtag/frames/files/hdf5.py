@@ -114,10 +114,21 @@ def _packed_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] 
     return replace(image, mask=find_mask(file, node, image.shape))
 
 
-def warm() -> None:
-    """Import what reading needs, so that the first frame is read as quickly as the others."""
+def warm(packed: bool = False) -> None:
+    """Import what reading needs, so that the first frame is read as quickly as the others.
+
+    Parameters
+    ----------
+    packed : bool
+        Whether images will be left compressed: compile what decodes them, which takes seconds once on a machine.
+    """
     import h5py  # noqa: F401
     import hdf5plugin  # noqa: F401
+
+    if packed:
+        from .bitshuffle import warm as compile_decoder
+
+        compile_decoder()
 
 
 class Hdf5Frames:

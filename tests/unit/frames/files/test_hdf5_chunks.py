@@ -13,6 +13,9 @@ from bluesky_xtag.frames.files.hdf5 import pack_image, read_image
 from bluesky_xtag.frames.files.hdf5_chunks import ChunkedImage
 from bluesky_xtag.model import Preparation
 
+# Loops are compiled at the first run.
+pytestmark = pytest.mark.timeout(60)
+
 FILTERS = {
     "lz4": dict(hdf5plugin.Bitshuffle(cname="lz4")),
     "zstd": dict(hdf5plugin.Bitshuffle(cname="zstd")),
@@ -209,6 +212,20 @@ def test_a_file_that_was_replaced_or_removed_is_not_ready(tmp_path):
     os.remove(path)
     with pytest.raises(FrameNotReady, match=r"frames\.h5"):
         packed.unpack()
+
+
+def test_warming_compiles_the_decoder(tmp_path):
+    from bluesky_xtag.frames import warm
+    from bluesky_xtag.frames.files import bitshuffle
+
+    warm(packed=True)
+    known = set(bitshuffle._fill_lz4.signatures)
+    for dtype in ("uint32", "int32", "uint16"):
+        path = write(tmp_path / f"{dtype}.h5", image_of(dtype)[None], **FILTERS["lz4"])
+        packed = pack_image(path, "data", 0)
+        assert isinstance(packed, ChunkedImage)
+        packed.unpack()
+    assert set(bitshuffle._fill_lz4.signatures) == known
 
 
 def test_an_image_is_decoded_while_another_thread_is_inside_hdf5(tmp_path):
