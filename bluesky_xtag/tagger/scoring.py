@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from ..documents import FrameId, Status, Tagging
 from ..errors import CatalogError, FrameError, FrameNotReady, XTagValueError
 from ..frames import Frame
-from ..model import PackedImage, Taxonomy
+
+if TYPE_CHECKING:
+    from ..model import PackedImage, Taxonomy
 
 __all__ = ["BATCH", "NotReady", "Outcome", "Scorer", "batches", "finish", "say", "tag_frame", "tag_together"]
 

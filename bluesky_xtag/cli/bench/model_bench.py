@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,9 +17,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...model import DEFAULT, TagModel, without_build_notes
+from .bar import Bar, missed, table_of
 from .machine import BATCH, describe, frames
 
-__all__ = ["BARS", "FRAMES", "MEANINGS", "STAGES", "Bar", "bars_missed", "model"]
+__all__ = ["BARS", "FRAMES", "MEANINGS", "STAGES", "bars_missed", "model"]
 
 FRAMES = {"Pilatus 100K": (195, 487), "Pilatus 1M": (1043, 981), "Eiger 4M": (2167, 2070)}
 MEANINGS = {
@@ -31,28 +31,6 @@ MEANINGS = {
     "predict": "all, centre estimated",
 }
 STAGES = tuple(MEANINGS)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a figure must reach: at most, or else at least, the limit; `frame` is "" for figures of no frame."""
-
-    frame: str
-    figure: str
-    limit: float
-    at_most: bool = False
-
-    def __str__(self) -> str:
-        return f"{'<=' if self.at_most else '>='} {self.limit:g}"
-
-    def holds(self, figures: Mapping[str, Any]) -> bool:
-        """Return whether the figures of `model` reach it."""
-        value = self.value(figures)
-        return value <= self.limit if self.at_most else value >= self.limit
-
-    def value(self, figures: Mapping[str, Any]) -> float:
-        """Return the figure that it is about."""
-        return (figures["frames"][self.frame] if self.frame else figures)[self.figure]
 
 
 BARS = (
@@ -109,11 +87,7 @@ def model(
 
 def bars_missed(figures: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each bar that the figures of `model` miss."""
-    return [
-        f"{' '.join(filter(None, (bar.frame, bar.figure)))} is {bar.value(figures):.3g}, but must be {bar}"
-        for bar in BARS
-        if not bar.holds(figures)
-    ]
+    return missed(BARS, figures)
 
 
 def _of_frames(loaded: TagModel, shape: tuple[int, int], repeats: int) -> dict[str, Any]:
@@ -202,9 +176,7 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
     table.add_section()
     table.add_row(f"all, {BATCH} frames a call", *rates)
     console.print(table)
-    bars = Table("figure", "measured", "bar")
-    for bar in BARS:
-        bars.add_row(f"{bar.frame} {bar.figure}".strip(), f"{bar.value(figures):.3g}", str(bar))
+    bars = table_of(BARS, figures)
     cold = figures["cold_start_seconds"]
     bars.add_row("cold start", f"{sum(cold.values()):.2g} s", "")
     console.print(bars)

@@ -10,7 +10,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,6 +24,7 @@ from rich.table import Table
 from ...frames import Frame
 from ...model import TagModel, load_model, without_build_notes
 from ...replay import frames_of
+from .bar import Bar, missed, table_of
 from .machine import describe, frames
 
 __all__ = ["BARS", "SIZES", "bars_missed", "read"]
@@ -43,42 +43,19 @@ _WAYS: dict[str, Callable[[Frame], Any]] = {"whole": Frame.pixels, "packed": Fra
 _WRITTEN = 200  # writes of a session, of which the slow ones count
 
 
-@dataclass(frozen=True)
-class Bar:
-    """What a figure must reach: at most, or else at least, the limit."""
-
-    size: str
-    filter: str
-    figure: str
-    limit: float
-    at_most: bool = False
-
-    def __str__(self) -> str:
-        return f"{'<=' if self.at_most else '>='} {self.limit:g}"
-
-    def value(self, figures: Mapping[str, Any]) -> float:
-        """Return the figure that it is about."""
-        return figures["files"][f"{self.size}, {self.filter}"][self.figure]
-
-    def holds(self, figures: Mapping[str, Any]) -> bool:
-        """Return whether the figures of `read` reach it."""
-        return self.value(figures) <= self.limit if self.at_most else self.value(figures) >= self.limit
-
-
 BARS = (
-    Bar("16 Mpx", "bitshuffle-LZ4", "gain_2_threads", 3.5),
-    Bar("16 Mpx", "bitshuffle-LZ4", "share_of_time_alone", 0.4, at_most=True),
-    Bar("4 Mpx", "bitshuffle-LZ4", "gain_2_threads", 2.5),
-    Bar("1 Mpx", "bitshuffle-LZ4", "gain_2_threads", 1.8),
-    Bar("16 Mpx", "bitshuffle-LZ4", "share_of_memory", 0.25, at_most=True),
-    Bar("16 Mpx", "gzip", "packed_write_p99_ms", 5, at_most=True),
+    Bar("16 Mpx, bitshuffle-LZ4", "gain_2_threads", 3.5),
+    Bar("16 Mpx, bitshuffle-LZ4", "share_of_time_alone", 0.4, at_most=True),
+    Bar("4 Mpx, bitshuffle-LZ4", "gain_2_threads", 2.5),
+    Bar("1 Mpx, bitshuffle-LZ4", "gain_2_threads", 1.8),
+    Bar("16 Mpx, bitshuffle-LZ4", "share_of_memory", 0.25, at_most=True),
+    Bar("16 Mpx, gzip", "packed_write_p99_ms", 5, at_most=True),
 )
 
 
 def read(
     json_path: Path | None = None,
     directory: Path | None = None,
-    sizes: Sequence[str] = tuple(SIZES),
     rounds: int = 3,
 ) -> dict[str, Any]:
     """Measure from file to scores: images read whole by h5py, and decoded outside of HDF5's lock while they are binned.
@@ -91,15 +68,13 @@ def read(
         Where to write the figures as JSON, too.
     directory : Path, optional
         Model directory; the packaged model if not given.
-    sizes : sequence of str
-        Which of `SIZES`.
     rounds : int
         How often each way is measured, with eight frames a thread.
 
     Returns
     -------
     dict
-        `files`: by size and compression, for each way (``whole``, ``packed``) the milliseconds of a frame alone and
+        `frames`: by size and compression, for each way (``whole``, ``packed``) the milliseconds of a frame alone and
         frames a second in one and two threads, and how the ways compare; for the largest frames also memory, and the
         time of writes by the same process meanwhile; and what was measured.
     """
@@ -107,15 +82,15 @@ def read(
     with without_build_notes():
         model = load_model(directory)
         model.warm()
-    figures: dict[str, Any] = describe(model, "h5py", "hdf5plugin", "numpy", "numba") | {"files": {}}
+    figures: dict[str, Any] = describe(model, "h5py", "hdf5plugin", "numpy", "numba") | {"frames": {}}
     with tempfile.TemporaryDirectory() as place, Progress(console=console) as progress:
-        task = progress.add_task("Measuring", total=len(sizes) * len(_FILTERS))
-        for size in sizes:
+        task = progress.add_task("Measuring", total=len(SIZES) * len(_FILTERS))
+        for size in SIZES:
             images = _frames(SIZES[size])
             for name, options in _FILTERS.items():
                 path = _write(Path(place) / "frames.h5", images, options)
-                is_largest = size == sizes[0]
-                figures["files"][f"{size}, {name}"] = _measure(model, path, rounds, is_largest, Path(place))
+                is_largest = size == next(iter(SIZES))
+                figures["frames"][f"{size}, {name}"] = _measure(model, path, rounds, is_largest, Path(place))
                 progress.advance(task)
     _print(console, figures)
     if json_path is not None:
@@ -125,11 +100,7 @@ def read(
 
 def bars_missed(figures: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each bar that the figures of `read` miss."""
-    return [
-        f"{bar.size}, {bar.filter}: {bar.figure} is {bar.value(figures):.3g}, but must be {bar}"
-        for bar in BARS
-        if not bar.holds(figures)
-    ]
+    return missed(BARS, figures)
 
 
 def _frames(shape: tuple[int, int]) -> list[np.ndarray]:
@@ -242,22 +213,18 @@ def _tagging(model: TagModel, take: Callable[[Frame], Any], every: Sequence[Fram
 
 def _print(console: Console, figures: Mapping[str, Any]) -> None:
     table = Table("file", "one alone, ms", "1 thread, /s", "2 threads, /s", title="read whole -> binned while decoded")
-    for name, one in figures["files"].items():
+    for name, one in figures["frames"].items():
         cells = (f"{one[f'whole_{key}']:.1f} -> {one[f'packed_{key}']:.1f}" for key in _COMPARED)
         table.add_row(name, *cells)
     console.print(table)
-    for name, one in figures["files"].items():
+    for name, one in figures["frames"].items():
         if "whole_memory_mib" in one:
             console.print(
                 f"{name}: memory of a frame {one['whole_memory_mib']:.1f} -> {one['packed_memory_mib']:.1f} MiB; 99 % "
                 f"of the session's writes take at most {one['whole_write_p99_ms']:.1f} -> "
                 f"{one['packed_write_p99_ms']:.1f} ms"
             )
-    bars = Table("file", "figure", "measured", "bar")
-    for bar in BARS:
-        if f"{bar.size}, {bar.filter}" in figures["files"]:
-            bars.add_row(f"{bar.size}, {bar.filter}", bar.figure, f"{bar.value(figures):.3g}", str(bar))
-    console.print(bars)
+    console.print(table_of(BARS, figures))
     console.print(
         f"uint32, one image a chunk; {figures['machine']}, load {figures['load']}; model {figures['model']} on "
         f"{figures['device']}; {figures['versions']}"

@@ -37,8 +37,8 @@ def decompressor(options: tuple[int, ...]) -> Any:
     Returns
     -------
     object or None
-        A C function that compiled loops can call with (target, its bytes, source, its bytes), and that returns how many
-        bytes it wrote.
+        A C function that compiled loops can call: LZ4's with (source, target, bytes of each), Zstandard's with (target,
+        its bytes, source, its bytes). It returns how many bytes it wrote.
     """
     from hdf5plugin import get_config
 
@@ -55,11 +55,12 @@ def _as_argument(function: Any, name: str) -> Any:
     import numba.experimental.function_type  # noqa: F401 - teaches Numba these arguments
     from numba import types
 
-    place, size = types.uintp, types.int32 if name.startswith("LZ4") else types.uintp
-    signature = size(place, place, size, size) if name.startswith("LZ4") else size(place, size, place, size)
+    place, size, length = types.uintp, types.uintp, types.int32
+    lz4 = name.startswith("LZ4")
+    signature = length(place, place, length, length) if lz4 else size(place, size, place, size)
 
     class Function(types.WrapperAddressProtocol):
-        is_lz4 = name.startswith("LZ4")
+        is_lz4 = lz4
 
         def __wrapper_address__(self) -> int:
             return ctypes.cast(function, ctypes.c_void_p).value or 0
@@ -97,7 +98,8 @@ class Bitshuffled:
             raise ValueError(f"the chunk says {total} bytes in blocks of {block}, but {pixels * size} are wanted")
         self._chunk = np.frombuffer(chunk, np.uint8)
         self._bits = np.dtype(f"u{size}")
-        self._pixels, self._decompress = pixels, decompress
+        self._pixels = pixels
+        self._functions = (decompress, None) if decompress.is_lz4 else (None, decompress)
         self._state = np.array([_HEADER, 0, 0, 0], np.int64)
         self._packed = np.empty(block, np.uint8)
         self._spare = np.empty(block // size, self._bits)
@@ -111,9 +113,8 @@ class Bitshuffled:
         ValueError
             The chunk is damaged, or ends before.
         """
-        fill = _fill_lz4 if self._decompress.is_lz4 else _fill_zstd
         flat, buffers = target.reshape(-1).view(self._bits), (self._packed, self._spare, self._columns)
-        if not fill(self._decompress, self._chunk, self._state, self._pixels, flat, *buffers):
+        if not _fill(*self._functions, self._chunk, self._state, self._pixels, flat, *buffers):
             raise ValueError(f"the chunk is damaged after {self._state[_DONE]} of {self._pixels} pixels")
 
 
@@ -128,8 +129,9 @@ def warm() -> None:
 
 
 @compile_loop()
-def _fill_lz4(
-    decompress: Any,
+def _fill(
+    lz4: Any,
+    zstd: Any,
     chunk: np.ndarray,
     state: np.ndarray,
     pixels: int,
@@ -138,41 +140,20 @@ def _fill_lz4(
     spare: np.ndarray,
     columns: np.ndarray,
 ) -> bool:
-    """Fill a target; return whether the chunk could be decoded."""
+    """Fill a target; return whether the chunk could be decoded. One of the functions is None."""
     filled = _take_spare(state, spare, target)
     while filled < len(target):
         size, stored = _next_block(chunk, state, pixels, len(spare))
         if stored < 0:
             return False
         if stored:
-            source, length = chunk[state[_AT] :], np.int32(size * spare.itemsize)
-            if decompress(source.ctypes.data, packed.ctypes.data, np.int32(stored), length) != length:
-                return False
-            state[_AT] += stored
-        filled += _unshuffle(chunk, state, size, stored, target[filled:], packed, spare, columns)
-    return True
-
-
-@compile_loop()
-def _fill_zstd(
-    decompress: Any,
-    chunk: np.ndarray,
-    state: np.ndarray,
-    pixels: int,
-    target: np.ndarray,
-    packed: np.ndarray,
-    spare: np.ndarray,
-    columns: np.ndarray,
-) -> bool:
-    """Fill a target; return whether the chunk could be decoded."""
-    filled = _take_spare(state, spare, target)
-    while filled < len(target):
-        size, stored = _next_block(chunk, state, pixels, len(spare))
-        if stored < 0:
-            return False
-        if stored:
-            source, length = chunk[state[_AT] :], np.uintp(size * spare.itemsize)
-            if decompress(packed.ctypes.data, length, source.ctypes.data, np.uintp(stored)) != length:
+            source, length = chunk[state[_AT] :].ctypes.data, size * spare.itemsize
+            written = np.int64(0)
+            if lz4 is not None:  # Numba leaves out what is done with None
+                written = np.int64(lz4(source, packed.ctypes.data, np.int32(stored), np.int32(length)))
+            if zstd is not None:
+                written = np.int64(zstd(packed.ctypes.data, np.uintp(length), source, np.uintp(stored)))
+            if written != length:
                 return False
             state[_AT] += stored
         filled += _unshuffle(chunk, state, size, stored, target[filled:], packed, spare, columns)

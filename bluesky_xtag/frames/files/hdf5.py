@@ -1,22 +1,14 @@
-"""Reads detector images from HDF5 files while they are being written.
-
-The file is opened for each read and closed again: about 0.15 ms on a local disk. A file kept open in SWMR mode would
-make every other reader in the same process fail that opens it without SWMR, and would keep its writer from opening
-it again; and a fresh view cannot be stale.
-"""
+"""Reads detector images from HDF5 files while they are being written."""
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +16,7 @@ from ...errors import FrameError, FrameNotReady
 from ..arrays import check_size, layout_of, sum_colours
 from .hdf5_chunks import ChunkedImage, find_chunks
 from .hdf5_mask import attach_mask, find_mask
+from .hdf5_opening import open_any, open_file, with_file
 from .hdf5_written import Region, holds_fill_only, is_being_written, what_is_missing
 
 if TYPE_CHECKING:
@@ -33,15 +26,7 @@ __all__ = ["Hdf5Frames", "Part", "images_of", "pack_image", "parts_of", "read_im
 
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
-# The pauses add up to 2**20 ns.
-_METADATA_ATTEMPTS = 20
-# Threads that have one file open share what HDF5 knows of it: where one refreshes a dataset, another misses its chunks.
-# They lose nothing by waiting, for h5py lets only one of them into HDF5 anyway.
-_ONE_AT_A_TIME = threading.Lock()
 _PART = re.compile(r"data_\d+")
-_OTHER_LOCKING = "locking flag"
-_Image = TypeVar("_Image")
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def read_image(
@@ -79,26 +64,14 @@ def read_image(
     FrameError
         It is not an HDF5 file, or the dataset holds no images.
     """
-    return _read(path, lambda file: _image_of(file, dataset, index, size))
+    return with_file(path, lambda file: _image_of(file, dataset, index, size))
 
 
 def pack_image(
     path: str | os.PathLike[str], dataset: str, index: int, size: tuple[int, int] | None = None
 ) -> np.ndarray | ChunkedImage:
     """Return one image as `read_image` does, but still compressed where its chunks can be decoded outside of HDF5."""
-    return _read(path, lambda file: _packed_of(file, dataset, index, size))
-
-
-def _read(path: str | os.PathLike[str], take: Callable[[h5py.File], _Image]) -> _Image:
-    try:
-        with _open_for_reading(path) as file:
-            return take(file)
-    except FrameNotReady as error:
-        if _OTHER_LOCKING not in str(error):
-            raise
-    # A virtual data set, of which this process has a source open: HDF5 wants the same choice of locking for both.
-    with _open_for_reading(path, locking=None) as file:
-        return take(file)
+    return with_file(path, lambda file: _packed_of(file, dataset, index, size))
 
 
 def _image_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None) -> np.ndarray:
@@ -164,21 +137,21 @@ class Hdf5Frames:
 
     def __call__(self, point_number: int) -> np.ndarray:
         """Return the images of a datum, shape (images, rows, columns); raises as `read_image` does."""
-        with _open_for_reading(self._filename) as file:
+        with open_file(self._filename) as file:
             node, _ = _locate(file, self._dataset, 0)
             count = self._per_point * _images_per_row(node)
             return np.stack([_take_image(node, point_number * count + index) for index in range(count)])
 
     def image(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index` of a datum, shape (rows, columns); arguments and errors as of `read_image`."""
-        return _read(
+        return with_file(
             self._filename,
             lambda file: _image_of(file, self._dataset, self._number(file, point_number, index), size),
         )
 
     def pack(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray | ChunkedImage:
         """Return an image as `image` does, or still compressed, see `pack_image`."""
-        return _read(
+        return with_file(
             self._filename,
             lambda file: _packed_of(file, self._dataset, self._number(file, point_number, index), size),
         )
@@ -196,105 +169,6 @@ class Hdf5Frames:
     def get_file_list(self, datum_kwarg_gen: Any) -> list[str]:
         """Return the files of the given datums."""
         return [self._filename]
-
-
-@contextmanager
-def _open_for_reading(path: str | os.PathLike[str], locking: bool | None = False) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever HDF5 complains of inside the block becomes a FrameNotReady."""
-    try:
-        with _ONE_AT_A_TIME, _open(path, locking) as file:
-            yield file
-    except FrameError:
-        raise
-    except FileNotFoundError:
-        raise FrameNotReady(f"{path} does not exist yet") from None
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        if _is_foreign(path):
-            raise FrameError(f"{path} is not an HDF5 file") from error
-        raise FrameNotReady(f"{path} cannot be read (yet): {error}") from error
-
-
-def _open(path: str | os.PathLike[str], locking: bool | None = False) -> h5py.File:
-    """Open a file plainly, or in SWMR mode if its writer has it open in that mode.
-
-    Plainly first: HDF5 then refuses a truncated file, while in SWMR mode it reads zeros where the file ends.
-    """
-    try:
-        return _open_unlocked(_open_plainly, path, locking)
-    except FileNotFoundError:
-        raise
-    except OSError as refusal:
-        if "truncated file" in str(refusal):
-            raise
-        try:
-            return _open_unlocked(_open_swmr, path, locking)
-        except OSError:
-            raise refusal from None
-
-
-def _open_unlocked(opens: Callable[..., h5py.File], path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
-    """Open a file without a lock, so that its writer never finds it locked by us."""
-    try:
-        return opens(path, locking=locking)
-    except OSError as refusal:
-        if _OTHER_LOCKING not in str(refusal):
-            raise
-    # This process has the file open already, and HDF5 wants the same choice of locking from everybody.
-    return opens(path, locking=None)
-
-
-def _open_plainly(path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
-    import h5py
-    import hdf5plugin  # noqa: F401 - registers the compression filters of detectors
-
-    return h5py.File(path, "r", locking=locking)
-
-
-def _open_swmr(path: str | os.PathLike[str], locking: bool | None) -> h5py.File:
-    import h5py
-
-    low: Any = h5py.h5f
-    access = low.ACC_RDONLY | low.ACC_SWMR_READ
-    return h5py.File(low.open(os.fsencode(path), access, fapl=_swmr_access_list(locking)))
-
-
-@cache
-def _swmr_access_list(locking: bool | None) -> Any:
-    """Return how to open a file in SWMR mode: as `h5py.File` does, but giving up on torn metadata within 1 ms.
-
-    HDF5 reads metadata with a wrong checksum up to 100 times in this mode and doubles its pause each time: on a torn
-    file that never ends, and it holds up every thread. h5py offers no way to ask for fewer attempts.
-    """
-    import h5py
-    from h5py._objects import phil
-
-    h5f: Any = h5py.h5f
-    h5p: Any = h5py.h5p
-    access_list = h5p.create(h5p.FILE_ACCESS)
-    access_list.set_fclose_degree(h5f.CLOSE_STRONG)
-    if locking is not None:
-        access_list.set_file_locking(locking, True)
-    set_attempts = getattr(ctypes.CDLL(h5p.__file__), "H5Pset_metadata_read_attempts", None)
-    if set_attempts is None:
-        raise OSError("this build of h5py does not let SWMR files be read without the risk of waiting for ever")
-    set_attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
-    with phil:  # h5py's lock around every call of HDF5
-        set_attempts(access_list.id, _METADATA_ATTEMPTS)
-    return access_list
-
-
-def _is_foreign(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file has content that can never become HDF5."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(8192)
-    except OSError:
-        return False
-    # The signature is written late, over zeros; a user block shifts it to a power of two from 512.
-    offsets = (0, 512, 1024, 2048, 4096)
-    return bool(head[:8].strip(b"\0")) and not any(
-        head[at : at + 8] == _SIGNATURE[: len(head) - at] for at in offsets if at < len(head)
-    )
 
 
 def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
@@ -429,7 +303,7 @@ def _find_region(
     check_size(of_image, dataset.dtype.itemsize, None, where)
     check_size(of_image[:2], dataset.dtype.itemsize, size, where)
     with ExitStack() as sources:
-        if missing := what_is_missing(dataset, region, _open, sources):
+        if missing := what_is_missing(dataset, region, open_any, sources):
             raise FrameNotReady(f"image {index} of {where} is not there: {missing}")
         yield region, of_image
 

@@ -6,11 +6,13 @@ import time
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
+import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 from bluesky.utils import FailedStatus
 from ophyd.sim import SynAxis
-from support.detectors import ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
+from support.detectors import DATASET, ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
 from support.models import CountsModel, HangingModel, RaisingModel
 
 from bluesky_xtag import XTagError
@@ -347,3 +349,55 @@ def test_documents_that_cannot_be_used_are_logged_and_counted(RE, tag, caplog, c
     tagger.report()
     assert "unusable documents" in capsys.readouterr().out
     assert "could not be used" in caplog.text
+
+
+# Images that are decoded only when they are scored
+
+
+class UnpackingModel(CountsModel):
+    """Takes images that are still compressed, as a TagModel does."""
+
+    unpacks = True
+
+    def __init__(self):
+        super().__init__()
+        self.packed = 0
+
+    def predict(self, images, beam_centres=None, masks=None):
+        packed = [image for image in images if hasattr(image, "unpack")]
+        self.packed += len(packed)
+        return super().predict([image.unpack() if hasattr(image, "unpack") else image for image in images])
+
+
+def write_torn(path, seconds=None):
+    """Write a compressed frame whose chunk is known to the file, and its bytes only some seconds later, or never."""
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset(
+            DATASET, data=np.ones((1, 32, 32), np.uint32), chunks=(1, 32, 32), **hdf5plugin.Bitshuffle()
+        )
+        chunk = dataset.id.get_chunk_info(0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: chunk.byte_offset] + bytes(chunk.size) + whole[chunk.byte_offset + chunk.size :])
+    if seconds is not None:
+        threading.Timer(seconds, path.write_bytes, [whole]).start()
+
+
+def test_a_torn_chunk_is_decoded_again_until_it_is_whole(RE, seen, tag, tmp_path):
+    model = UnpackingModel()
+    tag(model=model, deadline=5)
+    RE(bp.count([FileDetector(tmp_path, lambda path, number: write_torn(path, 0.4))], 2))
+    seen.assert_scan_went_well(2)
+    assert seen.statuses() == {"ok": 2}
+    assert model.packed > 2
+
+
+def test_a_chunk_that_stays_torn_is_unreadable_and_says_which(RE, seen, tag, tmp_path):
+    tagger = tag(model=UnpackingModel(), deadline=0.5)
+
+    def write(path, number):
+        write_frame(path, number) if number < 3 else write_torn(path)
+
+    RE(bp.count([FileDetector(tmp_path, write)], 3))
+    seen.assert_scan_went_well(3)
+    assert [row["status"] for row in seen.rows()] == ["ok", "ok", "unreadable"]
+    assert "det_3.h5" in tagger.latest.reason and "the chunk says" in tagger.latest.reason

@@ -219,13 +219,13 @@ def test_warming_compiles_the_decoder(tmp_path):
     from bluesky_xtag.frames.files import bitshuffle
 
     warm(packed=True)
-    known = set(bitshuffle._fill_lz4.signatures)
+    known = set(bitshuffle._fill.signatures)
     for dtype in ("uint32", "int32", "uint16"):
         path = write(tmp_path / f"{dtype}.h5", image_of(dtype)[None], **FILTERS["lz4"])
         packed = pack_image(path, "data", 0)
         assert isinstance(packed, ChunkedImage)
         packed.unpack()
-    assert set(bitshuffle._fill_lz4.signatures) == known
+    assert set(bitshuffle._fill.signatures) == known
 
 
 def test_an_image_is_decoded_while_another_thread_is_inside_hdf5(tmp_path):
