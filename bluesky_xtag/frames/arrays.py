@@ -73,14 +73,14 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def pick_image(value: Any, index: int) -> np.ndarray:
     """Return image `index` of an array, lazy array or nested lists, counted over all dimensions before the image's.
 
-    The colours of a pixel are added up.
+    The colours of a pixel are added up. A mask that comes with the pixels stays with them.
     """
     shape = shape_of(value)
     leading = layout_of(shape).leading if len(shape) > 2 else ()
     if leading:
         for position in np.unravel_index(index, leading):
             value = value[int(position)]
-    return sum_colours(np.asarray(value))
+    return sum_colours(value if isinstance(value, np.ma.MaskedArray) else np.asarray(value))
 
 
 def sum_colours(image: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
-from ..documents import FrameId
 from .arrays import layout_of, shape_of
 from .beam_centre import BeamCentreRule, find_beam_centre
 from .data_keys import images_and_size, is_image
@@ -25,14 +24,15 @@ from .files import (
     format_of,
     format_of_mimetype,
 )
-from .frame import Frame, Images
+from .frame import Frame, FrameRange, Images
+from .guarded import GuardedImages, Roots
 from .roots import RootMap, path_of
 from .selection import FrameSelection
 from .sources import FileImages, Hdf5DatumImages, InlineImages, MissingImages, SeriesImages
 
 __all__ = ["FrameAssembler"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("bluesky_xtag")
 
 _EIGER = frozenset({"AD_EIGER", "AD_EIGER2", "AD_EIGER_SLICE"})
 # A resource outlives its run where a plan stages once for many runs; a datum is read twice where a device is read
@@ -76,6 +76,16 @@ class _Datum:
     kwargs: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Same:
+    """The reader of all images of one event."""
+
+    source: Images
+
+    def __call__(self, event: int) -> Images:
+        return self.source
+
+
 class FrameAssembler:
     """Turns the documents of any number of interleaved runs into frames, one for each image, in order.
 
@@ -87,11 +97,18 @@ class FrameAssembler:
         Which frames to take, and what is known of them; all that look like images if None.
     root_map : mapping of str to str, optional
         Where directories that documents name are now, see `RootMap`.
+    allowed : Roots, optional
+        Where the files must be that documents name; anywhere if None.
     """
 
-    def __init__(self, selection: FrameSelection | None = None, root_map: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        selection: FrameSelection | None = None,
+        root_map: Mapping[str, str] | None = None,
+        allowed: Roots | None = None,
+    ) -> None:
         self._selection = selection or FrameSelection()
-        self._roots = RootMap(root_map)
+        self._places = _Places(RootMap(root_map), allowed)
         self._runs: dict[str, _Run] = {}
         self._streams: dict[str, _Stream] = {}
         self._stream_resources: dict[str, Mapping[str, Any]] = {}
@@ -101,11 +118,15 @@ class FrameAssembler:
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> list[Frame]:
         """Take a document and return the frames that it brings, mostly none or one."""
+        return [frame for frames in self.take(name, doc) for frame in frames]
+
+    def take(self, name: str, doc: Mapping[str, Any]) -> list[FrameRange]:
+        """Take a document and return the frames that it brings, by data key, without making each of them."""
         match name:
             case "event":
                 return list(self._event(doc))
             case "event_page":
-                return [frame for event in unpack_event_page(doc) for frame in self._event(event)]  # pyright: ignore
+                return list(self._event_page(doc))
             case "stream_datum":
                 return list(self._stream_datum(doc))
             case "start":
@@ -125,6 +146,17 @@ class FrameAssembler:
                 self._say_what_was_left(doc["run_start"])
                 self.forget(doc["run_start"])
         return []
+
+    def takes(self, run_uid: str, device: str) -> bool:
+        """Tell whether a device, by its name, brings frames in an open run."""
+        run = self._runs.get(run_uid)
+        streams = (self._streams.get(descriptor) for descriptor in list(run.descriptors)) if run else ()
+        return any(
+            image.key in stream.descriptor.get("object_keys", {}).get(device, ())
+            for stream in streams
+            if stream is not None
+            for image in stream.images
+        )
 
     def forget(self, run_uid: str) -> None:
         """Drop the state of a run; frames already made stay readable. Unknown runs are no error."""
@@ -177,7 +209,7 @@ class FrameAssembler:
         if resource is not None:
             self._datums[doc["datum_id"]] = _Datum(resource, doc["datum_kwargs"])
 
-    def _event(self, doc: Mapping[str, Any]) -> Iterator[Frame]:
+    def _event(self, doc: Mapping[str, Any]) -> Iterator[FrameRange]:
         stream = self._streams.get(doc["descriptor"])
         if stream is None:
             return
@@ -189,9 +221,15 @@ class FrameAssembler:
                 count, source = self._images(image, data[image.key])
                 centre = image.centre.of(data)
                 self._say_if_far(stream.run, image, centre)
-                for index in range(count):
-                    frame = FrameId(stream.run, stream.name, image.key, doc["seq_num"], index, doc["uid"])
-                    yield Frame(frame, centre, image.mask, source)
+                if count > 0:
+                    about = (stream.run, stream.name, image.key, doc["uid"], doc["seq_num"])
+                    yield FrameRange(*about, 1, count, centre, image.mask, _Same(source))
+
+    def _event_page(self, doc: Mapping[str, Any]) -> Iterator[FrameRange]:
+        stream = self._streams.get(doc["descriptor"])
+        if stream is not None and (stream.images or stream.external):  # pages of others have rows by the thousand
+            for event in unpack_event_page(doc):  # pyright: ignore
+                yield from self._event(event)
 
     def _use(self, datum_id: Any) -> None:
         """Move a datum to the few that are kept in case that they are read again."""
@@ -201,18 +239,22 @@ class FrameAssembler:
     def _images(self, image: _ImageKey, value: Any) -> tuple[int, Images]:
         """Return how many images a value in an event stands for, and their reader."""
         if not isinstance(value, str):
+            if self._places.map and hasattr(value, "with_roots"):  # images of a stored run
+                value = value.with_roots(self._places.map)
             shape = shape_of(value)
-            return layout_of(shape).count if len(shape) > 2 else 1, InlineImages(value, image.size)
+            images = InlineImages(value, image.size)
+            files = getattr(value, "files", ())  # of a stored run
+            return layout_of(shape).count if len(shape) > 2 else 1, self._places.guard(images, *files)
         datum = self._datums.get(value) or self._used.get(value)
         if datum is None:
             reason = f"the event refers to the datum {value!r}, of which no datum and resource document came before"
             return image.count, MissingImages(reason)
         try:
-            return _datum_images(image, datum, self._roots)
+            return _datum_images(image, datum, self._places)
         except Exception as error:  # noqa: BLE001 - documents of strangers; they cost this image only
             return image.count, MissingImages(f"the resource of {image.key} cannot be used: {_say(error)}")
 
-    def _stream_datum(self, doc: Mapping[str, Any]) -> Iterator[Frame]:
+    def _stream_datum(self, doc: Mapping[str, Any]) -> Iterator[FrameRange]:
         stream = self._streams.get(doc["descriptor"])
         if stream is None or not stream.images:
             return
@@ -221,12 +263,10 @@ class FrameAssembler:
             return
         centre = image.centre.constant
         self._say_if_far(stream.run, image, centre)
-        start, stop = doc["indices"]["start"], doc["indices"]["stop"]
-        for seq_num, position in enumerate(range(start, stop), start=doc["seq_nums"]["start"]):
-            source = source_at(position)
-            for index in range(count):
-                frame = FrameId(stream.run, stream.name, image.key, seq_num, index, doc["uid"])
-                yield Frame(frame, centre, image.mask, source)
+        start, stop = int(doc["indices"]["start"]), int(doc["indices"]["stop"])
+        if stop > start and count > 0:
+            about = (stream.run, stream.name, image.key, doc["uid"], int(doc["seq_nums"]["start"]))
+            yield FrameRange(*about, stop - start, count, centre, image.mask, lambda event: source_at(start + event))
 
     def _stream_images(
         self, stream: _Stream, doc: Mapping[str, Any]
@@ -245,7 +285,7 @@ class FrameAssembler:
             return None, 0, lambda _: MissingImages("")
         try:
             count = _per_index(image, resource, stream.descriptor)
-            return image, count, _stream_source(image, resource, stream.descriptor, count, self._roots)
+            return image, count, _stream_source(image, resource, stream.descriptor, count, self._places)
         except Exception as error:  # noqa: BLE001 - documents of strangers; they cost this image only
             why = f"the stream_resource of {image.key} cannot be used: {_say(error)}"
             return image, image.count, lambda _: MissingImages(why)
@@ -301,20 +341,37 @@ def _say(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _datum_images(image: _ImageKey, datum: _Datum, roots: RootMap) -> tuple[int, Images]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the files are that documents name, and which of them may be read."""
+
+    map: RootMap
+    roots: Roots | None
+
+    def guard(self, images: Images, *files: str, **parameters: Any) -> Images:
+        """Return images that are read only if their files may be."""
+        if self.roots is None or not files:
+            return images
+        return GuardedImages(images, files, parameters, self.roots, self.map)
+
+
+def _datum_images(image: _ImageKey, datum: _Datum, places: _Places) -> tuple[int, Images]:
     resource = datum.resource
     spec, kwargs = resource["spec"], resource.get("resource_kwargs") or {}
-    path = roots.join(resource.get("root") or "", resource["resource_path"])
+    path = places.map.join(resource.get("root") or "", resource["resource_path"])
     if spec in _EIGER and "seq_id" in datum.kwargs:
+        hdf5 = FORMATS["hdf5"].with_roots(places.map)
         master = f"{path}_{datum.kwargs['seq_id']}_master.h5"
         first = datum.kwargs.get("frame_num")
         if first is None:
-            return image.count, SeriesImages(master, image.count, image.size)
-        return image.count, FileImages(FORMATS["hdf5"], master, "/entry/data", first, image.size)
+            return image.count, places.guard(SeriesImages(hdf5, master, image.count, image.size), master)
+        return image.count, places.guard(FileImages(hdf5, master, "/entry/data", first, image.size), master)
     count = max(image.count, int(kwargs.get("frame_per_point") or 1))
     if spec in Hdf5Frames.specs and set(datum.kwargs) == {"point_number"}:
-        return count, Hdf5DatumImages(Hdf5Frames(path, **kwargs), datum.kwargs["point_number"], image.size)
-    return count, HandlerImages(spec, path, kwargs, datum.kwargs, count, image.size)
+        handler = Hdf5Frames(path, **{**kwargs, "roots": places.map})
+        return count, places.guard(Hdf5DatumImages(handler, datum.kwargs["point_number"], image.size), path)
+    images = HandlerImages(spec, path, kwargs, datum.kwargs, count, image.size)
+    return count, places.guard(images, path, resource=kwargs, datum=datum.kwargs)
 
 
 def _per_index(image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any]) -> int:
@@ -329,7 +386,7 @@ def _parameters(resource: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _stream_source(
-    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], count: int, roots: RootMap
+    image: _ImageKey, resource: Mapping[str, Any], descriptor: Mapping[str, Any], count: int, places: _Places
 ) -> Callable[[int], Images]:
     """Return what makes the reader of the images at a position of the stream."""
     parameters = _parameters(resource)
@@ -337,13 +394,13 @@ def _stream_source(
     dataset = parameters.get("dataset") or parameters.get("path") or ""
     form: FileFormat | None
     if "uri" not in resource:  # as ophyd-async wrote it before 0.4
-        path = roots.join(resource.get("root") or "", resource["resource_path"])
+        path = places.map.join(resource.get("root") or "", resource["resource_path"])
         form = FORMATS["hdf5"]
     else:
         uri, named = resource["uri"], path_of(resource["uri"])
         if named is None:
             return lambda _: MissingImages(f"{uri} is not a file: only file URIs can be read")
-        path = roots.path(named)
+        path = places.map.path(named)
         form = format_of_mimetype(resource["mimetype"]) if resource.get("mimetype") else None
         if form is None and not resource.get("mimetype") and can_read(path):
             form = format_of(path)
@@ -352,5 +409,8 @@ def _stream_source(
     if parameters.get("slice"):
         return lambda _: MissingImages(f"{path} is announced with a slice, which is not supported: announce images")
     if form is not None:
-        return lambda position: FileImages(form, path, dataset, position * count, size)
-    return lambda position: ConsolidatedImages(resource, descriptor, position, size)
+        form = form.with_roots(places.map)
+        return lambda position: places.guard(FileImages(form, path, dataset, position * count, size), path)
+    return lambda position: places.guard(
+        ConsolidatedImages(resource, descriptor, position, size), path, resource=parameters
+    )

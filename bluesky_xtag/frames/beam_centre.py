@@ -21,17 +21,18 @@ logger = logging.getLogger("bluesky_xtag")
 BeamCentre = tuple[float, float]
 
 _X_KEY = re.compile(r"(?:(?P<prefix>.+?)[_.-])??(?:cam[_.-])?beam_?cent(?:er|re)_x", re.IGNORECASE)
-_PIXEL_SIZE = re.compile(r"(?:.*[_.-])?(?:(?P<before>[xy])_)?pixel_?size(?:_(?P<axis>[xy]))?", re.IGNORECASE)
+_PIXEL_SIZE = re.compile(r"(?:.*?[_.-])??(?:(?P<before>[xy])_)?pixel_?size(?:_?(?P<axis>[xy]))?", re.IGNORECASE)
 _PIXEL_UNITS = frozenset({"", "pixel", "pixels", "px", "pix"})
 _METRES = {
-    "m": 1.0,
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
     "cm": 1e-2,
-    "mm": 1e-3,
-    "um": 1e-6,
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
+    **dict.fromkeys(("um", "micrometer", "micrometers", "micrometre", "micrometres"), 1e-6),
     "\u00b5m": 1e-6,
     "\u03bcm": 1e-6,
     "micron": 1e-6,
     "microns": 1e-6,
+    "nm": 1e-9,
 }
 _SEPARATOR = re.compile(r"[_.-]")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .arrays import check_size, shape_of, sum_colours
 if TYPE_CHECKING:
     from ..model import PackedImage
 
-__all__ = ["Frame", "Images", "bytes_held"]
+__all__ = ["Frame", "FrameRange", "Images", "is_first"]
 
 logger = logging.getLogger("bluesky_xtag")
 
@@ -97,32 +98,121 @@ class Frame:
         # Some devices declare (width, height) and write (rows, columns).
         if declared and image.shape not in (declared, declared[::-1]):
             check_size(image.shape, image.dtype.itemsize, declared, self.id.key)
-            if _is_first(self.id.run, self.id.key):
+            if is_first(self.id, "size"):
                 logger.warning(
                     "%s has the shape %s in run %s, but its data key declares %s: the pixels are taken as they are",
                     *(self.id.key, image.shape, self.id.run, declared),
                 )
 
 
-_SAID: dict[tuple[str, str], None] = {}  # frames travel to other threads and processes: each remembers what it said
+# Frames travel to other threads and processes: each remembers what it said.
+_SAID: dict[tuple[str, str, str], None] = {}
 _SAID_KEPT = 1024
 
 
-def _is_first(run: str, key: str) -> bool:
-    if (run, key) in _SAID:
+def is_first(frame: FrameId, what: str) -> bool:
+    """Tell whether something happens for the first time in a run, or in a directory of files, to images of a key."""
+    place = frame.run if frame.stream else os.path.dirname(frame.run), frame.key, what
+    if place in _SAID:
         return False
-    _SAID[run, key] = None
+    _SAID[place] = None
     for oldest in list(_SAID)[:-_SAID_KEPT]:
         _SAID.pop(oldest, None)
     return True
 
 
-def bytes_held(frames: Iterable[Frame]) -> int:
-    """Return how many bytes of pixels frames keep in memory: those that lie in an event, once for all its images."""
-    held = {
-        id(value): _size_of(value) for frame in frames if (value := getattr(frame.source, "value", None)) is not None
-    }
-    return sum(held.values())
+@dataclass(frozen=True, eq=False, slots=True)
+class FrameRange(Sequence[Frame]):
+    """The frames of one data key that a document brings; each is made when it is asked for.
+
+    A document of a fast scan may bring 100,000 frames at once, and the RunEngine waits while it is taken.
+
+    Parameters
+    ----------
+    run, stream, key, event : str
+        As in `FrameId`.
+    first : int
+        The first sequence number.
+    events : int
+        How many sequence numbers there are.
+    images : int
+        How many images each of them has.
+    beam_centre, mask
+        As in `Frame`.
+    source : callable
+        Returns what reads the images of an event, given its place in the range, from 0.
+    """
+
+    run: str
+    stream: str
+    key: str
+    event: str
+    first: int
+    events: int
+    images: int
+    beam_centre: tuple[float, float] | None
+    mask: np.ndarray | None = field(repr=False)
+    source: Callable[[int], Images] = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.events * self.images
+
+    @overload
+    def __getitem__(self, position: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[Frame]: ...
+
+    def __getitem__(self, position: int | slice) -> Frame | list[Frame]:
+        if isinstance(position, slice):
+            return [self[each] for each in range(len(self))[position]]
+        position = range(len(self))[position]
+        return Frame(self.id(position), self.beam_centre, self.mask, self.source(position // self.images))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return map(self.__getitem__, range(len(self)))
+
+    def id(self, position: int) -> FrameId:
+        """Return which frame is at a position."""
+        event, index = divmod(position, self.images)
+        return FrameId(self.run, self.stream, self.key, self.first + event, index, self.event)
+
+    def ids(self, positions: Iterable[int]) -> Iterator[FrameId]:
+        """Yield which frames are at some positions."""
+        if self.images > 1:
+            return map(self.id, positions)
+        run, stream, key, first, event = self.run, self.stream, self.key, self.first, self.event
+        return (FrameId(run, stream, key, first + position, 0, event) for position in positions)
+
+    def places(self, positions: Sequence[int]) -> dict[str, list[str | int]]:
+        """Return which frames are at some positions, as columns: a list for each part of `FrameId` that rows have."""
+        count = len(positions)
+        return {
+            "event": [self.event] * count,
+            "key": [self.key] * count,
+            "seq_num": [self.first + position // self.images for position in positions],
+            "index": [position % self.images for position in positions],
+        }
+
+    def position(self, seq_num: int, index: int = 0) -> int:
+        """Return where an image of a sequence number is; outside of the range if it is none of these frames."""
+        return (seq_num - self.first) * self.images + index
+
+    def is_at(self, frame: FrameId, position: int) -> bool:
+        """Return whether a frame is the one at a position."""
+        return (
+            self.first + position // self.images == frame.seq_num
+            and position % self.images == frame.index
+            and self.key == frame.key
+            and self.stream == frame.stream
+            and self.run == frame.run
+        )
+
+    @property
+    def held(self) -> int:
+        """How many bytes of pixels the frames keep in memory: those that lie in an event."""
+        value = getattr(self.source(0), "value", None) if self.events == 1 else None
+        return 0 if value is None else _size_of(value)
 
 
 def _size_of(value: Any) -> int:

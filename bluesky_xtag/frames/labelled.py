@@ -15,14 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
-import hdf5plugin  # registers the compression filters that detectors use
 import numpy as np
 
-from ..errors import XTagError, XTagValueError
+from ..errors import FrameError, XTagError, XTagValueError
 from ..model import write_atomically
+from .files import find_node, new_hdf5, refuse_sources, without_hint
+
+if TYPE_CHECKING:
+    import h5py  # sessions that have their frames read elsewhere do not need it
 
 __all__ = [
     "LabelledFile",
@@ -36,10 +38,11 @@ __all__ = [
     "open_labelled",
     "read_frames",
     "write_labelled",
+    "write_part",
 ]
 
-_TAGS, _DEFINITIONS, _MASKS = "tags", "definitions", "masks"
-_TRUTH, _CENTRE, _SOURCE, _DETECTOR = "truth", "beam_centre_xy", "source", "detector"
+TAGS, DEFINITIONS, MASKS = "tags", "definitions", "masks"
+TRUTH, CENTRE, SOURCE, DETECTOR = "truth", "beam_centre_xy", "source", "detector"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -52,7 +55,7 @@ class LabelledFrame:
     name : str
         Its name in the file.
     pixels : numpy.ndarray
-        (rows, columns), counts as the detector wrote them.
+        (rows, columns), counts as the detector wrote them; a frame to be written may bring a mask with them.
     truth : mapping of str to bool
         Whether a tag holds; tags that are not in it are uncertain.
     beam_centre : tuple of float or None
@@ -120,8 +123,11 @@ class LabelledFile:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self._file = file
-        self.tags = _read_words(file.attrs.get(_TAGS, ()))
-        self.names = tuple(_find_names(file))
+        self.tags = read_words(file.attrs.get(TAGS, ()))
+        try:
+            self.names = tuple(find_names(file))
+        except FrameError as error:
+            raise XTagValueError(f"{path}: {error}") from error
         if not self.names:
             raise XTagValueError(f"{path} holds no two-dimensional data set of numbers: each frame must be one")
 
@@ -140,7 +146,7 @@ class LabelledFile:
         XTagValueError
             The file does not give one definition for each tag.
         """
-        words = _read_words(self._file.attrs.get(_DEFINITIONS, ()))
+        words = read_words(self._file.attrs.get(DEFINITIONS, ()))
         if words and len(words) != len(self.tags):
             raise XTagValueError(
                 f"{self.path} names {len(self.tags)} `tags` but gives {len(words)} `definitions`: give one for each tag"
@@ -150,12 +156,14 @@ class LabelledFile:
     def read(self, name: str) -> LabelledFrame:
         """Return the frame of a name; XTagValueError if its truth does not fit the tags."""
         try:
-            data: Any = self._file[name]
-            mask: Any = self._file.get(f"{_MASKS}/{name}")
+            data = find_node(self._file, name, whole=True)
+            mask = find_node(self._file, f"{MASKS}/{name}", whole=True)
             pixels, masked, about = data[()], None if mask is None else mask[()].astype(bool), dict(data.attrs)
+        except FrameError as error:
+            raise XTagValueError(f"{self.path}, frame {name!r}: {error}") from error
         except OSError as error:
             raise XTagValueError(f"{self.path}, frame {name!r} cannot be read ({error}): copy it again") from error
-        truth, centre = about.pop(_TRUTH, None), about.pop(_CENTRE, None)
+        truth, centre = about.pop(TRUTH, None), about.pop(CENTRE, None)
         if truth is not None and len(truth) != len(self.tags):
             raise XTagValueError(
                 f"frame {name!r} has {len(truth)} values of `truth` but the file names {len(self.tags)} `tags`: "
@@ -168,8 +176,8 @@ class LabelledFile:
             truth={tag: bool(value) for tag, value in labels if value in (0, 1)},
             beam_centre=None if centre is None else (float(centre[0]), float(centre[1])),
             mask=masked,
-            source=_read_text(about.pop(_SOURCE, "")),
-            detector=_read_text(about.pop(_DETECTOR, "")),
+            source=read_text(about.pop(SOURCE, "")),
+            detector=read_text(about.pop(DETECTOR, "")),
             attributes=about,
         )
 
@@ -192,9 +200,12 @@ def open_labelled(path: str | Path) -> Iterator[LabelledFile]:
     if not path.is_file():
         raise XTagValueError(f"there is no file {path}: name an HDF5 file with a data set a frame")
     try:
+        import h5py
+        import hdf5plugin  # noqa: F401 - registers the compression filters that detectors use
+
         file = h5py.File(path, "r")
     except OSError as error:
-        raise XTagValueError(f"{path} cannot be read as HDF5 ({error}): name an HDF5 file") from error
+        raise XTagValueError(f"{path} cannot be read as HDF5 ({without_hint(error)}): name an HDF5 file") from None
     with file:
         yield LabelledFile(path, file)
 
@@ -298,10 +309,11 @@ def write_labelled(out: str | Path, tags: Sequence[str], frames: Iterable[Labell
     check_new(out)
     try:
         with write_atomically(out) as path:
-            with h5py.File(path, "w") as file:
-                file.attrs[_TAGS] = list(tags)
+            with new_hdf5(path) as new:
+                new.hdf5.attrs[TAGS] = list(tags)
                 for frame in frames:
-                    add_labelled(file, frame, tags)
+                    add_labelled(new.hdf5, frame, tags)
+                    new.check()
                     written += 1
             if not written:
                 raise XTagValueError(f"there is no labelled frame to write to {out}: correct or confirm some first")
@@ -313,17 +325,36 @@ def write_labelled(out: str | Path, tags: Sequence[str], frames: Iterable[Labell
     return written
 
 
+def write_part(path: Path, frame: LabelledFrame, tags: Sequence[str]) -> None:
+    """Write one frame to a file for `join_labelled`; OSError if the disk does not take it."""
+    with new_hdf5(path) as new:
+        add_labelled(new.hdf5, frame, tags)
+
+
 def add_labelled(file: h5py.File, frame: LabelledFrame, tags: Sequence[str]) -> None:
-    """Write a frame, and its mask if it has one, to an open file; `tags` gives the order of its `truth`."""
+    """Write a frame, and its mask if it has one, to an open file; `tags` gives the order of its `truth`.
+
+    Pixels in a masked array, as of detectors that keep a mask of their own, are written with their mask.
+    """
+    import hdf5plugin
+
     packed = hdf5plugin.Bitshuffle(cname="lz4")
-    data = file.create_dataset(frame.name, data=frame.pixels, **packed)
-    data.attrs[_TRUTH] = np.array([int(frame.truth.get(tag, -1)) for tag in tags], np.int8)
+    pixels, mask = _split_mask(frame)
+    data = file.create_dataset(frame.name, data=pixels, **packed)
+    data.attrs[TRUTH] = np.array([int(frame.truth.get(tag, -1)) for tag in tags], np.int8)
     if frame.beam_centre is not None:
-        data.attrs[_CENTRE] = np.array(frame.beam_centre, np.float32)
-    data.attrs.update({name: text for name, text in ((_SOURCE, frame.source), (_DETECTOR, frame.detector)) if text})
+        data.attrs[CENTRE] = np.array(frame.beam_centre, np.float32)
+    data.attrs.update({name: text for name, text in ((SOURCE, frame.source), (DETECTOR, frame.detector)) if text})
     data.attrs.update(frame.attributes)
-    if frame.mask is not None:
-        file.create_dataset(f"{_MASKS}/{frame.name}", data=frame.mask, **packed)
+    if mask is not None:
+        file.create_dataset(f"{MASKS}/{frame.name}", data=mask, **packed)
+
+
+def _split_mask(frame: LabelledFrame) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return pixels, and a mask with what came masked with them: HDF5 keeps no masked arrays."""
+    own = np.ma.getmaskarray(frame.pixels) if np.ma.is_masked(frame.pixels) else None
+    masks = [mask for mask in (own, frame.mask) if mask is not None]
+    return np.ma.getdata(frame.pixels), np.logical_or.reduce(masks) if masks else None
 
 
 def join_labelled(out: Path, parts: Iterable[Path], tags: Sequence[str], attributes: Mapping[str, Any]) -> None:
@@ -334,21 +365,30 @@ def join_labelled(out: Path, parts: Iterable[Path], tags: Sequence[str], attribu
     out : Path
         The file to write.
     parts : iterable of Path
-        Files that `add_labelled` wrote to, with the same `tags`.
+        Files that `write_part` wrote, with the same `tags`.
     tags : sequence of str
         The order of each frame's `truth`.
     attributes : mapping
         Of the file, next to `tags`.
+
+    Raises
+    ------
+    OSError
+        The disk does not take the file.
     """
-    with h5py.File(out, "w") as file:
-        file.attrs[_TAGS] = list(tags)
-        file.attrs.update(attributes)
+    import h5py
+    import hdf5plugin  # noqa: F401
+
+    with new_hdf5(out) as new:
+        new.hdf5.attrs[TAGS] = list(tags)
+        new.hdf5.attrs.update(attributes)
         for each in parts:
             with h5py.File(each, "r") as part:
-                for frame in _find_names(part):
-                    for name in (frame, f"{_MASKS}/{frame}"):
+                for frame in find_names(part):
+                    for name in (frame, f"{MASKS}/{frame}"):
                         if name in part:
-                            part.copy(name, file, name)
+                            part.copy(name, new.hdf5, name)
+            new.check()
 
 
 def check_new(out: Path) -> None:
@@ -359,21 +399,24 @@ def check_new(out: Path) -> None:
         raise XTagValueError(f"there is no directory {out.parent}: make it first or choose another name for the file")
 
 
-def _find_names(file: h5py.File) -> list[str]:
+def find_names(file: h5py.File) -> list[str]:
     """Return the names of all frames of an open file."""
+    import h5py
+
     found: list[str] = []
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        refuse_sources(item)
         if isinstance(item, h5py.Dataset) and item.ndim == 2 and item.dtype.kind in "iuf":
             found.append(name)
 
     file.visititems(visit)
-    return [name for name in found if not name.startswith(f"{_MASKS}/")]
+    return [name for name in found if not name.startswith(f"{MASKS}/")]
 
 
-def _read_words(values: Any) -> tuple[str, ...]:
-    return tuple(map(_read_text, values))
+def read_words(values: Any) -> tuple[str, ...]:
+    return tuple(map(read_text, values))
 
 
-def _read_text(value: Any) -> str:
+def read_text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)

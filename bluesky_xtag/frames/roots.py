@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 from ..errors import XTagValueError
@@ -32,17 +32,32 @@ class RootMap:
 
     def __init__(self, root_map: Mapping[str, str] | None = None) -> None:
         roots = root_map or {}
-        if not isinstance(roots, Mapping) or not all(isinstance(root, str | os.PathLike) for root in roots):
+        if not isinstance(roots, Mapping) or not all(
+            isinstance(root, str | os.PathLike) for pair in roots.items() for root in pair
+        ):
             raise XTagValueError(f"root_map={root_map!r}: give a mapping such as {{'/old/mount': '/data/archive'}}")
         named = {_plain(os.fspath(root)).rstrip("/"): os.fspath(now) for root, now in roots.items()}
         self._roots = sorted(named.items(), key=lambda pair: -len(pair[0]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RootMap) and self._roots == other._roots
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._roots))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._roots)
+
+    def __bool__(self) -> bool:
+        return bool(self._roots)
 
     def path(self, path: str) -> str:
         """Return where a file is now; as it was named if no root fits."""
         plain = _plain(path)
         for root, now in self._roots:
             if plain == root or plain.startswith(f"{root}/"):
-                return os.path.join(now, plain[len(root) + 1 :])
+                rest = plain[len(root) + 1 :]
+                return os.path.join(now, rest) if rest else now
         return path
 
     def join(self, root: str, path: str) -> str:

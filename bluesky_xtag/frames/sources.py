@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FrameError
 from .arrays import pick_image
-from .files import FORMATS, FileFormat, Hdf5Frames, images_in, warn_of_surplus
+from .files import FileFormat, Hdf5Frames, images_in, warn_of_surplus
 
 if TYPE_CHECKING:
     from ..model import PackedImage
@@ -76,25 +76,26 @@ class FileImages:
 class SeriesImages:
     """The images of an Eiger's series, of which an event has `count`; what the series has beyond is said."""
 
+    format: FileFormat
     path: str
     count: int
     size: Size
 
     def read(self, index: int) -> np.ndarray:
         """Return image `index`."""
-        image = FORMATS["hdf5"].read(self.path, "/entry/data", index, self.size)
+        image = self.format.read(self.path, "/entry/data", index, self.size)
         self._compare_counts()
         return image
 
     def pack(self, index: int) -> np.ndarray | PackedImage:
         """Return image `index`, still compressed if it can be."""
-        image = FORMATS["hdf5"].pack(self.path, "/entry/data", index, self.size)
+        image = self.format.pack(self.path, "/entry/data", index, self.size)
         self._compare_counts()
         return image
 
     def _compare_counts(self) -> None:
         with suppress(FrameError):  # the image is there, whatever the count says
-            warn_of_surplus(self.path, self.count, images_in(self.path, "/entry/data"))
+            warn_of_surplus(self.path, self.count, images_in(self.format, self.path, "/entry/data"))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,7 +14,9 @@ from ophyd.areadetector.filestore_mixins import resource_factory
 from bluesky_xtag.errors import FrameError, FrameNotReady
 from bluesky_xtag.frames import FrameAssembler, FrameSelection
 
-DATA = "/entry/data/data"
+from . import writing
+from .writing import DATA
+
 IMAGE = {"shape": [24, 32]}
 EXTERNAL = IMAGE | {"external": "FILESTORE:"}
 STREAMED = {"shape": [1, 24, 32], "external": "STREAM:", "dtype_numpy": "<u2"}
@@ -47,7 +49,7 @@ class Writer:
     def __init__(self, path, shape=(24, 32), dtype="uint16", swmr=True, compressed=True):
         arguments = [str(path), str(shape[0]), str(shape[1]), dtype, str(int(swmr)), str(int(compressed))]
         self._process = subprocess.Popen(
-            [sys.executable, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, writing.__file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout.readline() == "open\n"
 
@@ -72,40 +74,6 @@ class Writer:
         self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return self._process.stdout.readline().strip()
-
-
-def _writer_process(path, rows, columns, dtype, swmr, compressed):
-    rows, columns, swmr = int(rows), int(columns), bool(int(swmr))
-    options = dict(hdf5plugin.LZ4()) if int(compressed) else {}
-    file = h5py.File(path, "w", libver="latest")
-    file.create_dataset(
-        DATA, (0, rows, columns), dtype, maxshape=(None, rows, columns), chunks=(1, rows, columns), **options
-    )
-    if swmr:
-        file.swmr_mode = True
-    print("open", flush=True)
-    written = 0
-    for line in sys.stdin:
-        what = line.strip()
-        try:
-            if what == "reopen":
-                file.close()
-                file = h5py.File(path, "a", libver="latest")
-                if swmr:
-                    file.swmr_mode = True
-            elif what == "close":
-                file.close()
-            else:
-                file[DATA].resize(written + 1, axis=0)
-                if what == "append":
-                    file[DATA][written] = written
-                    written += 1
-                file[DATA].flush()
-            print("done", flush=True)
-        except (OSError, ValueError) as error:  # ValueError: the file is closed, because it could not be opened again
-            print(f"failed: {error}", flush=True)
-        if what == "close":
-            return
 
 
 class Hdf5Detector(Device):
@@ -299,7 +267,3 @@ def stored(path, data_key=EXTERNAL, spec="AD_HDF5", datum_kwargs=None, **resourc
     datum_id = run.datum(run.resource(path, spec, **resource_kwargs), **(datum_kwargs or {"point_number": 0}))
     run.event(bundle, {"det": datum_id}, filled={"det": False})
     return frames_of(run.all)
-
-
-if __name__ == "__main__":
-    _writer_process(*sys.argv[1:])

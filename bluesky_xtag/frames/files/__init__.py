@@ -1,6 +1,6 @@
 """Files of images: one registry of their formats, and the readers that documents name."""
 
-from .adapters import ConsolidatedImages
+from .adapters import ConsolidatedImages, import_for
 from .file_format import FileFormat
 from .formats import (
     FORMATS,
@@ -9,13 +9,16 @@ from .formats import (
     format_of,
     format_of_mimetype,
     images_in,
-    origins,
+    linked_files,
     pack,
     read,
     read_mask,
 )
-from .handlers import HandlerImages, warn_of_surplus
+from .handlers import HandlerImages, import_handler, warn_of_surplus
 from .hdf5 import Hdf5Frames, warm
+from .hdf5_held import without_hint
+from .hdf5_new import new_hdf5
+from .hdf5_others import find_node, refuse_sources
 
 __all__ = [
     "FORMATS",
@@ -25,13 +28,19 @@ __all__ = [
     "Hdf5Frames",
     "can_read",
     "data_sets",
+    "find_node",
     "format_of",
     "format_of_mimetype",
     "images_in",
-    "origins",
+    "import_for",
+    "import_handler",
+    "linked_files",
+    "new_hdf5",
     "pack",
     "read",
     "read_mask",
+    "refuse_sources",
     "warm",
     "warn_of_surplus",
+    "without_hint",
 ]

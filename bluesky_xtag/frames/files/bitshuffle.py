@@ -10,100 +10,122 @@ looked at once instead of being transposed.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
+from llvmlite import binding as llvm
+from numba import types
+from numba.np.numpy_support import carray
 
-from ...model import compile_loop
+from ...model import CompiledRows, Preparation, compile_function, compile_loop
 
-__all__ = ["Bitshuffled", "decompressor", "warm"]
+__all__ = ["Bitshuffled", "can_decode", "warm"]
 
-_LZ4, _ZSTD = 2, 3
+_LZ4, _ZSTD = 2, 3  # as the filter's options number them
 _HEADER = 12  # bytes: of all pixels, 8; of a block, 4
 _LARGEST_BLOCK = 2**24  # bytes; the filter makes blocks of 8 KiB, unless somebody asks for others
-_AT, _DONE, _BEGIN, _END = range(4)  # of the state: compressed bytes, pixels, and pixels that are kept for later
+_WORD = 8  # bytes
+
+# All that is known while an image is decoded lies in one array of words, so that compiled loops elsewhere need no more
+# than its address: these numbers, for each chunk where it begins and ends, room for a block, and the chunks.
+_CHUNK = 0  # number of the chunk
+_AT = 1  # byte that is read next
+_DONE = 2  # pixels of the chunk that are decoded
+_SPARE, _SPARE_END = 3, 4  # pixels that were decoded and not asked for yet
+_PIXELS = 5  # of a chunk
+_BLOCK = 6  # pixels of a block
+_CODEC = 7
+_ROOM, _DATA, _WORDS = 8, 9, 10  # words: where room for a block and the chunks begin, and where all ends
+_TABLE = 11
+
+_LZ4_NAME, _ZSTD_NAME = "bluesky_xtag_lz4_decompress", "bluesky_xtag_zstd_decompress"
+_lz4 = types.ExternalFunction(_LZ4_NAME, types.int32(types.uintp, types.uintp, types.int32, types.int32))
+_zstd = types.ExternalFunction(_ZSTD_NAME, types.uintp(types.uintp, types.uintp, types.uintp, types.uintp))
+
+
+def can_decode(options: Sequence[int], dtype: np.dtype) -> bool:
+    """Return whether chunks are decoded here.
+
+    Parameters
+    ----------
+    options : sequence of int
+        The filter's, as the data set tells them; the third is the size of a pixel, the fifth the compression.
+    dtype : numpy.dtype
+        Of the pixels.
+    """
+    known = len(options) > 4 and options[2] == dtype.itemsize in (1, 2, 4, 8) and options[4] in (_LZ4, _ZSTD)
+    return known and _has_library()
 
 
 @cache
-def decompressor(options: tuple[int, ...]) -> Any:
-    """Return what decompresses a block, a function of the library that hdf5plugin brings; None if there is none.
-
-    Parameters
-    ----------
-    options : tuple of int
-        The filter's, as the data set tells them; the fifth is the compression.
-
-    Returns
-    -------
-    object or None
-        A C function that compiled loops can call: LZ4's with (source, target, bytes of each), Zstandard's with (target,
-        its bytes, source, its bytes). It returns how many bytes it wrote.
-    """
+def _has_library() -> bool:
+    """Tell the compiler where the functions of the library are that hdf5plugin brings; return whether there are."""
     from hdf5plugin import get_config
 
-    name = {_LZ4: "LZ4_decompress_safe", _ZSTD: "ZSTD_decompress"}.get(options[4] if len(options) > 4 else 0)
     library = get_config().registered_filters.get("bshuf")
-    if name is None or library is None:
-        return None
-    function = getattr(ctypes.CDLL(library), name, None)
-    return None if function is None else _as_argument(function, name)
-
-
-def _as_argument(function: Any, name: str) -> Any:
-    """Return a C function as something that compiled loops take as an argument."""
-    import numba.experimental.function_type  # noqa: F401 - teaches Numba these arguments
-    from numba import types
-
-    place, size, length = types.uintp, types.uintp, types.int32
-    lz4 = name.startswith("LZ4")
-    signature = length(place, place, length, length) if lz4 else size(place, size, place, size)
-
-    class Function(types.WrapperAddressProtocol):
-        is_lz4 = lz4
-
-        def __wrapper_address__(self) -> int:
-            return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-        def signature(self) -> Any:
-            return signature
-
-    return Function()
+    if library is None:
+        return False
+    for name, function in ((_LZ4_NAME, "LZ4_decompress_safe"), (_ZSTD_NAME, "ZSTD_decompress")):
+        found = getattr(ctypes.CDLL(library), function, None)
+        if found is None:
+            return False
+        llvm.add_symbol(name, ctypes.cast(found, ctypes.c_void_p).value)
+    return True
 
 
 class Bitshuffled:
-    """The pixels of a chunk, decoded one after the other.
+    """The pixels of chunks, decoded one after the other.
 
     Parameters
     ----------
-    chunk : bytes
-        As it is stored.
+    sizes : sequence of int
+        Bytes of each chunk.
+    read : callable
+        Called with the number of a chunk and memory; fills it with the first bytes of the chunk.
     dtype : numpy.dtype
         Of the pixels, in native byte order.
     pixels : int
-        How many the chunk holds.
-    decompress : object
-        From `decompressor`.
+        How many each chunk holds.
+    options : sequence of int
+        The filter's; `can_decode` has to be true for them.
 
     Raises
     ------
     ValueError
-        The chunk is not what the filter writes.
+        A chunk is not what the filter writes.
     """
 
-    def __init__(self, chunk: bytes, dtype: np.dtype, pixels: int, decompress: Any) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        read: Callable[[int, memoryview], None],
+        dtype: np.dtype,
+        pixels: int,
+        options: Sequence[int],
+    ) -> None:
         size = dtype.itemsize
-        total, block = int.from_bytes(chunk[:8], "big"), int.from_bytes(chunk[8:_HEADER], "big")
-        if total != pixels * size or block % (8 * size) or not 0 < block <= _LARGEST_BLOCK:
-            raise ValueError(f"the chunk says {total} bytes in blocks of {block}, but {pixels * size} are wanted")
-        self._chunk = np.frombuffer(chunk, np.uint8)
-        self._bits = np.dtype(f"u{size}")
-        self._pixels = pixels
-        self._functions = (decompress, None) if decompress.is_lz4 else (None, decompress)
-        self._state = np.array([_HEADER, 0, 0, 0], np.int64)
-        self._packed = np.empty(block, np.uint8)
-        self._spare = np.empty(block // size, self._bits)
-        self._columns = np.empty(block // (8 * size), np.uint64)
+        header = bytearray(_HEADER)
+        read(0, memoryview(header))
+        block = int.from_bytes(header[8:], "big")
+        if block % (8 * size) or not 0 < block <= _LARGEST_BLOCK:
+            raise ValueError(f"the chunk says that it has blocks of {block} bytes")
+        header[:8] = (pixels * size).to_bytes(8, "big")
+        ends = np.cumsum(sizes)
+        room = _TABLE + 2 * len(sizes)
+        data = room + 2 * -(-block // _WORD) + block // (8 * size)
+        words = data + -(-int(ends[-1]) // _WORD)
+        self._bits, self._state = np.dtype(f"u{size}"), np.empty(words, np.int64)
+        self._state[:_TABLE] = 0, _HEADER, 0, 0, 0, pixels, block // size, options[4], room, data, words
+        self._state[_TABLE:room:2], self._state[_TABLE + 1 : room : 2] = ends - sizes, ends
+        chunks = memoryview(self._state[data:].view(np.uint8).data)
+        for number, (end, length) in enumerate(zip(ends.tolist(), sizes, strict=True)):
+            chunk = chunks[end - length : end]
+            read(number, chunk)
+            if chunk[:_HEADER] != header:
+                raise ValueError(f"a chunk does not begin as one of {pixels * size} bytes in blocks of {block}")
 
     def fill(self, target: np.ndarray) -> None:
         """Decode as many pixels as the target, an array in C order, has.
@@ -113,84 +135,143 @@ class Bitshuffled:
         ValueError
             The chunk is damaged, or ends before.
         """
-        flat, buffers = target.reshape(-1).view(self._bits), (self._packed, self._spare, self._columns)
-        if not _fill(*self._functions, self._chunk, self._state, self._pixels, flat, *buffers):
-            raise ValueError(f"the chunk is damaged after {self._state[_DONE]} of {self._pixels} pixels")
+        if not _fill(self._state, target.reshape(-1).view(self._bits)):
+            raise ValueError(self._trouble())
+
+    def compiled(self, error: Callable[[str], Exception]) -> CompiledRows:
+        """Return what compiled loops call for the pixels; what is to be raised is made from a reason."""
+        return CompiledRows(_pointed(self._bits.itemsize), self._state, lambda: error(self._trouble()))
+
+    def _trouble(self) -> str:
+        return f"the chunk is damaged after {self._state[_DONE]} of {self._state[_PIXELS]} pixels"
 
 
 def warm() -> None:
-    """Compile, or load, what decodes LZ4's blocks of two and of four bytes a pixel."""
+    """Compile, or load, what decodes and bins images of two and of four bytes a pixel."""
     for dtype in (np.dtype(np.uint16), np.dtype(np.uint32)):
-        pixels = np.zeros(4, dtype)  # too few to be compressed
-        decompress = decompressor((0, 0, dtype.itemsize, 0, _LZ4))
-        if decompress is not None:
-            header = pixels.nbytes.to_bytes(8, "big") + (8 * dtype.itemsize).to_bytes(4, "big")
-            Bitshuffled(header + pixels.tobytes(), dtype, len(pixels), decompress).fill(pixels)
+        options = (0, 0, dtype.itemsize, 0, _LZ4)
+        if can_decode(options, dtype):
+            image = _Blank(dtype, options)
+            Preparation().bin(image)
+            image.unpack()
+
+
+class _Blank:
+    """An image of two pixels without counts, too few to be compressed."""
+
+    shape = (1, 2)
+    mask = None
+
+    def __init__(self, dtype: np.dtype, options: Sequence[int]) -> None:
+        self.dtype, self._options = dtype, options
+        pixels = bytes(2 * dtype.itemsize)
+        self._chunk = len(pixels).to_bytes(8, "big") + (8 * dtype.itemsize).to_bytes(4, "big") + pixels
+
+    @contextmanager
+    def rows(self) -> Iterator[_Blank]:
+        yield self
+
+    def fill(self, target: np.ndarray) -> None:
+        self._begin().fill(target)
+
+    def compiled(self) -> CompiledRows:
+        return self._begin().compiled(ValueError)
+
+    def unpack(self) -> np.ndarray:
+        pixels = np.empty(self.shape, self.dtype)
+        self.fill(pixels)
+        return pixels
+
+    def _begin(self) -> Bitshuffled:
+        def read(_: int, target: memoryview) -> None:
+            target[:] = self._chunk[: len(target)]
+
+        return Bitshuffled([len(self._chunk)], read, self.dtype, 2, self._options)
+
+
+@cache
+def _pointed(size: int) -> Any:
+    """Return the C function that fills pixels of a size in bytes, given pointers."""
+    pixel = {1: types.uint8, 2: types.uint16, 4: types.uint32, 8: types.uint64}[size]
+    signature = types.int64(types.CPointer(types.int64), types.CPointer(pixel), types.int64)
+    return compile_function(signature)(_fill_pointed)
+
+
+def _fill_pointed(state: Any, target: Any, pixels: int) -> int:
+    return int(_fill(carray(state, state[_WORDS]), carray(target, pixels)))
 
 
 @compile_loop()
-def _fill(
-    lz4: Any,
-    zstd: Any,
-    chunk: np.ndarray,
-    state: np.ndarray,
-    pixels: int,
-    target: np.ndarray,
-    packed: np.ndarray,
-    spare: np.ndarray,
-    columns: np.ndarray,
-) -> bool:
-    """Fill a target; return whether the chunk could be decoded. One of the functions is None."""
+def _fill(state: np.ndarray, target: np.ndarray) -> bool:
+    """Fill a target; return whether the chunks could be decoded."""
+    block, size = state[_BLOCK], target.itemsize
+    length, begin = -(-block * size // _WORD), state[_ROOM]
+    packed = state[begin : begin + length].view(np.uint8)
+    spare = state[begin + length : begin + 2 * length].view(target.dtype)
+    columns = state[begin + 2 * length : begin + 2 * length + block // 8].view(np.uint64)
+    chunks = state[state[_DATA] : state[_WORDS]].view(np.uint8)
     filled = _take_spare(state, spare, target)
     while filled < len(target):
-        size, stored = _next_block(chunk, state, pixels, len(spare))
+        if state[_DONE] == state[_PIXELS] and not _begin_next(state):
+            return False
+        count, stored = _next_block(chunks, state)
         if stored < 0:
             return False
         if stored:
-            source, length = chunk[state[_AT] :].ctypes.data, size * spare.itemsize
-            written = np.int64(0)
-            if lz4 is not None:  # Numba leaves out what is done with None
-                written = np.int64(lz4(source, packed.ctypes.data, np.int32(stored), np.int32(length)))
-            if zstd is not None:
-                written = np.int64(zstd(packed.ctypes.data, np.uintp(length), source, np.uintp(stored)))
-            if written != length:
+            written, wanted = np.int64(0), count * size
+            source, room = chunks[state[_AT] :].ctypes.data, packed.ctypes.data
+            if state[_CODEC] == _LZ4:
+                written = np.int64(_lz4(source, room, np.int32(stored), np.int32(wanted)))
+            else:
+                written = np.int64(_zstd(room, np.uintp(wanted), source, np.uintp(stored)))
+            if written != wanted:
                 return False
             state[_AT] += stored
-        filled += _unshuffle(chunk, state, size, stored, target[filled:], packed, spare, columns)
+        filled += _unshuffle(chunks, state, count, stored, target[filled:], packed, spare, columns)
+    return True
+
+
+@compile_loop()
+def _begin_next(state: np.ndarray) -> bool:
+    """Go to the next chunk; return whether there is one."""
+    table = _TABLE + 2 * (state[_CHUNK] + 1)
+    if table >= state[_ROOM]:
+        return False
+    state[_CHUNK], state[_AT], state[_DONE] = state[_CHUNK] + 1, state[table] + _HEADER, 0
     return True
 
 
 @compile_loop()
 def _take_spare(state: np.ndarray, spare: np.ndarray, target: np.ndarray) -> int:
     """Copy pixels that were decoded before and not asked for; return how many."""
-    taken = min(state[_END] - state[_BEGIN], len(target))
-    target[:taken] = spare[state[_BEGIN] : state[_BEGIN] + taken]
-    state[_BEGIN] += taken
+    taken = min(state[_SPARE_END] - state[_SPARE], len(target))
+    target[:taken] = spare[state[_SPARE] : state[_SPARE] + taken]
+    state[_SPARE] += taken
     return taken
 
 
 @compile_loop()
-def _next_block(chunk: np.ndarray, state: np.ndarray, pixels: int, most: int) -> tuple[int, int]:
+def _next_block(chunks: np.ndarray, state: np.ndarray) -> tuple[int, int]:
     """Return how many pixels the next block has, and how many bytes it takes: 0 as it is, -1 if it cannot be.
 
     The last block is smaller; of what is left then, less than eight pixels, nothing is shuffled or compressed.
     """
-    size = min(pixels - state[_DONE], most)
+    size = min(state[_PIXELS] - state[_DONE], state[_BLOCK])
     size -= size % 8 if size >= 8 else 0
-    at = state[_AT]
+    at, end = state[_AT], state[_TABLE + 2 * state[_CHUNK] + 1]
     if size < 8:
-        return size, 0 if 0 < size and at + size <= len(chunk) else -1
-    if at + 4 > len(chunk):
+        return size, 0 if 0 < size else -1
+    if at + 4 > end:
         return size, -1
-    stored = (np.int64(chunk[at]) << 24) | (np.int64(chunk[at + 1]) << 16) | (np.int64(chunk[at + 2]) << 8)
-    stored |= np.int64(chunk[at + 3])
+    stored = (np.int64(chunks[at]) << 24) | (np.int64(chunks[at + 1]) << 16) | (np.int64(chunks[at + 2]) << 8)
+    stored |= np.int64(chunks[at + 3])
     state[_AT] = at + 4
-    return size, int(stored) if 0 < stored <= len(chunk) - at - 4 else -1
+    return size, int(stored) if 0 < stored <= end - at - 4 else -1
 
 
 @compile_loop()
 def _unshuffle(
-    chunk: np.ndarray,
+    chunks: np.ndarray,
     state: np.ndarray,
     size: int,
     stored: int,
@@ -206,11 +287,11 @@ def _unshuffle(
         _transpose(packed[: size * spare.itemsize], here, columns[: size // 8])
     else:
         taken = size * spare.itemsize
-        here.view(np.uint8)[:] = chunk[state[_AT] : state[_AT] + taken]
+        here.view(np.uint8)[:] = chunks[state[_AT] : state[_AT] + taken]
         state[_AT] += taken
     if wanted < size:
         target[:wanted] = spare[:wanted]
-        state[_BEGIN], state[_END] = wanted, size
+        state[_SPARE], state[_SPARE_END] = wanted, size
     state[_DONE] += size
     return wanted
 
@@ -220,15 +301,18 @@ def _transpose(packed: np.ndarray, pixels: np.ndarray, columns: np.ndarray) -> N
     """Put the bits of planes together again, of a number of pixels that eight divides."""
     size, row = pixels.itemsize, len(columns)
     planes = packed.reshape(8 * size, row)
-    telling = size  # bytes of a pixel, above which all planes are alike
-    if row % 8 == 0:
-        words = packed.view(np.uint64).reshape(8 * size, row // 8)
-        while telling > 1 and _are_alike(words[8 * telling - 8 : 8 * telling], words[8 * size - 1]):
-            telling -= 1
     low = columns.view(np.uint8)
     _turn(planes[:8], columns)
     for place in range(len(pixels)):
         pixels[place] = low[place]
+    telling = size  # bytes of a pixel, above which all planes are alike
+    if row % 8 == 0:
+        words = packed.view(np.uint64).reshape(8 * size, row // 8)
+        highest = words[8 * size - 1]
+        if _are_alike(words[8:], highest):
+            telling = 1
+        while telling > 1 and _are_alike(words[8 * telling - 8 : 8 * telling], highest):
+            telling -= 1
     for byte in range(1, telling):
         _turn(planes[8 * byte : 8 * byte + 8], columns)
         _add_byte(low, 8 * byte, pixels)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import FrameError, FrameNotReady
 from .file_format import FileFormat
+from .hdf5_format import refuse_linked_pipes
 
 __all__ = ["FabioFormat"]
 
@@ -34,16 +35,17 @@ class FabioFormat(FileFormat):
 
     def read_mask(self, path: str, dataset: str) -> np.ndarray:
         """Return the first image; a data set may be named of an HDF5 file whose name does not tell that it is one."""
-        with _open(f"{path}::{dataset}" if dataset else path) as file:
+        with _open(path, dataset) as file:
             return np.asarray(file.data)
 
 
 @contextmanager
-def _open(path: str) -> Iterator[Any]:
+def _open(path: str, dataset: str = "") -> Iterator[Any]:
     import fabio  # takes a while to import, and few sessions need it
 
+    refuse_linked_pipes(path)
     try:
-        with fabio.open(path) as file:
+        with fabio.open(f"{path}::{dataset}" if dataset else path) as file:
             yield file
     except FileNotFoundError as error:
         raise FrameNotReady(f"{path} does not exist") from error

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...errors import FrameError, FrameNotReady
-from ...model import compile_loop
 from ..arrays import check_size
 from .by_fabio import FabioFormat
 from .file_format import FileFormat
+from .pipes import refuse_pipe
 
 __all__ = ["CbfFormat"]
 
@@ -65,8 +65,10 @@ class CbfFormat(FileFormat):
             )
         check_size(shape, dtype.itemsize, None, path)
         check_size(shape, dtype.itemsize, size, path)
+        from .byte_offset import unpack  # here, because Numba takes long to import
+
         pixels = np.empty(shape[0] * shape[1], np.int64)
-        used = _unpack(np.frombuffer(packed, np.uint8, length), pixels)
+        used = unpack(np.frombuffer(packed, np.uint8, length), pixels)
         limits = np.iinfo(dtype)
         if used < 0 or pixels.min(initial=0) < limits.min or pixels.max(initial=0) > limits.max:
             raise FrameError(f"{path} is damaged: its pixels do not fit {dtype} or end early")
@@ -75,6 +77,7 @@ class CbfFormat(FileFormat):
 
 def _open(path: str) -> tuple[dict[bytes, bytes], bytes]:
     """Return the fields of the header and the packed pixels behind it."""
+    refuse_pipe(path)
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -92,29 +95,3 @@ def _is_packed(fields: dict[bytes, bytes]) -> bool:
     return fields.get(b"conversions", b"").upper() == b"X-CBF_BYTE_OFFSET" and (
         fields.get(b"Content-Transfer-Encoding", b"BINARY").upper() == b"BINARY"
     )
-
-
-@compile_loop()
-def _unpack(packed: np.ndarray, pixels: np.ndarray) -> int:
-    """Fill in pixels, each the one before and a step; return how many bytes were used, -1 if they end early.
-
-    A step that does not fit is announced by the least number of its width, which then is no step: -128, -32768, -2**31.
-    """
-    at, value = 0, np.int64(0)
-    for number in range(len(pixels)):
-        width, step = 1, np.int64(0)
-        while True:
-            if at + width > len(packed):
-                return -1
-            bits = np.uint64(0)
-            for byte in range(width):
-                bits |= np.uint64(packed[at + byte]) << np.uint64(8 * byte)
-            at += width
-            empty = np.uint64(64 - 8 * width)
-            step = np.int64(bits << empty) >> np.int64(empty)  # with its sign
-            if width == 8 or step != -(np.int64(1) << np.int64(8 * width - 1)):
-                break
-            width *= 2
-        value += step
-        pixels[number] = value
-    return at

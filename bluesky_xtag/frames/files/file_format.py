@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ...model import PackedImage
+    from ..roots import RootMap
 
 __all__ = ["FileFormat"]
 
@@ -17,7 +18,7 @@ __all__ = ["FileFormat"]
 class FileFormat(Protocol):
     """One kind of file with images; derive from it, so that what has a default need not be written again.
 
-    Formats keep no state: frames travel to other threads and processes with the format that reads them.
+    Formats do not change: frames travel to other threads and processes with the format that reads them.
 
     Attributes
     ----------
@@ -86,6 +87,14 @@ class FileFormat(Protocol):
     def origins(self, path: str, dataset: str) -> frozenset[tuple[str, str]]:
         """Return the files, and the data sets in them, from which the images of a data set of `data_sets` are taken."""
         return frozenset([(os.path.realpath(path), dataset)])
+
+    def with_roots(self, roots: RootMap) -> FileFormat:
+        """Return the format for files that name others, which are now elsewhere; the same one if its files do not."""
+        return self
+
+    def linked_files(self, path: str) -> frozenset[str]:
+        """Return the other files from which a file may take pixels; none for formats that keep all in one."""
+        return frozenset()
 
     def read_mask(self, path: str, dataset: str) -> np.ndarray:
         """Return the first image of a file that a person wrote; errors are those of `read`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..roots import RootMap
 from .by_fabio import FabioFormat
 from .cbf import CbfFormat
 from .file_format import FileFormat
@@ -26,7 +27,7 @@ __all__ = [
     "format_of",
     "format_of_mimetype",
     "images_in",
-    "origins",
+    "linked_files",
     "pack",
     "read",
     "read_mask",
@@ -65,9 +66,17 @@ def data_sets(path: str, wanted: str | None = None) -> Iterable[tuple[str, int]]
     return format_of(path).data_sets(path, wanted)
 
 
-def origins(path: str, dataset: str) -> frozenset[tuple[str, str]]:
-    """Return the files, and the data sets in them, from which the images of a data set are taken."""
-    return format_of(path).origins(path, dataset)
+def linked_files(path: str, roots: RootMap | None = None) -> frozenset[str]:
+    """Return the other files from which a file may take pixels: by links, as sources, or as raw data.
+
+    Parameters
+    ----------
+    path : str
+        The file, whatever its name: a stream resource says itself that it is HDF5.
+    roots : RootMap, optional
+        Where directories are now; what a name leads to by it counts, too.
+    """
+    return FORMATS["hdf5"].with_roots(roots or RootMap()).linked_files(path)
 
 
 def read(path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -89,9 +98,9 @@ def read_mask(path: str, dataset: str = "") -> np.ndarray:
 
 
 @lru_cache(maxsize=1024)
-def images_in(path: str, dataset: str) -> int:
-    """Return how many images a data set of a file holds; FrameError if it cannot be asked."""
-    return sum(count for _, count in data_sets(path, dataset))
+def images_in(form: FileFormat, path: str, dataset: str) -> int:
+    """Return how many images a data set of a file of some format holds; FrameError if it cannot be asked."""
+    return sum(count for _, count in form.data_sets(path, dataset))
 
 
 def _find(path: str) -> FileFormat | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -13,8 +14,10 @@ import numpy as np
 
 from ...errors import FrameError, FrameNotReady
 from ..arrays import layout_of, pick_image, shape_of
+from .hdf5_format import refuse_linked_pipes
+from .hdf5_held import check_held, without_hint
 
-__all__ = ["HandlerImages", "warn_of_surplus"]
+__all__ = ["HandlerImages", "import_handler", "warn_of_surplus"]
 
 logger = logging.getLogger("bluesky_xtag")
 
@@ -22,6 +25,13 @@ logger = logging.getLogger("bluesky_xtag")
 @cache
 def _find_handlers() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group="databroker.handlers")}
+
+
+def import_handler(spec: str) -> None:
+    """Import the handler of a resource spec, if there is one."""
+    if spec in _find_handlers():
+        with suppress(ImportError, AttributeError):  # which is said for each frame that needs it
+            _find_handlers()[spec].load()
 
 
 @lru_cache(maxsize=256)  # so that it is said once for each resource, not for each event
@@ -72,6 +82,7 @@ class HandlerImages:
                 f"no handler for the resource spec {self.spec!r} of {self.path}: install the package that registers "
                 "it in the entry-point group 'databroker.handlers'"
             )
+        refuse_linked_pipes(self.path)
         try:
             import hdf5plugin  # noqa: F401 - handlers of HDF5 files rely on somebody having registered the filters
 
@@ -87,5 +98,6 @@ class HandlerImages:
             reason = f"{type(error).__name__}: {error}"
             raise FrameError(f"the handler of {self.spec!r} cannot read {self.path}: {reason}") from error
         except Exception as error:  # noqa: BLE001 - handlers raise anything while a file is incomplete
-            reason = f"{type(error).__name__}: {error}"
-            raise FrameNotReady(f"the handler of {self.spec!r} cannot read {self.path} yet: {reason}") from error
+            check_held(self.path)
+            reason = f"{type(error).__name__}: {without_hint(error)}"
+            raise FrameNotReady(f"the handler of {self.spec!r} cannot read {self.path} yet: {reason}") from None

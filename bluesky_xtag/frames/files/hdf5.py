@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -14,9 +15,13 @@ import numpy as np
 
 from ...errors import FrameError, FrameNotReady
 from ..arrays import check_size, layout_of, sum_colours
-from .hdf5_chunks import ChunkedImage, find_chunks
+from ..roots import RootMap
+from .hdf5_chunks import ChunkedImage, find_chunks, find_following
+from .hdf5_known import KnownImages
 from .hdf5_mask import attach_mask, find_mask
+from .hdf5_moved import Links
 from .hdf5_opening import open_any, open_file, with_file
+from .hdf5_others import get_node, refuse_sources
 from .hdf5_written import Region, holds_fill_only, is_being_written, what_is_missing
 
 if TYPE_CHECKING:
@@ -27,10 +32,16 @@ __all__ = ["Hdf5Frames", "Part", "images_of", "pack_image", "parts_of", "read_im
 # The two names of the images in the layout that areaDetector's HDF5 plugin writes by default.
 _AREA_DETECTOR = ("/entry/data/data", "/entry/instrument/detector/data")
 _PART = re.compile(r"data_\d+")
+_ALONG = 64  # images that are found along with one
+_KNOWN = KnownImages()
 
 
 def read_image(
-    path: str | os.PathLike[str], dataset: str, index: int, size: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    dataset: str,
+    index: int,
+    size: tuple[int, int] | None = None,
+    roots: RootMap | None = None,
 ) -> np.ndarray:
     """Read one image of a dataset that may still be growing.
 
@@ -50,6 +61,8 @@ def read_image(
     size : (int, int), optional
         Rows and columns that are declared, needed where images are appended below each other in a two-dimensional
         dataset.
+    roots : RootMap, optional
+        Where the directories are now that links and sources of the file name.
 
     Returns
     -------
@@ -64,23 +77,49 @@ def read_image(
     FrameError
         It is not an HDF5 file, or the dataset holds no images.
     """
-    return with_file(path, lambda file: _image_of(file, dataset, index, size))
+    return with_file(path, lambda file: _image_of(file, dataset, index, size, roots))
 
 
 def pack_image(
-    path: str | os.PathLike[str], dataset: str, index: int, size: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    dataset: str,
+    index: int,
+    size: tuple[int, int] | None = None,
+    roots: RootMap | None = None,
 ) -> np.ndarray | ChunkedImage:
     """Return one image as `read_image` does, but still compressed where its chunks can be decoded outside of HDF5."""
-    return with_file(path, lambda file: _packed_of(file, dataset, index, size))
+    path = os.fspath(path)
+    known = _KNOWN.find((path, dataset, index, size, roots))
+    if known is not None:
+        return known
+    return with_file(path, lambda file: _pack_along(path, file, dataset, index, size, roots))
 
 
-def _image_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None) -> np.ndarray:
-    node, position = _locate(file, dataset, index)
-    return attach_mask(file, node, _take_image(node, position, size))
+def _pack_along(
+    path: str, file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None, roots: RootMap | None
+) -> np.ndarray | ChunkedImage:
+    """Return an image, and remember those that follow it."""
+    with Links(roots) as links:
+        node, position = _locate(file, dataset, index, links)
+        image = _pack(file, links.with_sources(node), position, size)
+        if not isinstance(image, np.ndarray):
+            addresses = ((path, dataset, number, size, roots) for number in itertools.count(index + 1))
+            following = find_following(node, image, position, _ALONG)
+            _KNOWN.add((path, image.path), zip(addresses, following, strict=False))
+        return image
 
 
-def _packed_of(file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None) -> np.ndarray | ChunkedImage:
-    node, position = _locate(file, dataset, index)
+def _image_of(
+    file: h5py.File, dataset: str, index: int, size: tuple[int, int] | None, roots: RootMap | None
+) -> np.ndarray:
+    with Links(roots) as links:
+        node, position = _locate(file, dataset, index, links)
+        return attach_mask(file, node, _take_image(links.with_sources(node), position, size))
+
+
+def _pack(
+    file: h5py.File, node: h5py.Dataset, position: int, size: tuple[int, int] | None
+) -> np.ndarray | ChunkedImage:
     image = _take_packed(node, position, size)
     if isinstance(image, np.ndarray):
         return attach_mask(file, node, image)
@@ -115,6 +154,8 @@ class Hdf5Frames:
         Images of one datum.
     dataset : str, optional
         Path of the dataset in the file; `key` and `path` are other names for it in use.
+    roots : RootMap, optional
+        As in `read_image`.
     **ignored
         Other resource parameters, such as ``swmr`` or ``chunk_shape``, which the file itself tells better.
     """
@@ -129,16 +170,23 @@ class Hdf5Frames:
         dataset: str | None = None,
         key: str | None = None,
         path: str | None = None,
+        roots: RootMap | None = None,
         **ignored: Any,
     ) -> None:
         self._filename = filename
+        self._roots = roots
         self._per_point = int(frame_per_point or 1)
         self._dataset = dataset or key or path or _AREA_DETECTOR[0]
 
+    @property
+    def arguments(self) -> tuple[str, int, str, RootMap | None]:
+        """File, images of a datum, data set, and where directories are now."""
+        return self._filename, self._per_point, self._dataset, self._roots
+
     def __call__(self, point_number: int) -> np.ndarray:
         """Return the images of a datum, shape (images, rows, columns); raises as `read_image` does."""
-        with open_file(self._filename) as file:
-            node, _ = _locate(file, self._dataset, 0)
+        with open_file(self._filename) as file, Links(self._roots) as links:
+            node = links.with_sources(_locate(file, self._dataset, 0, links)[0])
             count = self._per_point * _images_per_row(node)
             return np.stack([_take_image(node, point_number * count + index) for index in range(count)])
 
@@ -146,19 +194,26 @@ class Hdf5Frames:
         """Return image `index` of a datum, shape (rows, columns); arguments and errors as of `read_image`."""
         return with_file(
             self._filename,
-            lambda file: _image_of(file, self._dataset, self._number(file, point_number, index), size),
+            lambda file: _image_of(file, self._dataset, self._number(file, point_number, index), size, self._roots),
         )
 
     def pack(self, point_number: int, index: int, size: tuple[int, int] | None = None) -> np.ndarray | ChunkedImage:
         """Return an image as `image` does, or still compressed, see `pack_image`."""
         return with_file(
             self._filename,
-            lambda file: _packed_of(file, self._dataset, self._number(file, point_number, index), size),
+            lambda file: self._pack(file, point_number, index, size),
         )
 
+    def _pack(
+        self, file: h5py.File, point_number: int, index: int, size: tuple[int, int] | None
+    ) -> np.ndarray | ChunkedImage:
+        with Links(self._roots) as links:
+            node, position = _locate(file, self._dataset, self._number(file, point_number, index), links)
+            return _pack(file, links.with_sources(node), position, size)
+
     def _number(self, file: h5py.File, point_number: int, index: int) -> int:
-        node, _ = _locate(file, self._dataset, 0)
-        count = self._per_point * _images_per_row(node)
+        with Links(self._roots) as links:
+            count = self._per_point * _images_per_row(_locate(file, self._dataset, 0, links)[0])
         if index >= count:
             raise FrameError(
                 f"image {index} of point {point_number} was announced, but {self._filename} holds {count} per "
@@ -171,44 +226,63 @@ class Hdf5Frames:
         return [self._filename]
 
 
-def _locate(file: h5py.File, name: str, index: int) -> tuple[h5py.Dataset, int]:
+def _locate(file: h5py.File, name: str, index: int, links: Links) -> tuple[h5py.Dataset, int]:
     """Return the dataset that holds image `index`, and the position of the image in it."""
     import h5py
 
     usual = not name or f"/{name.strip('/')}" in _AREA_DETECTOR
     names = [*([name] if name else []), *(_AREA_DETECTOR if usual else ())]
     # The first firmware of the Eiger has its datasets one level higher.
-    names += ["/entry"] if name.strip("/") == "entry/data" and "/entry/data_000001" in file else []
-    node: Any = next((file[found] for found in names if found in file), None)
+    first = name.strip("/") == "entry/data" and links.get(file, "/entry/data_000001") is not None
+    names += ["/entry"] if first else []
+    node = next((node for found in names if (node := _node(file, found, links)) is not None), None)
     if node is None and not name:
         node = _only_images(file)
     if node is None:
         raise FrameNotReady(f"{file.filename} has no dataset {name!r} (yet); it has {_list_datasets(file)}")
     if isinstance(node, h5py.Group):
-        return _locate_in_group(node, index)
+        return _locate_in_group(node, index, links)
     node.refresh()
     return node, index
+
+
+def _node(file: h5py.File, name: str, links: Links) -> Any:
+    """Return what a name leads to, None if there is no such name; raise if it leads nowhere."""
+    try:
+        return get_node(file, name)
+    except FrameError:
+        raise
+    except (OSError, KeyError, RuntimeError):
+        node = links.get(file, name)
+        if node is None and name in file:
+            raise
+        return node
 
 
 def _only_images(file: h5py.File) -> Any:
     import h5py
 
     found: list[h5py.Dataset] = []
-    file.visititems(
-        lambda _, node: found.append(node) if isinstance(node, h5py.Dataset) and len(node.shape or ()) > 2 else None
-    )
+
+    def visit(_: str, node: Any) -> None:
+        refuse_sources(node)
+        if isinstance(node, h5py.Dataset) and len(node.shape or ()) > 2:
+            found.append(node)
+
+    file.visititems(visit)
     return found[0] if len(found) == 1 else None
 
 
-def _locate_in_group(group: Any, index: int) -> tuple[h5py.Dataset, int]:
+def _locate_in_group(group: Any, index: int, links: Links) -> tuple[h5py.Dataset, int]:
     """Find an image in datasets `data_000001`, `data_000002` ... that continue one another (DECTRIS files).
 
     Their number tells which images they hold, so that the file that is missing is named, and those behind it are read.
     """
     position, each = index, 0
-    for part in parts_of(group):
+    for part in parts_of(group, links):
         if part.dataset is None:
             if not each or position < each:
+                links.get(group, part.name)  # says of a pipe that it is one
                 raise FrameNotReady(
                     f"{group.file.filename} takes image {index} from {part.file}, which is not there or has no "
                     f"{part.path} (yet)"
@@ -235,15 +309,12 @@ class Part:
     path: str
 
 
-def parts_of(group: Any) -> Iterator[Part]:
+def parts_of(group: Any, links: Links) -> Iterator[Part]:
     """Yield the datasets `data_000001`, `data_000002` ... of a group in their order, and links that lead nowhere."""
     for name in sorted(name for name in group if _PART.fullmatch(name)):
         link = group.get(name, getlink=True)
-        try:
-            node = group.get(name)
-        except (OSError, KeyError, RuntimeError):
-            node = None
-        yield Part(name, node, getattr(link, "filename", group.file.filename), getattr(link, "path", name))
+        file = links.target(group, name) or group.file.filename
+        yield Part(name, links.look(group, name), file, getattr(link, "path", name))
 
 
 def images_of(dataset: h5py.Dataset) -> int:
@@ -312,7 +383,11 @@ def _list_datasets(file: h5py.File) -> str:
     import h5py
 
     found: list[str] = []
-    file.visititems(
-        lambda name, node: found.append(f"/{name} {node.shape}") if isinstance(node, h5py.Dataset) else None
-    )
+
+    def visit(name: str, node: Any) -> None:
+        refuse_sources(node)
+        if isinstance(node, h5py.Dataset):
+            found.append(f"/{name} {node.shape}")
+
+    file.visititems(visit)
     return ", ".join(found[:5]) + (" ..." if len(found) > 5 else "") if found else "none"

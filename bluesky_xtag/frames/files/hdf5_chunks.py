@@ -10,20 +10,22 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...errors import FrameError, FrameNotReady
+from ...errors import FrameNotReady
 from .hdf5_written import Region, is_being_written
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["ChunkedImage", "find_chunks"]
+    from ...model import CompiledRows
+
+__all__ = ["ChunkedImage", "find_chunks", "find_following"]
 
 _DEFLATE = 1  # gzip's; as HDF5 numbers the filters
 _BITSHUFFLE = 32008
@@ -54,24 +56,32 @@ class _Filter:
     def opens(self, dtype: np.dtype) -> bool:
         """Return whether it can be undone here."""
         if self.number == _BITSHUFFLE:
-            from .bitshuffle import decompressor
+            from .bitshuffle import can_decode
 
-            known = len(self.options) > 4 and self.options[2] == dtype.itemsize
-            return known and decompressor(self.options) is not None
+            return can_decode(self.options, dtype)
         return self.number in (0, _DEFLATE)
 
-    def undo(self, descriptor: int, chunk: _Chunk, dtype: np.dtype, pixels: int) -> _Pixels:
-        """Return the pixels of a chunk of an open file."""
-        if not self.number:
-            return _Stored(descriptor, chunk.offset)
-        data = os.pread(descriptor, chunk.size, chunk.offset)
-        if len(data) < chunk.size:
-            raise ValueError(f"the file ends after {len(data)} of the {chunk.size} bytes of a chunk")
-        if self.number == _DEFLATE:
-            return _Inflated(data)
-        from .bitshuffle import Bitshuffled, decompressor
+    def undo(self, descriptor: int, chunks: Sequence[_Chunk], dtype: np.dtype, pixels: int) -> _Pixels:
+        """Return the pixels of chunks of an open file, each of which has so many, one chunk after the other."""
+        if self.number == _BITSHUFFLE:
+            from .bitshuffle import Bitshuffled
 
-        return Bitshuffled(data, dtype, pixels, decompressor(self.options))
+            def read(number: int, target: memoryview) -> None:
+                _read(descriptor, chunks[number].offset, target)
+
+            return Bitshuffled([chunk.size for chunk in chunks], read, dtype, pixels, self.options)
+        each = _Inflated if self.number else _Stored
+        return _InTurn([each(descriptor, chunk) for chunk in chunks], pixels)
+
+
+def _read(descriptor: int, offset: int, target: memoryview) -> None:
+    """Fill memory with what an open file holds from an offset on."""
+    while target:
+        count = os.preadv(descriptor, [target], offset)
+        if not count:
+            raise ValueError("the file ends before the image")
+        offset += count
+        target = target[count:]
 
 
 def _bytes_of(target: np.ndarray) -> memoryview:
@@ -82,38 +92,54 @@ def _bytes_of(target: np.ndarray) -> memoryview:
 class _Stored:
     """Pixels that lie in the file as they are."""
 
-    def __init__(self, descriptor: int, offset: int) -> None:
-        self._descriptor, self._offset = descriptor, offset
+    def __init__(self, descriptor: int, chunk: _Chunk) -> None:
+        self._descriptor, self._offset = descriptor, chunk.offset
 
     def fill(self, target: np.ndarray) -> None:
         view = _bytes_of(target)
-        while view:
-            count = os.preadv(self._descriptor, [view], self._offset)
-            if not count:
-                raise ValueError("the file ends before the image")
-            self._offset += count
-            view = view[count:]
+        _read(self._descriptor, self._offset, view)
+        self._offset += len(view)
 
 
 class _Inflated:
     """Pixels of a chunk that gzip's method compressed."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = memoryview(data), 0
+    def __init__(self, descriptor: int, chunk: _Chunk) -> None:
+        self._descriptor, self._chunk, self._at = descriptor, chunk, 0
         self._stream, self._kept = zlib.decompressobj(), b""
 
     def fill(self, target: np.ndarray) -> None:
         view = _bytes_of(target)
         while view:
-            piece = self._kept or bytes(self._data[self._at : self._at + _PIECE])
-            if not piece:
-                raise ValueError("a compressed chunk ends before its image")
-            if not self._kept:
-                self._at += len(piece)
+            piece = self._kept or self._next()
             found = self._stream.decompress(piece, len(view))
             self._kept = self._stream.unconsumed_tail
             view[: len(found)] = found
             view = view[len(found) :]
+
+    def _next(self) -> bytes:
+        piece = bytearray(min(_PIECE, self._chunk.size - self._at))
+        if not piece:
+            raise ValueError("a compressed chunk ends before its image")
+        _read(self._descriptor, self._chunk.offset + self._at, memoryview(piece))
+        self._at += len(piece)
+        return bytes(piece)
+
+
+class _InTurn:
+    """The pixels of chunks that lie below each other."""
+
+    def __init__(self, chunks: Sequence[_Pixels], pixels: int) -> None:
+        self._chunks, self._pixels, self._done = chunks, pixels, 0
+
+    def fill(self, target: np.ndarray) -> None:
+        flat = target.reshape(-1)
+        while len(flat):
+            number, inside = divmod(self._done, self._pixels)
+            count = min(len(flat), self._pixels - inside)
+            self._chunks[number].fill(flat[:count])
+            self._done += count
+            flat = flat[count:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,52 +212,71 @@ class _Rows:
 
     def __init__(self, image: ChunkedImage, descriptor: int) -> None:
         self._image, self._descriptor = image, descriptor
-        self._across = -(-image.shape[1] // image.tile[1])
         self._done = 0  # rows
         self._pixels: _Pixels | None = None
 
     def fill(self, target: np.ndarray) -> None:
         """Write the next rows into an array of shape (rows, columns) in C order."""
-        try:
+        with self._told():
             if self._done + len(target) > self._image.shape[0]:
                 raise ValueError("there are no rows any more")
-            while len(target):
-                inside = self._done % self._image.tile[0]
-                if not inside:
-                    self._pixels = self._begin(self._done // self._image.tile[0])
-                count = min(len(target), self._image.tile[0] - inside)
-                assert self._pixels is not None
-                self._pixels.fill(target[:count])
-                self._done += count
-                target = target[count:]
-        except FrameError:
-            raise
+            self._begin().fill(target)
+            self._done += len(target)
+
+    def compiled(self) -> CompiledRows | None:
+        """Return them for a compiled loop instead, from the first on; None where Python is needed for each piece."""
+        with self._told():
+            begin = getattr(self._begin(), "compiled", None)
+        return None if begin is None else begin(self._not_ready)
+
+    def _begin(self) -> _Pixels:
+        if self._pixels is None:
+            image = self._image
+            if image.tile[1] == image.shape[1]:
+                self._pixels = self._undo(image.chunks)
+            else:
+                self._pixels = _Tiled(image, self._undo)
+        return self._pixels
+
+    def _undo(self, chunks: Sequence[_Chunk]) -> _Pixels:
+        return self._image.filter.undo(self._descriptor, chunks, self._image.dtype, math.prod(self._image.tile))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError, zlib.error) as error:
-            raise FrameNotReady(f"{self._image.where} cannot be read (yet): {error}") from error
+            raise self._not_ready(error) from error
 
-    def _begin(self, band: int) -> _Pixels:
-        """Return the pixels of a row of chunks."""
-        image = self._image
-        chunks = image.chunks[band * self._across : (band + 1) * self._across]
-        each = [image.filter.undo(self._descriptor, chunk, image.dtype, math.prod(image.tile)) for chunk in chunks]
-        return each[0] if image.tile[1] == image.shape[1] else _Band(each, image)
+    def _not_ready(self, reason: object) -> FrameNotReady:
+        return FrameNotReady(f"{self._image.where} cannot be read (yet): {reason}")
 
 
-class _Band:
-    """The pixels of chunks that lie side by side."""
+class _Tiled:
+    """The pixels of an image whose chunks lie side by side, of which a row of chunks is kept."""
 
-    def __init__(self, chunks: Sequence[_Pixels], image: ChunkedImage) -> None:
-        rows, columns = image.tile
-        self._pixels, self._done = np.empty((rows, image.shape[1]), image.dtype), 0
-        tile = np.empty(image.tile, image.dtype)
-        for first, chunk in zip(range(0, image.shape[1], columns), chunks, strict=True):
-            chunk.fill(tile)
-            part = self._pixels[:, first : first + columns]
-            part[:] = tile[:, : part.shape[1]]
+    def __init__(self, image: ChunkedImage, undo: Callable[[Sequence[_Chunk]], _Pixels]) -> None:
+        self._image, self._undo, self._done = image, undo, 0  # rows
+        self._band = np.empty((image.tile[0], image.shape[1]), image.dtype)
 
     def fill(self, target: np.ndarray) -> None:
-        target[:] = self._pixels[self._done : self._done + len(target)]
-        self._done += len(target)
+        while len(target):
+            number, inside = divmod(self._done, len(self._band))
+            if not inside:
+                self._decode(number)
+            count = min(len(target), len(self._band) - inside)
+            target[:count] = self._band[inside : inside + count]
+            self._done += count
+            target = target[count:]
+
+    def _decode(self, number: int) -> None:
+        tile = np.empty(self._image.tile, self._image.dtype)
+        places = range(0, self._image.shape[1], tile.shape[1])
+        chunks = self._image.chunks[number * len(places) :]
+        for chunk, first in zip(chunks, places, strict=False):
+            self._undo([chunk]).fill(tile)
+            part = self._band[:, first : first + tile.shape[1]]
+            part[:] = tile[:, : part.shape[1]]
 
 
 def find_chunks(dataset: h5py.Dataset, region: Region) -> ChunkedImage | None:
@@ -262,6 +307,30 @@ def find_chunks(dataset: h5py.Dataset, region: Region) -> ChunkedImage | None:
     return ChunkedImage(file.filename, where, (state.st_dev, state.st_ino), shape, dtype, tile, chunks, how)
 
 
+def find_following(dataset: h5py.Dataset, image: ChunkedImage, position: int, count: int) -> Iterator[ChunkedImage]:
+    """Yield up to `count` images that follow one, at a position of the first of three dimensions, as far as written.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The data set.
+    image : ChunkedImage
+        What `find_chunks` returned for the image at `position`.
+    position : int
+        Along the first dimension.
+    count : int
+        How many images are wanted at most.
+    """
+    if not dataset.chunks or len(dataset.shape) != 3:
+        return
+    size = os.path.getsize(image.path)
+    for following in range(position + 1, min(position + 1 + count, dataset.shape[0])):
+        chunks = _stored(dataset, (following,), image.shape, image.tile)
+        if chunks is None or any(chunk.offset + chunk.size > size for chunk in chunks):
+            return
+        yield replace(image, chunks=chunks)
+
+
 _Found = tuple[tuple[int, int], list[_Chunk], _Filter]
 
 
@@ -275,7 +344,12 @@ def _in_chunks(dataset: Any, region: Region, shape: tuple[int, int]) -> _Found |
     how = _Filter(*filters[0][::2][:2]) if filters else _Filter()
     if len(filters) > 1 or not how.opens(dataset.dtype):
         return None
-    lead = tuple(part.start for part in region[:-2])
+    chunks = _stored(dataset, tuple(part.start for part in region[:-2]), shape, tile)
+    return None if chunks is None else (tile, chunks, how)
+
+
+def _stored(dataset: Any, lead: tuple[int, ...], shape: tuple[int, int], tile: tuple[int, int]) -> list[_Chunk] | None:
+    """Return the chunks of an image; None if one is not written, or not compressed as the others are."""
     stored = [
         dataset.id.get_chunk_info_by_coord((*lead, row, column))
         for row in range(0, shape[0], tile[0])
@@ -283,7 +357,7 @@ def _in_chunks(dataset: Any, region: Region, shape: tuple[int, int]) -> _Found |
     ]
     if any(chunk.byte_offset is None or chunk.filter_mask for chunk in stored):
         return None
-    return tile, [_Chunk(chunk.byte_offset, chunk.size) for chunk in stored], how
+    return [_Chunk(chunk.byte_offset, chunk.size) for chunk in stored]
 
 
 def _in_block(dataset: Any, region: Region, shape: tuple[int, int]) -> _Found | None:

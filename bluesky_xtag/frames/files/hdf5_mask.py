@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import FrameError
+from .hdf5_others import get_node
+
 if TYPE_CHECKING:
     import h5py
 
@@ -47,13 +50,15 @@ def find_mask(file: h5py.File, dataset: h5py.Dataset, shape: tuple[int, ...]) ->
         Rows and columns.
     """
     beside = posixpath.dirname(dataset.name or "/")
-    places = _PLACES if _DETECTOR in file else ()
+    places = _PLACES
     for name in (*places, posixpath.join(beside, "pixel_mask")):
         try:
-            node: Any = file.get(name)
+            node = get_node(file, name, whole=True)
+        except FrameError:
+            raise
         except (OSError, KeyError, RuntimeError):
             continue
-        if node is not None and getattr(node, "shape", None) == shape and node.dtype.kind in "biu":
+        if getattr(node, "shape", None) == shape and node.dtype.kind in "biu":
             return _read(node, (file.filename, os.stat(file.filename).st_ino, name))
     return None
 

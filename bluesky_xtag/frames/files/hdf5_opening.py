@@ -16,6 +16,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import FrameError, FrameNotReady
+from .hdf5_held import check_held, without_hint
+from .pipes import refuse_pipe
 
 if TYPE_CHECKING:
     import h5py
@@ -58,7 +60,9 @@ def open_file(path: str | os.PathLike[str], locking: bool | None = False) -> Ite
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         if _is_foreign(path):
             raise FrameError(f"{path} is not an HDF5 file") from error
-        raise FrameNotReady(f"{path} cannot be read (yet): {error}") from error
+        check_held(path)
+        # Without its cause, which may advise to clear the flags of a file that is being written.
+        raise FrameNotReady(f"{path} cannot be read (yet): {without_hint(error)}") from None
 
 
 def open_any(path: str | os.PathLike[str], locking: bool | None = False) -> h5py.File:
@@ -66,6 +70,7 @@ def open_any(path: str | os.PathLike[str], locking: bool | None = False) -> h5py
 
     Plainly first: HDF5 then refuses a truncated file, while in SWMR mode it reads zeros where the file ends.
     """
+    refuse_pipe(path)  # HDF5 would hold up all threads
     try:
         return _open_unlocked(_open_plainly, path, locking)
     except FileNotFoundError:

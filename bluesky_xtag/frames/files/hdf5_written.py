@@ -10,24 +10,26 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import FrameError
+from .hdf5_held import check_held, is_abandoned, is_locked, without_hint
+from .hdf5_others import UNLIMITED, get_node, is_numbered, numbered, raw_path, source_paths
+from .pipes import refuse_pipe
+
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Opens", "Region", "holds_fill_only", "is_being_written", "source_paths", "what_is_missing"]
+__all__ = ["Opens", "Region", "holds_fill_only", "is_being_written", "what_is_missing"]
 
 Region = tuple[slice, ...]
 Opens = Callable[[str], Any]  # a file, as h5py has it; OSError where it cannot be opened
 
 _WRITER = 0b101  # flags of a superblock: open for writing, open for SWMR writing
-_ABANDONED = 600.0  # seconds; a writer that was killed leaves its flags for ever
-_UNLIMITED = 2**63
 
 
 def what_is_missing(dataset: h5py.Dataset, region: Region, opens: Opens, stack: ExitStack) -> str:
@@ -95,31 +97,13 @@ def holds_fill_only(dataset: h5py.Dataset, region: Region, image: np.ndarray) ->
 def is_being_written(path: str) -> bool:
     """Tell whether somebody writes to a file: by the flags in it, or by a lock that a writer on this machine holds."""
     try:
-        state = os.stat(path)
         with open(path, "rb") as file:
             head = file.read(12)
     except OSError:
         return False
-    if len(head) == 12 and head[8] == 3 and head[11] & _WRITER and time.time() - state.st_mtime < _ABANDONED:
+    if len(head) == 12 and head[8] == 3 and head[11] & _WRITER and not is_abandoned(path):
         return True
-    number = f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x}:{state.st_ino}"
-    try:
-        with open("/proc/locks") as locks:
-            return any("WRITE" in line and number in line.split() for line in locks)
-    except OSError:
-        return False
-
-
-def source_paths(master: str, name: str) -> list[str]:
-    """Return where HDF5 looks for the source of a virtual data set or of an external link, in its order."""
-    if name == ".":
-        return [master]
-    folder = os.path.dirname(os.path.abspath(master))
-    if os.path.isabs(name):
-        return [name, os.path.join(folder, os.path.basename(name))]
-    prefixes = os.environ.get("HDF5_VDS_PREFIX", "").split(os.pathsep)
-    prefixes = [prefix.replace("${ORIGIN}", folder) for prefix in prefixes if prefix]
-    return [os.path.join(prefix, name) for prefix in (*prefixes, folder, os.curdir)]
+    return is_locked(path)
 
 
 def _missing_of_virtual(dataset: h5py.Dataset, region: Region, opens: Opens, stack: ExitStack) -> str:
@@ -130,7 +114,7 @@ def _missing_of_virtual(dataset: h5py.Dataset, region: Region, opens: Opens, sta
             continue
         covered = True
         block, positions = place
-        name, inner = (_numbered(text, block) for text in (source.file_name, source.dset_name))
+        name, inner = (numbered(text, block) for text in (source.file_name, source.dset_name))
         if missing := _missing_of_source(dataset, name, inner, source.src_space, positions, opens, stack):
             return missing
     return "" if covered else f"{master}:{dataset.name} has no source of it"
@@ -152,12 +136,20 @@ def _missing_of_source(
         path = next((path for path in source_paths(master, name) if os.path.exists(path)), None)
         if path is None:
             return f"{master} takes it from {name}, which is not there"
+        refuse_pipe(path)
         try:
             file = stack.enter_context(opens(path))
         except OSError as error:
-            return f"{master} takes it from {path}, which cannot be opened: {error}"
-    found = file.get(inner)
+            check_held(path)
+            return f"{master} takes it from {path}, which cannot be opened: {without_hint(error)}"
+    try:
+        found: Any = get_node(file, inner)
+    except FrameError:
+        raise
+    except (OSError, KeyError, RuntimeError):
+        found = None
     if found is None or not hasattr(found, "shape"):
+        check_held(file.filename)
         return f"{file.filename} has no data set {inner}, from which {master} takes it"
     found.refresh()
     region = _region_in(found, space, positions)
@@ -186,11 +178,7 @@ def _slab(space: Any) -> _Slab:
 
 
 def _limited(number: int) -> int:
-    return _UNLIMITED if number < 0 or number >= _UNLIMITED else int(number)
-
-
-def _numbered(name: str, block: int) -> str:
-    return name.replace("%b", str(block)).replace("%%", "%")
+    return UNLIMITED if number < 0 or number >= UNLIMITED else int(number)
 
 
 def _in_source(source: Any, region: Region) -> tuple[int, list[int | None]] | None:
@@ -199,7 +187,7 @@ def _in_source(source: Any, region: Region) -> tuple[int, list[int | None]] | No
     The number of the block comes first, for sources whose names count; then, for each dimension, the position among
     what is taken of the source (None: all of that).
     """
-    numbered = "%b" in source.file_name or "%b" in source.dset_name
+    counts = is_numbered(source.file_name) or is_numbered(source.dset_name)
     number, positions = 0, []
     for part, (start, stride, count, block) in zip(region, _slab(source.vspace), strict=True):
         last = start + (count - 1) * stride + block
@@ -211,8 +199,8 @@ def _in_source(source: Any, region: Region) -> tuple[int, list[int | None]] | No
         turn, inside = divmod(part.start - start, stride) if count > 1 else (0, part.start - start)
         if not (0 <= turn < count and 0 <= inside < block):
             return None
-        number = max(number, turn) if numbered else 0
-        positions.append(inside if numbered else turn * block + inside)
+        number = max(number, turn) if counts else 0
+        positions.append(inside if counts else turn * block + inside)
     return number, positions
 
 
@@ -225,7 +213,7 @@ def _region_in(found: h5py.Dataset, space: Any, positions: list[int | None]) -> 
     for position, size, (first, step, times, block) in zip(positions, found.shape, taken, strict=True):
         if position is None:
             last = first + (times - 1) * step + block
-            region.append(slice(first, size if last >= _UNLIMITED else last))
+            region.append(slice(first, size if last >= UNLIMITED else last))
         else:
             at = first + position // block * step + position % block
             region.append(slice(at, at + 1))
@@ -238,16 +226,15 @@ def _missing_of_external(dataset: h5py.Dataset, region: Region) -> str:
     corners = [[part.start for part in region], [part.stop - 1 for part in region]]
     first, end_of = (sum(map(int.__mul__, map(int, corner), strides)) for corner in corners)
     first, last = first * dataset.dtype.itemsize, (end_of + 1) * dataset.dtype.itemsize
-    folder = os.path.dirname(os.path.abspath(dataset.file.filename))
-    prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", folder)
     begin = 0
     for name, offset, size in dataset.external or ():
-        end = begin + min(size, _UNLIMITED)
+        end = begin + min(size, UNLIMITED)
         if begin < last and end > first:
-            path = os.path.join(prefix, name)
+            path = raw_path(dataset.file.filename, name)
             if not os.path.exists(path):
-                place = os.path.abspath(prefix or os.curdir)
+                place = os.path.dirname(os.path.abspath(path))
                 return f"its raw file {name} is not there, where HDF5 looks for it ({place})"
+            refuse_pipe(path)
             if os.path.getsize(path) < offset + min(last, end) - begin:
                 return f"its raw file {path} ends before it"
         begin = end

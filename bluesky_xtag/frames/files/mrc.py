@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import FrameError, FrameNotReady
 from ..arrays import check_size
 from .file_format import FileFormat
+from .pipes import refuse_pipe
 
 __all__ = ["MrcFormat"]
 
@@ -57,6 +58,7 @@ class MrcFormat(FileFormat):
 
 
 def _describe(path: str) -> _Stack:
+    refuse_pipe(path)
     try:
         with open(path, "rb") as file:
             header = file.read(_HEADER)

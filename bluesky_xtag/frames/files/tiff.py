@@ -13,6 +13,7 @@ from ...errors import FrameError, FrameNotReady
 from ..arrays import check_size, sum_colours
 from .by_fabio import FabioFormat
 from .file_format import FileFormat
+from .pipes import refuse_pipe
 from .tiff_directories import Directory, TiffDirectories
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ __all__ = ["TiffFormat"]
 
 _FABIO = FabioFormat()
 _PLANES_APART = 2  # planar configuration
+_CANNOT_UNPACK = ("imagecodecs", "not supported", "not a known")  # what tifffile says of such a compression
 
 
 class TiffFormat(FileFormat):
     """TIFF and BigTIFF files with one image or many; previews and transparency masks among these are left out.
 
-    What is not a TIFF in spite of its name is left to fabio, and so are compressions that tifffile alone cannot undo.
+    What is not a TIFF in spite of its name is left to fabio. Compressions that tifffile cannot undo are not: fabio
+    2026.6.0 gives other numbers for some of them (packed or swapped bytes, negative ones for large counts), in silence.
     """
 
     suffixes = frozenset({".tif", ".tiff", ".btf", ".tf8"})
@@ -47,13 +50,15 @@ class TiffFormat(FileFormat):
     def read(self, path: str, dataset: str, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return image `index`, in native byte order."""
         with _open(path) as (file, directories):
-            image = _read(file, path, directories, index, size) if directories.is_tiff else None
-        return _FABIO.read(path, dataset, index, size) if image is None else image
+            if directories.is_tiff:
+                return _read(file, path, directories, index, size)
+        return _FABIO.read(path, dataset, index, size)
 
 
 @contextmanager
 def _open(path: str) -> Iterator[tuple[BinaryIO, TiffDirectories]]:
     """Open a file; whatever goes wrong inside the block becomes a FrameError."""
+    refuse_pipe(path)
     try:
         with open(path, "rb") as file:
             yield file, TiffDirectories(file, path)
@@ -87,8 +92,7 @@ def _planes(page: tifffile.TiffPage) -> int:
 
 def _read(
     file: BinaryIO, path: str, directories: TiffDirectories, index: int, size: tuple[int, int] | None
-) -> np.ndarray | None:
-    """Return an image; None where tifffile needs another package to undo its compression."""
+) -> np.ndarray:
     import tifffile
 
     found = list(islice(directories, index + 1))
@@ -113,7 +117,7 @@ def _read(
         if not all(0 < end <= directories.size for end in ends):
             raise FrameNotReady(f"image {index} of {path} is not all written yet, or the file is torn")
         image = _decode(page, shift)
-        return image if image is None else image[plane] if each > 1 else sum_colours(image)
+        return image[plane] if each > 1 else sum_colours(image)
 
 
 def _images_of_one_directory(tiff: tifffile.TiffFile) -> int:
@@ -128,7 +132,7 @@ def _ends_of_strips(page: tifffile.TiffPage) -> list[int]:
     return [place + size if size else 0 for place, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
 
 
-def _decode(page: tifffile.TiffPage, shift: int) -> np.ndarray | None:
+def _decode(page: tifffile.TiffPage, shift: int) -> np.ndarray:
     if page.dtype is None:
         raise FrameError(f"{page.parent.filename} holds numbers of a kind that NumPy does not know")
     if shift:
@@ -139,7 +143,10 @@ def _decode(page: tifffile.TiffPage, shift: int) -> np.ndarray | None:
         try:
             image = page.asarray()
         except ValueError as error:
-            if "imagecodecs" not in str(error):
+            if not any(words in str(error) for words in _CANNOT_UNPACK):
                 raise
-            return None
+            raise FrameError(
+                f"{page.parent.filename} cannot be unpacked: {error}. "
+                "Install imagecodecs, or write the file with another compression"
+            ) from error
     return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
+import numpy as np
 import pytest
 from event_model import NumpyEncoder, pack_datum_page, pack_event_page
 from hypothesis import HealthCheck, given, settings
@@ -184,3 +185,100 @@ def test_any_mix_of_documents_gives_one_frame_per_image_in_order(many_images, dr
         mine = [frame for frame in frames if frame.id.run == run.uid]
         assert [(f.id.key, f.id.seq_num, f.id.index, int(f.pixels()[1, 1])) for f in mine] == expected
     assert len(frames) == sum(len(expected) for _, expected in made)
+
+
+def words(caplog):
+    return [
+        (record.levelname, record.getMessage()) for record in caplog.records if "are not taken" in record.getMessage()
+    ]
+
+
+def run_with(keys, streams=("primary",)):
+    """The documents of a run whose streams have arrays of these shapes, two events each."""
+    run = Documents()
+    for name in streams:
+        bundle = run.descriptor({key: {"shape": list(shape)} for key, shape in keys.items()}, name=name)
+        for _ in range(2):
+            run.event(bundle, {key: np.ones(shape) for key, shape in keys.items()})
+    run.stop()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("keys", "level"),
+    [
+        ({"mca": (4, 2048), "det": (24, 32)}, "INFO"),
+        ({"mca": (4, 2048)}, "WARNING"),
+        ({"mca": (2048,), "roi": (3, 3)}, "WARNING"),
+    ],
+)
+def test_arrays_that_are_passed_over_are_said_once_a_run(caplog, keys, level):
+    caplog.set_level("INFO")
+    run = run_with(keys, streams=("primary", "fly"))
+    frames = frames_of(run.all)
+    assert {frame.id.key for frame in frames} == {"det"} & set(keys)
+    ((found, told),) = words(caplog)
+    assert found == level and run.uid in told and "name it: key=" in told
+    assert all(f"{key} {list(shape)}" in told for key, shape in keys.items() if key != "det")
+    assert "det [24, 32]" not in told
+
+
+def test_each_run_has_its_line_and_named_keys_need_none(caplog):
+    caplog.set_level("INFO")
+    first, second = run_with({"mca": (4, 2048), "det": (24, 32)}), run_with({"mca": (4, 2048), "det": (24, 32)})
+    frames_of([*first.all, *second.all])
+    assert [uid in told for (_, told), uid in zip(words(caplog), (first.uid, second.uid), strict=True)] == [True, True]
+    caplog.clear()
+    assert len(frames_of(first.all, key="mca")) == 2
+    frames_of(run_with({"det": (24, 32)}).all)
+    assert words(caplog) == []
+
+
+def test_of_streams_that_are_left_out_nothing_is_said(caplog):
+    caplog.set_level("INFO")
+    frames_of(run_with({"mca": (4, 2048)}, streams=("darks", "baseline")).all)
+    assert words(caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("/old/mount", "2019/a.h5"),
+        ("/old/mount/2019", "a.h5"),
+        ("", "/old/mount/2019/a.h5"),
+        ("X:\\data", "2019\\a.h5"),
+        ("x:/data/", "2019/a.h5"),
+    ],
+)
+def test_resources_are_found_where_their_root_is_now(tmp_path, root, path):
+    (tmp_path / "2019").mkdir()
+    write_file(tmp_path / "2019" / "a.h5", numbered(2))
+    run = Documents()
+    bundle = run.descriptor({"det": EXTERNAL})
+    resource = run.resource(tmp_path / "a.h5")
+    resource.resource_doc.update(root=root, resource_path=path)
+    run.event(bundle, {"det": run.datum(resource, point_number=1)}, filled={"det": False})
+    assemble = FrameAssembler(root_map={"/old/mount": str(tmp_path), "X:\\data": str(tmp_path)})
+    (frame,) = [frame for name, doc in run.all for frame in assemble(name, doc)]
+    assert frame.pixels()[1, 1] == 1
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file://localhost/old/mount/2019/a%20b.h5",
+        "file:///old/mount/2019/a%20b.h5",
+        "/old/mount/2019/a b.h5",
+        "file://localhost/X:/data/2019/a%20b.h5",
+        "file:///x:/data/2019/a%20b.h5",
+    ],
+)
+def test_stream_resources_are_found_where_their_root_is_now(tmp_path, uri):
+    (tmp_path / "2019").mkdir()
+    write_file(tmp_path / "2019" / "a b.h5", numbered(2))
+    run = Documents()
+    bundle = run.descriptor({"det": STREAMED})
+    run.stream_datum(run.stream_resource(uri), bundle, 1, 2)
+    assemble = FrameAssembler(root_map={"/old/mount": str(tmp_path), "X:/data": str(tmp_path)})
+    (frame,) = [frame for name, doc in run.all for frame in assemble(name, doc)]
+    assert frame.pixels()[1, 1] == 1

@@ -7,6 +7,7 @@ from support.frames_fixtures import IMAGE, STREAMED, Documents, Hdf5Detector, Se
 
 from bluesky_xtag.errors import XTagValueError
 from bluesky_xtag.frames import FrameSelection
+from bluesky_xtag.frames.beam_centre import find_beam_centre
 
 
 def centre(data_keys=(), configuration=None, metadata=None, event=None, image="pil_image", **arguments):
@@ -99,3 +100,87 @@ def test_beam_centre_of_an_ophyd_device_and_of_a_stream(RE, tmp_path):  # noqa: 
     bundle = run.descriptor({"det": STREAMED})
     run.stream_datum(run.stream_resource("file://localhost/a.h5"), bundle, 0, 2)
     assert [frame.beam_centre for frame in frames_of(run.all)] == [(9, 10)] * 2
+
+
+X, Y = "pil_cam_beam_center_x", "pil_cam_beam_center_y"
+# What a millimetre is in each unit, and whether a pixel size of 0.172 mm is told as 0.172e-3 m.
+LENGTHS = {"m": 1e-3, "Metre": 1e-3, "cm": 0.1, "mm": 1.0, "MM": 1.0, "millimeters": 1.0, "um": 1e3, "\u00b5m": 1e3}
+LENGTHS |= {"\u03bcm": 1e3, "micron": 1e3, "microns": 1e3, "nm": 1e6}
+
+
+def with_units(unit, value, sizes, in_event=False, start=None):
+    """Return the beam centre of an image whose centre is told in a unit, with pixel sizes by their names."""
+    data = {X: value[0], Y: value[1]}
+    about = {name: {"dtype": "number", "shape": [], "units": unit} for name in data}
+    for name, (size, size_unit) in sizes.items():
+        data[name] = size
+        about[name] = {"dtype": "number", "shape": []} | ({"units": size_unit} if size_unit else {})
+    image = {"pil_image": {"dtype": "array", "shape": [619, 487]}}
+    if in_event:
+        configuration = {"pil": {"data": {k: v for k, v in data.items() if k in sizes}, "data_keys": about}}
+        descriptor = {"data_keys": image | about, "configuration": configuration, "object_keys": {}}
+    else:
+        descriptor = {"data_keys": image, "configuration": {"pil": {"data": data, "data_keys": about}}}
+    rule = find_beam_centre(None, "pil_image", ["pil_image"], descriptor, start or {})
+    return rule.of(data if in_event else {})
+
+
+@pytest.mark.parametrize("in_event", [False, True])
+@pytest.mark.parametrize("unit", LENGTHS)
+def test_a_beam_centre_in_a_unit_of_length_is_converted_with_the_pixel_size(unit, in_event):
+    millimetre = LENGTHS[unit]
+    sizes = {"pil_cam_pixel_size": (0.172e-3, "m")}
+    assert with_units(unit, (17.2 * millimetre, 34.4 * millimetre), sizes, in_event) == pytest.approx((100, 200))
+
+
+@pytest.mark.parametrize("unit", ["", "pixel", "Pixels", "px", "pix", None])
+def test_a_beam_centre_in_pixels_stays(unit):
+    assert with_units(unit, (100.5, 200.0), {"pil_cam_pixel_size": (0.172e-3, "m")}) == (100.5, 200.0)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"pil_cam_pixel_size": (0.172, "mm")},
+        {"pil_cam_pixel_size": (172.0, "um")},
+        {"pil_cam_pixel_size": (172_000.0, "nm")},
+        {"pil_cam_pixel_size": (172e-6, None)},  # without a unit: m, mm or um, by their size
+        {"pil_cam_pixel_size": (0.172, None)},
+        {"pil_cam_pixel_size": (172.0, None)},
+        {"x_pixel_size": (0.172, "mm"), "y_pixel_size": (0.172, "mm")},
+        {"pil_PixelSize_X": (0.172, "mm"), "pil_PixelSize_Y": (0.172, "mm")},
+    ],
+)
+def test_pixel_sizes_under_every_name_and_unit(sizes):
+    assert with_units("mm", (17.2, 34.4), sizes) == pytest.approx((100, 200))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ("pil_x_pixel_size", "pil_y_pixel_size"),
+        ("x_pixel_size", "y_pixel_size"),
+        ("pil_cam_pixel_size_x", "pil_cam_pixel_size_y"),
+        ("pil-PixelSizeX", "pil-PixelSizeY"),
+    ],
+)
+def test_pixels_that_are_not_square(x, y):
+    sizes = {x: (0.1, "mm"), y: (0.2, "mm")}
+    assert with_units("mm", (10.0, 10.0), sizes) == pytest.approx((100, 50))
+
+
+@pytest.mark.parametrize("unit", ["counts", "deg", "inch", "km"])
+def test_an_unknown_unit_is_said_and_the_centre_estimated(caplog, unit):
+    assert with_units(unit, (17.2, 34.4), {"pil_cam_pixel_size": (0.172, "mm")}) is None
+    assert f"{X}, {Y} has the unit '{unit}': it is estimated" in caplog.text
+
+
+@pytest.mark.parametrize("sizes", [{}, *({"pil_cam_pixel_size": (size, "mm")} for size in (0.0, float("nan")))])
+def test_a_length_without_a_pixel_size_is_said_and_the_centre_estimated(caplog, sizes):
+    assert with_units("mm", (17.2, 34.4), sizes) is None
+    assert "has the unit 'mm', and no pixel size is told: it is estimated" in caplog.text
+
+
+def test_a_centre_in_an_unknown_unit_gives_way_to_one_in_pixels():
+    start = {"beam_center_x": 3.0, "beam_center_y": 4.0}
+    assert with_units("inch", (17.2, 34.4), {}, start=start) == (3.0, 4.0)

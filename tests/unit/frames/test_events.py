@@ -16,6 +16,8 @@ from support.frames_fixtures import (
     numbered,
 )
 
+from bluesky_xtag.frames.sources import InlineImages
+
 
 @pytest.mark.parametrize("leading", [(), (3,), (3, 1), (2, 2)])
 def test_scan_with_arrays_in_its_events(RE, leading):  # noqa: N803
@@ -64,3 +66,16 @@ def test_event_page():
     assert [(frame.id.event, frame.id.seq_num, frame.pixels()[1, 1]) for frame in frames] == [
         (event["uid"], event["seq_num"], number) for number, event in enumerate(events)
     ]
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (3, 1), (1, 3)])
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_a_mask_that_comes_with_the_pixels_stays_with_them(leading, colours):
+    pixels = np.ones((*leading, 24, 32, *colours), np.int32)
+    hidden = np.zeros(pixels.shape, bool)
+    hidden[(..., slice(3, 9), slice(4, 20), *(slice(None) for _ in colours))] = True
+    expected = np.zeros((24, 32), bool)
+    expected[3:9, 4:20] = True
+    image = InlineImages(np.ma.MaskedArray(pixels, hidden), (24, 32)).read(0)
+    assert image.shape == (24, 32)
+    np.testing.assert_array_equal(np.ma.getmaskarray(image), expected)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import FrameNotReady, XTagError, XTagValueError
-from bluesky_xtag.frames import LabelledFrame, add_labelled, as_source, each_frame, join_labelled, write_labelled
+from bluesky_xtag.frames import LabelledFrame, as_source, each_frame, join_labelled, write_labelled, write_part
 
 
 def frames(count=2):
@@ -48,11 +48,39 @@ def test_the_layout_is_the_one_that_is_stored(tmp_path):
         assert about["beam_centre_xy"].dtype == np.float32 and list(about["beam_centre_xy"]) == [4.5, 6.0]
 
 
+OWN, USERS = np.eye(12, 10, dtype=bool), np.zeros((12, 10), bool)
+USERS[:, 3] = True
+
+
+@pytest.mark.parametrize(
+    ("own", "users", "wanted"),
+    [
+        (OWN, None, OWN),
+        (OWN, USERS, OWN | USERS),
+        (None, USERS, USERS),
+        (np.zeros_like(OWN), None, None),
+        (np.zeros_like(OWN), USERS, USERS),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32"])
+def test_the_mask_that_came_with_the_pixels_is_written_and_read_again(tmp_path, own, users, wanted, dtype):
+    counts = np.arange(120).reshape(12, 10).astype(dtype)
+    pixels = counts if own is None else np.ma.MaskedArray(counts, own)
+    write_labelled(tmp_path / "mine.h5", ["ring"], [LabelledFrame("deep/frame", pixels, {"ring": True}, mask=users)])
+    (frame,) = each_frame(tmp_path / "mine.h5")
+    assert type(frame.pixels) is np.ndarray and frame.pixels.dtype == dtype
+    np.testing.assert_array_equal(frame.pixels, counts)  # also below the mask
+    assert (frame.mask is None) == (wanted is None)
+    if wanted is not None:
+        assert frame.mask.dtype == bool
+        np.testing.assert_array_equal(frame.mask, wanted)
+
+
 def test_joined_files_hold_what_one_would(tmp_path):
     parts = [tmp_path / "a.h5", tmp_path / "b.h5"]
     for part, frame in zip(parts, frames(), strict=True):
-        with h5py.File(part, "w") as file:
-            add_labelled(file, frame, ["halo", "ring"])
+        write_part(part, frame, ["halo", "ring"])
     join_labelled(tmp_path / "joined.h5", parts, ["halo", "ring"], {"seed": 3})
     with h5py.File(tmp_path / "joined.h5") as file:
         assert file.attrs["seed"] == 3 and list(file.attrs["tags"]) == ["halo", "ring"]

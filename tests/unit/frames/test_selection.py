@@ -20,6 +20,26 @@ def test_without_a_word_all_images_but_those_of_dark_baseline_and_tags_are_taken
     assert selection.mask_of("det") is None and selection.fixed_centre is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    """dark darks Dark DARKS dark_field dark_fields darkfield dark-frames dark_frame dark_images dark_current darknoise
+    flat flats flat_field flat_fields flatfield flat-field flat_images white whites white_field white_frames bright
+    bright_field background backgrounds background_images bkg blank blanks baseline""".split(),
+)
+def test_streams_of_the_detector_alone_are_left_out_unless_they_are_named(name):
+    assert not FrameSelection().takes_stream(name)
+    assert FrameSelection(streams=[name]).takes_stream(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    """primary fly darkness dark_matter sample_dark bright_spots flatness whiteline background_corrected blank_holder
+    dark_sample frames images fields flat_top_sample tomo label_sync_darks_with_sample""".split(),
+)
+def test_streams_that_only_sound_alike_are_taken(name):
+    assert FrameSelection().takes_stream(name)
+
+
 @pytest.mark.parametrize("names", ["dark", ["dark"], ("dark", "tags"), {"dark"}, iter(["dark"])])
 def test_named_streams_are_taken_but_never_the_tags(names):
     selection = FrameSelection(streams=names)

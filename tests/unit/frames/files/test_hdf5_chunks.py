@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import contextmanager
 
 import h5py
 import hdf5plugin
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import FrameNotReady
+from bluesky_xtag.frames.files import hdf5_opening
 from bluesky_xtag.frames.files.hdf5 import pack_image, read_image
 from bluesky_xtag.frames.files.hdf5_chunks import ChunkedImage
 from bluesky_xtag.model import Preparation
@@ -217,21 +219,131 @@ def test_a_file_that_was_replaced_or_removed_is_not_ready(tmp_path):
 def test_warming_compiles_the_decoder(tmp_path):
     from bluesky_xtag.frames import warm
     from bluesky_xtag.frames.files import bitshuffle
+    from bluesky_xtag.model.prepare import strips
 
     warm(packed=True)
-    known = set(bitshuffle._fill.signatures)
+    loops = bitshuffle._fill, strips.add_decoded
+    known = [set(loop.signatures) for loop in loops]
     for dtype in ("uint32", "int32", "uint16"):
         path = write(tmp_path / f"{dtype}.h5", image_of(dtype)[None], **FILTERS["lz4"])
         packed = pack_image(path, "data", 0)
         assert isinstance(packed, ChunkedImage)
         packed.unpack()
-    assert set(bitshuffle._fill.signatures) == known
+        Preparation().bin(packed)
+    assert [set(loop.signatures) for loop in loops] == known
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("chunks", [None, (1, 33, 117), (1, 33, 50)])
+def test_bins_are_those_of_the_pixels(tmp_path, name, chunks):
+    image = np.random.default_rng(0).poisson(3, (131, 117)).astype("uint32")
+    image[40:47] = 2**32 - 1
+    packed = pack_image(write(tmp_path / "frames.h5", image[None], chunks, **FILTERS[name]), "data", 0)
+    assert isinstance(packed, ChunkedImage)
+    found, wanted = Preparation().bin(packed), Preparation().bin(image)
+    np.testing.assert_array_equal(found.counts, wanted.counts)
+    np.testing.assert_array_equal(found.valid, wanted.valid)
+
+
+def old(path):
+    """Say of a file that it was written long ago."""
+    os.utime(path, (0, 0))
+    return path
+
+
+@contextmanager
+def opened():
+    """Count how often files are opened."""
+    names, opens = [], hdf5_opening.open_file
+
+    @contextmanager
+    def count(path, *how, **more):
+        names.append(path)
+        with opens(path, *how, **more) as file:
+            yield file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hdf5_opening, "open_file", count)
+        yield names
+
+
+@pytest.mark.parametrize("name", ["lz4", "gzip"])
+@pytest.mark.parametrize("chunks", [None, (1, 33, 50)])
+def test_images_that_follow_are_found_without_opening_the_file_again(tmp_path, name, chunks):
+    images = np.stack([image_of("uint32", seed=seed) for seed in range(5)])
+    path = old(write(tmp_path / "frames.h5", images, chunks, **FILTERS[name]))
+    with opened() as names:
+        for index in (1, 2, 4, 3, 2):
+            packed = pack_image(path, "data", index)
+            assert isinstance(packed, ChunkedImage)
+            np.testing.assert_array_equal(packed.unpack(), images[index])
+    assert len(names) == 1
+    with pytest.raises(FrameNotReady, match="image 5"):
+        pack_image(path, "data", 5)
+
+
+def test_images_of_a_master_are_found_along_and_only_while_neither_file_changes(tmp_path):
+    images = np.stack([image_of("uint32", seed=seed) for seed in range(3)])
+    data, master = str(tmp_path / "data.h5"), str(tmp_path / "master.h5")
+    write(data, images, **FILTERS["lz4"])
+    mask = np.zeros(images.shape[1:], np.uint32)
+    mask[10:20] = 1
+    with h5py.File(master, "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("data.h5", "data")
+        file["entry/instrument/detector/pixel_mask"] = mask
+    for path in (data, master):
+        old(path)
+    with opened() as names:
+        for index in range(3):
+            packed = pack_image(master, "entry/data", index)
+            assert isinstance(packed, ChunkedImage) and packed.mask is not None
+            np.testing.assert_array_equal(np.asarray(packed.unpack()), images[index])
+        assert len(names) == 1
+        os.utime(master, (1, 1))
+        pack_image(master, "entry/data", 2)
+        assert len(names) == 2
+        os.remove(data)
+        write(data, images[::-1], **FILTERS["lz4"])
+        packed = pack_image(master, "entry/data", 2)
+        assert isinstance(packed, ChunkedImage)
+        np.testing.assert_array_equal(np.asarray(packed.unpack()), images[0])
+
+
+def test_nothing_is_remembered_of_a_file_that_is_written(tmp_path):
+    path = str(tmp_path / "frames.h5")
+    with h5py.File(path, "w", libver="latest") as file:
+        images = file.create_dataset("data", (4, 131, 117), "uint32", chunks=(1, 131, 117), **FILTERS["lz4"])
+        images[:3] = [image_of("uint32", seed=seed) for seed in range(3)]
+        file.flush()
+        with opened() as names:
+            for index in range(3):
+                pack_image(path, "data", index)
+                os.utime(path, (0, 0))
+        assert len(names) == 3
+    with opened() as names:  # closed a moment ago
+        for index in range(3):
+            pack_image(path, "data", index)
+    assert len(names) == 3
+
+
+def test_images_that_were_not_written_are_not_found_along(tmp_path):
+    path = str(tmp_path / "frames.h5")
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("data", (4, 131, 117), "uint32", chunks=(1, 131, 117), **FILTERS["lz4"])
+        images[0] = images[1] = images[3] = image_of("uint32")
+    old(path)
+    assert isinstance(pack_image(path, "data", 0), ChunkedImage)
+    assert isinstance(pack_image(path, "data", 1), ChunkedImage)
+    with pytest.raises(FrameNotReady, match="not written"):
+        pack_image(path, "data", 2)
+    assert isinstance(pack_image(path, "data", 3), ChunkedImage)
 
 
 def test_an_image_is_decoded_while_another_thread_is_inside_hdf5(tmp_path):
     from h5py._objects import phil
 
     packed = pack_image(write(tmp_path / "frames.h5", image_of("uint32")[None], **FILTERS["lz4"]), "data", 0)
+    Preparation().bin(packed)  # compiled
     found = []
     with phil:  # h5py's lock around every call of HDF5
         thread = threading.Thread(target=lambda: found.append(Preparation().bin(packed)))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import FrameError, FrameNotReady
-from bluesky_xtag.frames import data_sets, origins, read
+from bluesky_xtag.frames import FORMATS, data_sets, read
 from bluesky_xtag.frames.sources import SeriesImages
 
 SHAPE = (24, 32)
@@ -78,7 +78,7 @@ def test_a_master_and_the_layout_of_its_first_firmware(tmp_path, signal, where):
 @pytest.mark.parametrize("where", ["/entry/data", "/entry"])
 def test_a_series_is_read_whether_or_not_its_images_can_be_counted(tmp_path, where, caplog):
     path = eiger(tmp_path, (3,), where=where)
-    assert SeriesImages(path, 1, None).read(0)[0, 0] == 1
+    assert SeriesImages(FORMATS["hdf5"], path, 1, None).read(0)[0, 0] == 1
     assert ("first 1 of the 3 images" in caplog.text) == (where == "/entry/data")
 
 
@@ -120,7 +120,7 @@ def test_what_a_virtual_data_set_shows_again_counts_once(tmp_path):
         file.create_virtual_dataset("/entry/data/data", layout)
     assert dict(data_sets(path)) == {"/entry/data/data": 4}
     places = {(str(tmp_path / f"s_data_{number:06d}.h5"), "/entry/data/data") for number in (1, 2)}
-    assert origins(path, "/entry/data/data") == places
+    assert FORMATS["hdf5"].origins(path, "/entry/data/data") == places
 
 
 @pytest.mark.parametrize("place", ["detector/pixel_mask", "detector/detectorSpecific/pixel_mask"])

@@ -136,6 +136,16 @@ def test_a_strip_that_was_never_written_is_not_black(tmp_path):
         TIFF.read(str(tmp_path / "a.tif"), "", 0)
 
 
+@pytest.mark.parametrize("compression", [34676, 60000])  # known by its name alone, and unknown
+def test_a_compression_that_cannot_be_undone_is_an_error_at_once(tmp_path, compression):
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["Compression"].overwrite(compression)
+    with pytest.raises(FrameError, match=f"a.tif cannot be unpacked: .*{compression}") as caught:
+        TIFF.read(str(tmp_path / "a.tif"), "", 0)
+    assert not isinstance(caught.value, FrameNotReady)
+
+
 def test_absent_empty_and_foreign_files(tmp_path):
     path = tmp_path / "a.tif"
     with pytest.raises(FrameNotReady, match="does not exist yet"):
