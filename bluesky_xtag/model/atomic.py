@@ -45,5 +45,20 @@ def write_atomically(path: Path, directory: Path | None = None) -> Iterator[Path
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)
+        _sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Put the names in a directory on disk, where the file system can; else a power cut may bring the old file back."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

@@ -20,6 +20,7 @@ __all__ = ["CARD", "DEFAULT", "FORMAT", "ModelCard", "ServedModel", "fingerprint
 CARD = "card.json"
 DEFAULT = Path(__file__).parent / "default"
 FORMAT = 1
+_LARGEST = 16 * 2**20  # bytes
 _WANTED = frozenset({"format", "name", "version", "taxonomy", "thresholds", "preparation", "sha256"})
 
 
@@ -63,9 +64,11 @@ class ModelCard:
         path = (DEFAULT if directory is None else Path(directory)) / CARD
         if not path.is_file():
             raise ModelError(f"{path} is missing: give a directory written by TagModel.save")
+        if (size := path.stat().st_size) > _LARGEST:
+            raise ModelError(f"{path} is of {size:,} bytes, at most {_LARGEST:,} are allowed: get the model again")
         try:
             return cls.from_dict(json.loads(path.read_text("utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelError(f"{path} is not JSON ({error}): get the model again") from error
         except ModelError as error:
             raise ModelError(f"{path.parent}: {error}") from error
@@ -107,21 +110,30 @@ class ServedModel(Protocol):
     taxonomy: Taxonomy
     thresholds: np.ndarray
     preparation: Preparation
-    device: str
+
+    @property
+    def device(self) -> str:
+        """What the model runs on: ``CPU``, or ``GPU: `` and its name."""
+        ...
 
 
 def fingerprint(network: bytes, taxonomy: Taxonomy, preparation: Preparation) -> str:
-    """Return the SHA-256 of everything that decides the scores: network, tags in their order, preparation.
+    """Return the SHA-256 of everything that decides the outputs: network, tags and strengths in order, preparation.
 
     The thresholds, which a user may change, and the texts of the card are left out.
     """
-    meaning = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
+    meaning: dict[str, Any] = {"tags": taxonomy.names, "preparation": preparation.to_dict()}
+    if taxonomy.graded:  # earlier networks have none
+        meaning["graded"] = taxonomy.graded
     return hashlib.sha256(network + json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
 def _taxonomy(stored: Mapping[str, Any]) -> Taxonomy:
     try:
-        return Taxonomy(tuple(Tag(**tag) for tag in stored["taxonomy"]))
+        tags = tuple(Tag(**tag) for tag in stored["taxonomy"])
+        if strange := [tag for tag in tags if not isinstance(tag.graded, bool)]:
+            raise ModelError(f"whether the tag {strange[0].name} is graded is {strange[0].graded!r}, not true or false")
+        return Taxonomy(tags)
     except (XTagError, TypeError) as error:
         raise ModelError(f"the card's taxonomy does not fit: {error}") from error
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import shutil
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import ModelError, XTagError
+from .atomic import write_atomically
 from .card import CARD
+from .network_guard import NETWORK, refuse_unwritten
+from .network_guard import refuse_foreign as _refuse_foreign
 from .prepare import Preparation
 
 __all__ = ["NETWORK", "load_network", "write_model"]
-
-NETWORK = "network.keras"
-# What a network may be made of; anything else in its file could be a way to run code.
-_MODULES = {"keras", "keras.layers", "keras.initializers", "keras.src.models.functional"}
-_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 
 
 def write_model(directory: Path, card: Mapping[str, Any], network: bytes) -> Path:
@@ -31,35 +26,62 @@ def write_model(directory: Path, card: Mapping[str, Any], network: bytes) -> Pat
     ------
     ModelError
         The directory holds something that is not a model.
+    XTagError
+        The disk does not take it. A model that was there is still there.
     """
     if directory.exists() and not (directory / CARD).is_file() and any(directory.iterdir()):
         raise ModelError(f"{directory} is not empty and does not hold a model: choose another directory")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
-        new.chmod(0o755)
-        (new / NETWORK).write_bytes(network)
-        (new / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
-        if directory.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-            os.replace(directory, old)
-            shutil.rmtree(old)
-        os.replace(new, directory)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as place:
+            new, old = Path(place) / "new", Path(place) / "old"
+            new.mkdir()
+            with write_atomically(new / NETWORK) as file:
+                file.write_bytes(network)
+            with write_atomically(new / CARD) as file:
+                file.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+            _put(new, directory, old)
+    except OSError as error:
+        raise XTagError(f"the model {directory} cannot be written ({error}): mend that and call again") from error
     return directory
 
 
-def load_network(file: bytes, preparation: Preparation, tags: int) -> Any:
-    """Return the Keras network in a file; ModelError if it could run code or does not fit."""
+def _put(new: Path, directory: Path, old: Path) -> None:
+    """Give a directory its name; what had the name before becomes `old`."""
+    there = directory.exists()
+    if there:
+        os.replace(directory, old)
+    try:
+        os.replace(new, directory)
+    except OSError:
+        if there:
+            os.replace(old, directory)
+        raise
+
+
+def load_network(file: bytes, preparation: Preparation, width: int, *, trust: bool = False) -> Any:
+    """Return the Keras network in a file; ModelError if it could run code or does not fit.
+
+    Parameters
+    ----------
+    file : bytes
+        The network's file.
+    preparation : Preparation
+        It makes what the network takes.
+    width : int
+        How many numbers the network must give, a score a tag, then the strengths.
+    trust : bool
+        The file may run code: neither this package nor Keras checks what it is made of.
+    """
+    if not trust:
+        refuse_unwritten(file, _refuse_foreign(file))  # before Keras makes anything of it
     import keras
 
-    _refuse_foreign(file)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / NETWORK
         path.write_bytes(file)
         try:
-            network: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+            network: Any = keras.saving.load_model(path, compile=False, safe_mode=not trust)
         except Exception as error:
             raise ModelError(
                 f"{NETWORK} cannot be loaded by Keras {keras.__version__} ({error}): "
@@ -68,36 +90,7 @@ def load_network(file: bytes, preparation: Preparation, tags: int) -> Any:
     shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in network.inputs}
     if shapes != preparation.shapes:
         raise ModelError(f"the network takes {shapes}, but the preparation makes {preparation.shapes}")
-    if tuple(network.output_shape) != (None, tags):
-        raise ModelError(f"the network gives {network.output_shape[1:]} scores, but the card has {tags} tags")
+    if len(network.outputs) != 1 or tuple(network.output_shape) != (None, width):
+        found = " and ".join(str(tuple(output.shape[1:])) for output in network.outputs)
+        raise ModelError(f"the network gives {found} scores, but the card has {width} tags (and strengths)")
     return network
-
-
-def _refuse_foreign(file: bytes) -> None:
-    """Raise ModelError unless a network's file consists of Keras' own layers, Lambda excluded."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(file)) as archive:
-            members = set(archive.namelist())
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ModelError(f"{NETWORK} is not a Keras file: {error}") from error
-    if members - _MEMBERS:
-        raise ModelError(f"{NETWORK} holds more than a network: {sorted(members - _MEMBERS)}")
-    for part in _parts(config):
-        module, name = part.get("module"), part["class_name"]
-        if name == "__keras_tensor__":  # a reference to another layer's output
-            continue
-        if module not in _MODULES or name == "Lambda" or part.get("registered_name") not in (None, name):
-            raise ModelError(
-                f"{NETWORK} contains {module}.{name}, which could run code: only Keras' own layers are allowed"
-            )
-
-
-def _parts(config: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(config, dict):
-        if "class_name" in config and "config" in config:
-            yield config
-        config = list(config.values())
-    if isinstance(config, list):
-        for item in config:
-            yield from _parts(item)

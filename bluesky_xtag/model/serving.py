@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError, XTagValueError
+from ..errors import ModelError
+from .programs import Program, Score, inputs_alone, probes
 from .quiet import without_build_notes
 
-__all__ = ["Score", "serve"]
+__all__ = ["serve"]
 
-log = logging.getLogger(__name__)
-
-_TOLERANCE = 1e-4  # of scores, 0 to 1; rounding makes a tenth of it
-
-Score = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+log = logging.getLogger("bluesky_xtag")
 
 
-def serve(network: Any, on_gpu: bool = False) -> Score:
+def serve(network: Any, on_gpu: bool = False, keep: Callable[[Program], None] = lambda program: None) -> Score:
     """Return a function from a network's inputs for one frame to its scores. Several threads may call it at once.
 
     On the CPU, LiteRT, TensorFlow's runtime for inference, runs the network: in half the time, and each thread on its
@@ -34,6 +31,8 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
         Its inputs have names.
     on_gpu : bool
         There is a GPU. TensorFlow then runs the network, because LiteRT would stay on the CPU.
+    keep : callable
+        Is given LiteRT's program, if that runs the network.
 
     Returns
     -------
@@ -59,7 +58,10 @@ def serve(network: Any, on_gpu: bool = False) -> Score:
         return score
     try:
         with without_build_notes():
-            return _as_good(_lite(traced), score, network)
+            program = _program(traced, score, network)
+            quick = program.score()
+        keep(program)
+        return quick
     except Exception as error:  # what LiteRT lacks is told in many ways
         reason, _, _ = str(error).partition("\n")
         log.warning(
@@ -89,55 +91,25 @@ def _trace(network: Any) -> Any:
     return compiled.get_concrete_function(specs)
 
 
-def _lite(traced: Any) -> Score:
+def _program(traced: Any, right: Score, network: Any) -> Program:
     import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
 
-    program = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module()).convert()
-
-    class Own(threading.local):
-        """The interpreter of a thread: one must not run in two threads at once."""
-
-        def __init__(self) -> None:
-            self.run = Interpreter(model_content=program, num_threads=1).get_signature_runner()
-
-    own = Own()
-
-    def score(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        (scores,) = own.run(**_alone(inputs, traced)).values()
-        return scores[0]
-
-    return score
+    shapes = {tensor.name: tuple(tensor.shape[1:]) for tensor in network.inputs}
+    converted = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module()).convert()
+    return Program(converted, shapes, np.array([right(probe) for probe in probes(shapes)]))
 
 
 def _whole(traced: Any) -> Score:
     import tensorflow as tf
 
     # With oneDNN, which is on by default on many processors, TensorFlow crashes where one function runs twice at once.
-    one_at_a_time = threading.Lock()
+    one_at_a_time = Lock()
+    (specs,), _ = traced.structured_input_signature
+    shapes = {name: tuple(spec.shape[1:]) for name, spec in specs.items()}
 
     def score(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        batch = inputs_alone(inputs, shapes)
         with one_at_a_time:
-            return traced({name: tf.constant(values) for name, values in _alone(inputs, traced).items()}).numpy()[0]
+            return traced({name: tf.constant(values) for name, values in batch.items()}).numpy()[0]
 
     return score
-
-
-def _alone(inputs: Mapping[str, np.ndarray], traced: Any) -> dict[str, np.ndarray]:
-    """Return the inputs of a frame as a batch of one, if they fit: LiteRT would take other shapes for granted."""
-    (specs,), _ = traced.structured_input_signature
-    batch = {name: np.asarray(inputs[name], np.float32)[None] for name in specs if name in inputs}
-    if wrong := sorted(name for name, spec in specs.items() if name not in batch or batch[name].shape != spec.shape):
-        shapes = {name: tuple(specs[name].shape[1:]) for name in wrong}
-        raise XTagValueError(f"the network needs inputs of the shapes {shapes}: prepare frames as its model does")
-    return batch
-
-
-def _as_good(quick: Score, right: Score, network: Any) -> Score:
-    """Return the quick way to score if it gives what the right one does, for faint inputs and for strong ones."""
-    random = np.random.default_rng(0)
-    for strength in (0.1, 0.3, 1):
-        probe = {tensor.name: random.normal(0, strength, tensor.shape[1:]) for tensor in network.inputs}
-        if not np.allclose(quick(probe), right(probe), rtol=0, atol=_TOLERANCE, equal_nan=True):
-            raise ArithmeticError("it gives other scores")
-    return quick

@@ -1,34 +1,44 @@
 """TagModel: a network with its taxonomy, thresholds, preparation and card, in one directory on disk.
 
-A directory holds `network.keras` and `card.json`. Nothing in it is executed: the card is JSON, the network consists
-of Keras' own layers only, and Keras' safe mode is on.
+A directory holds `network.keras` and `card.json`. Nothing in it is executed, unless its user trusts it: the card is
+JSON, the network consists of layers on a list, and Keras' safe mode is on.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from ..errors import ModelError, XTagValueError
 from .card import DEFAULT, FORMAT, ModelCard, fingerprint
-from .model_files import NETWORK, load_network, write_model
+from .daemon_threads import DaemonThreads
+from .model_files import load_network, write_model
+from .network_guard import NETWORK, read_network
 from .prepare import Inputs, PackedImage, Preparation
+from .programs import Program, Score, find_program, keep_program
 from .quiet import without_build_notes
-from .serving import Score, serve
+from .serving import serve
 from .taxonomy import Taxonomy
 
 __all__ = ["TagModel", "load_model"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bluesky_xtag")
+
+# By device and sha256: equal models of a process share what serves them, which takes seconds to make.
+_shared: WeakValueDictionary[tuple[str, str, bool], Score] = WeakValueDictionary()
+_sharing = threading.Lock()
+_DRIVERS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, Windows' for Linux
 
 
 class TagModel:
@@ -40,6 +50,8 @@ class TagModel:
         Identity, tags, thresholds and preparation.
     network : bytes
         The network's file in Keras' format.
+    trust : bool
+        Whether the network may consist of anything that Keras can load, also of code; see `load`.
 
     Attributes
     ----------
@@ -66,8 +78,8 @@ class TagModel:
 
     unpacks = True  # `predict` takes images that are still compressed
 
-    def __init__(self, card: ModelCard, network: bytes) -> None:
-        self.card = card
+    def __init__(self, card: ModelCard, network: bytes, trust: bool = False) -> None:
+        self.card, self._trust = card, trust
         self.name, self.version, self.sha256 = card.name, card.version, card.sha256
         self.taxonomy, self.thresholds, self.preparation = card.taxonomy, card.thresholds, card.preparation
         found = fingerprint(network, self.taxonomy, self.preparation)
@@ -78,40 +90,83 @@ class TagModel:
             )
         self._file = network
         self.device = _device()
-        self.network = load_network(network, self.preparation, len(self.taxonomy))
-        self._serving, self._served = threading.Lock(), None
+        self._served = _shared.get(self._which) or self._kept()
+        if self._served is None:  # otherwise this very network was loaded once, and so it was found to be sound
+            _ = self.network
 
-    def __reduce__(self) -> tuple[type[TagModel], tuple[ModelCard, bytes]]:
+    def __reduce__(self) -> tuple[type[TagModel], tuple[ModelCard, bytes, bool]]:
         """Let a model be sent to another process, which loads it again."""
-        return TagModel, (self.card, self._file)
+        return TagModel, (self.card, self._file, self._trust)
+
+    @cached_property
+    def network(self) -> Any:
+        """The Keras network, of this model alone."""
+        return load_network(self._file, self.preparation, self._width, trust=self._trust)
+
+    @property
+    def _width(self) -> int:
+        """How many numbers the network gives."""
+        return len(self.taxonomy) + len(self.taxonomy.graded)
+
+    @property
+    def _which(self) -> tuple[str, str, bool]:
+        """What models have in common that may share what serves them; one that was trusted shares with such only."""
+        return self.device, self.sha256, self._trust
 
     @property
     def _score(self) -> Score:
-        with self._serving:  # threads that come first at once wait for one
-            if self._served is None:
-                self._served = serve(self.network, on_gpu=self.device.startswith("GPU"))
+        if self._served is None:  # a model that serves a scan waits for no other
+            with _sharing:  # threads that come first at once wait for one
+                on_gpu = self.device.startswith("GPU")
+                served = _shared.get(self._which) or serve(self.network, on_gpu=on_gpu, keep=self._keep)
+                self._served = _shared[self._which] = served
         return self._served
 
+    def _kept(self) -> Score | None:
+        """Return what serves this network from what an earlier process made of it, without TensorFlow."""
+        if self.device != "CPU":
+            return None
+        with _sharing, without_build_notes():
+            program = find_program(self.sha256, self._trust)
+            try:
+                served = program and program.score()
+            except Exception as error:  # noqa: BLE001 - whatever LiteRT thinks of a damaged file
+                log.info("the program that was kept of the model is not used: %s", error)
+                return None
+            if served is not None:
+                _shared[self._which] = served
+            return served
+
+    def _keep(self, program: Program) -> None:
+        keep_program(program, self.sha256, self._trust)
+
     @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> DaemonThreads:
         """For frames side by side, each in a thread from its pixels to its scores."""
-        return ThreadPoolExecutor(os.cpu_count(), "xtag-frames")
+        return DaemonThreads(os.cpu_count() or 1, "xtag-frames")
 
     @classmethod
-    def load(cls, directory: str | Path | None = None) -> TagModel:
+    def load(cls, directory: str | Path | None = None, *, trust: bool = False) -> TagModel:
         """Load a model directory. If none is given, load the packaged model.
+
+        Parameters
+        ----------
+        directory : str or Path, optional
+            A directory written by `save`.
+        trust : bool
+            Load a network of any layers, also of layers that run code or read other files. Such a network can do
+            whatever you can do: say it only of models whose makers you trust, and which nobody else can have changed.
 
         Raises
         ------
         ModelError
-            A file is missing or damaged, or the parts do not match each other.
+            A file is missing or damaged, the parts do not match each other, or the network holds something that is not
+            on the list of what networks may be made of.
         """
         directory = DEFAULT if directory is None else Path(directory)
         card = ModelCard.load(directory)
-        if not (directory / NETWORK).is_file():
-            raise ModelError(f"{directory / NETWORK} is missing: give a directory written by TagModel.save")
         try:
-            return cls(card, (directory / NETWORK).read_bytes())
+            return cls(card, read_network(directory, trust=trust), trust)
         except ModelError as error:
             raise ModelError(f"{directory}: {error}") from error
 
@@ -125,9 +180,14 @@ class TagModel:
         *,
         name: str,
         version: str,
+        trust: bool = False,
         **more: Any,
     ) -> TagModel:
-        """Make a model from a Keras network that gives scores 0..1; `more` is added to the card."""
+        """Make a model from a Keras network.
+
+        Its one output, (batch, tags + graded tags), is a score 0..1 of each tag, and behind them the strengths of the
+        tags that are graded. `more` goes into the card; `trust`: see `load`.
+        """
         with tempfile.TemporaryDirectory() as directory:
             network.save(Path(directory) / NETWORK)
             file = (Path(directory) / NETWORK).read_bytes()
@@ -140,7 +200,7 @@ class TagModel:
             "preparation": preparation.to_dict(),
             "sha256": fingerprint(file, taxonomy, preparation),
         }
-        return cls(ModelCard.from_dict(card | more), file)
+        return cls(ModelCard.from_dict(card | more), file, trust)
 
     def save(self, directory: str | Path) -> Path:
         """Write the model directory, completely or not at all. An existing model is replaced.
@@ -188,6 +248,23 @@ class TagModel:
         XTagValueError
             The numbers of images, beam centres and masks differ, or the images are not a stack.
         """
+        return self.predict_all(images, beam_centres, masks)[0]
+
+    def predict_all(
+        self,
+        images: np.ndarray | Sequence[np.ndarray | PackedImage],
+        beam_centres: Sequence[tuple[float, float] | None] | None = None,
+        masks: np.ndarray | Sequence[np.ndarray | None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score raw frames and estimate strengths. Arguments and errors are those of `predict`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, len(taxonomy)) float32, scores 0..1.
+        numpy.ndarray
+            (n, len(taxonomy.graded)) float32, log10 of the estimated signal-to-noise ratio of each component.
+        """
         if isinstance(images, np.ndarray) and images.ndim != 3:
             raise XTagValueError(f"images have shape (n, rows, columns), but got {images.shape}: try image[None]")
         if masks is None or (isinstance(masks, np.ndarray) and masks.ndim == 2):
@@ -207,12 +284,19 @@ class TagModel:
 
         The scores of a frame do not depend on the others that are given with it.
         """
+        return self.infer_all(prepared)[0]
+
+    def infer_all(self, prepared: Sequence[Inputs]) -> tuple[np.ndarray, np.ndarray]:
+        """Score prepared frames and estimate strengths; returns what `predict_all` does."""
         score = self._score
         return self._side_by_side(lambda inputs: score(vars(inputs)), prepared)
 
-    def _side_by_side(self, score: Callable[..., np.ndarray], *of_frames: Sequence[Any]) -> np.ndarray:
+    def _side_by_side(
+        self, score: Callable[..., np.ndarray], *of_frames: Sequence[Any]
+    ) -> tuple[np.ndarray, np.ndarray]:
         each = map if len(of_frames[0]) == 1 else self._threads.map
-        return np.array(list(each(score, *of_frames)), np.float32).reshape(-1, len(self.taxonomy))
+        found = np.array(list(each(score, *of_frames)), np.float32).reshape(-1, self._width)
+        return found[:, : len(self.taxonomy)], found[:, len(self.taxonomy) :]
 
 
 def load_model(model: TagModel | str | Path | None = None) -> TagModel:
@@ -235,10 +319,12 @@ def _device() -> str:
     # and keep Tiled's catalogues from opening.
     import sqlite3  # noqa: F401
 
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return keras.backend.backend()
+    backend = _keras_backend()
+    if backend != "tensorflow":
+        return backend
+    if _has_no_gpu():
+        log.info("no GPU found: the model runs on the CPU")
+        return "CPU"
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -254,3 +340,21 @@ def _device() -> str:
     device = f"GPU: {details.get('device_name', gpus[0].name)}"
     log.info("the model runs on %s", device)
     return device
+
+
+def _keras_backend() -> str:
+    """Return what Keras runs on, or would run on, without an import of it: that takes seconds."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].backend.backend()
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return json.loads((home / "keras.json").read_text())["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def _has_no_gpu() -> bool:
+    """Tell whether this machine has no driver of a GPU; if in doubt, TensorFlow is asked."""
+    return sys.platform == "linux" and not any(map(os.path.exists, _DRIVERS))

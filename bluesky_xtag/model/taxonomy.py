@@ -7,8 +7,9 @@ signal-to-noise ratio of at least 5 over the valid, unsaturated pixels (`bluesky
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..errors import XTagValueError
 
@@ -32,6 +33,8 @@ class Tag:
         When the tag holds.
     colour : str
         Colour of the tag on pictures and in the terminal, "#rrggbb". If not given, grey. Not stored with a model.
+    graded : bool
+        The model estimates how strong the tag's component is, too: log10 of its signal-to-noise ratio.
     rank : int
         The tag of a frame with the lowest rank above 0 describes the frame best. Tags of rank 0 say nothing about the
         sample. Not stored with a model.
@@ -42,6 +45,7 @@ class Tag:
     definition: str
     colour: str = field(default="#7a828e", compare=False)
     rank: int = field(default=0, compare=False)
+    graded: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -50,9 +54,10 @@ class Tag:
                 "lower-case letters, digits and underscores"
             )
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Return what a model's card stores about the tag."""
-        return {"name": self.name, "group": self.group, "definition": self.definition}
+        stored = {"name": self.name, "group": self.group, "definition": self.definition}
+        return stored | {"graded": True} if self.graded else stored
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,15 @@ class Taxonomy:
     def names(self) -> tuple[str, ...]:
         """The names of the tags, in order."""
         return tuple(tag.name for tag in self.tags)
+
+    @property
+    def graded(self) -> tuple[str, ...]:
+        """The names of the tags with a strength, in order. Strengths are arrays in this order."""
+        return tuple(tag.name for tag in self.tags if tag.graded)
+
+    def grade(self, names: Collection[str]) -> Taxonomy:
+        """Return these tags, of which the named ones have a strength."""
+        return Taxonomy(tuple(replace(tag, graded=tag.name in names) for tag in self.tags))
 
     def index(self, name: str) -> int:
         """Return the position of a tag. If there is no such tag, XTagValueError names the known ones."""

@@ -7,13 +7,16 @@ a frame. The views also hold residuals in units of the counting noise, because t
 visible, not the shade of grey.
 """
 
-from .binning import SPIKE_COUNTS, SPIKE_RATIO, Binned
+from .binning import Binned
 from .centre import estimate_centre
 from .compiled import compiled as compile_loop
+from .compiled import compiled_function as compile_function
 from .grid import coarse
-from .packed import PackedImage
+from .packed import CompiledRows, PackedImage
 from .polar import POLAR_CHANNELS, PROFILE_CHANNELS
 from .preparation import PLAIN_CHANNELS, SCALARS, Inputs, Preparation
+from .strips import SPIKE_COUNTS, SPIKE_RATIO
+from .validity import describe_counts
 
 __all__ = [
     "PLAIN_CHANNELS",
@@ -23,10 +26,13 @@ __all__ = [
     "SPIKE_COUNTS",
     "SPIKE_RATIO",
     "Binned",
+    "CompiledRows",
     "Inputs",
     "PackedImage",
     "Preparation",
     "coarse",
+    "compile_function",
     "compile_loop",
+    "describe_counts",
     "estimate_centre",
 ]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numba
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "compiled_function"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bluesky_xtag")
 
 
 def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
@@ -32,6 +32,19 @@ def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
         except RuntimeError as error:  # neither the package's nor the user's directory can be written to
             log.info("%s is compiled anew in each process: %s", function.__name__, error)
             return numba.njit(function, **how)
+
+    return decorate
+
+
+def compiled_function(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that makes a C function with the signature; compiled loops take it as an argument."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.cfunc(signature, cache=True, error_model="numpy")(function)
+        except RuntimeError as error:
+            log.info("%s is compiled anew in each process: %s", function.__name__, error)
+            return numba.cfunc(signature, error_model="numpy")(function)
 
     return decorate
 

@@ -5,12 +5,34 @@ A large frame that is written to memory before it is binned costs more time for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["PackedImage", "Rows"]
+__all__ = ["CompiledRows", "PackedImage", "Rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledRows:
+    """Rows that a compiled loop has without Python, so that no other thread need wait for it.
+
+    Parameters
+    ----------
+    fill : object
+        A C function (`numba.cfunc`) of a pointer to int64, the state, a pointer to unsigned integers as large as the
+        pixels, and int64, how many of these it is to write. It returns whether the next pixels could be decoded.
+    state : numpy.ndarray
+        (n,) int64, of the function.
+    error : callable
+        Returns what is to be raised where they could not.
+    """
+
+    fill: Any
+    state: np.ndarray
+    error: Callable[[], Exception]
 
 
 class Rows(Protocol):
@@ -24,6 +46,10 @@ class Rows(Protocol):
         FrameNotReady
             They cannot be decoded (yet).
         """
+        ...
+
+    def compiled(self) -> CompiledRows | None:
+        """Return them for a compiled loop instead, from the first on; None if Python is needed for each piece."""
         ...
 
 

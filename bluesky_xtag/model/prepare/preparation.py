@@ -21,6 +21,7 @@ __all__ = ["PLAIN_CHANNELS", "SCALARS", "Inputs", "Preparation"]
 
 PLAIN_CHANNELS = ("log_mean", "valid", "residual")
 _FARTHEST = 1e6  # pixels; a beam centre beyond is none
+_LARGEST = 4096  # bins a side; more would only fill the memory
 SCALARS = (
     "log_total",
     "log_mean",
@@ -84,8 +85,11 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             whole = name == "log_scale" or isinstance(value, int)
-            if not (isinstance(value, int | float) and whole and 0 < value < 1e6):
-                raise XTagValueError(f"the preparation's {name} is {value!r}: give a positive number of its kind")
+            most = 1e6 if name == "log_scale" else _LARGEST
+            if not (isinstance(value, int | float) and whole and 0 < value <= most):
+                raise XTagValueError(
+                    f"the preparation's {name} is {value!r}: give a positive number of its kind, at most {most:g}"
+                )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preparation:

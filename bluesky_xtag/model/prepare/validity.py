@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["GAP_VALUES", "Counts", "as_counts", "hides_gaps", "sample_step", "split_high"]
+__all__ = ["GAP_VALUES", "Counts", "as_counts", "describe_counts", "hides_gaps", "sample_step", "split_high"]
 
 # What detectors and their software put where there is no pixel: the maxima of 8, 16, 24, 31 and 32 bits.
 GAP_VALUES = tuple(np.float32(value) for value in (2**8 - 1, 2**16 - 1, 2**24 - 1, 2**31 - 1, 2**32 - 1))
@@ -25,6 +25,7 @@ _PEDESTAL = 4.0  # standard deviations
 _FAR = 10.0  # standard deviations below zero: no noise
 _SMALLEST_STEP = 0.05  # counts; averages of up to 20 frames stay what they are
 _MANY = 2e-3  # share of the pixels from which on a value is looked at that is not the highest
+_KINDS = 4  # different values, of which steps are told
 _FAINT = 0.02  # variance over mean from which on numbers are no counts; of counts it is 1
 
 
@@ -134,10 +135,12 @@ def _scale(sample: np.ndarray) -> float:
     step = float(low[0])
     ratios = low[low < 50 * step] / step  # of more steps the last digits tell nothing
     near = np.abs(ratios - np.round(ratios)) < 0.02
-    if near.mean() > 0.99 and len(ratios) > max(0.3 * len(low), FEW) and ratios[-1] > 1.5:
+    if near.mean() > 0.99 and len(ratios) > max(0.3 * len(low), FEW) and (ratios[-1] > 1.5 or _is_sparse(sample, step)):
         return 1 / step if step < _SMALLEST_STEP else 1.0
-    # No steps: a bright spot less than its neighbour's noise would be, were these photons.
-    pairs = usable[:, 1:] & usable[:, :-1]
+    # No steps: a bright spot less than its neighbour's noise would be, were these photons. Where these are few, pixels
+    # without one are a part of the noise; where two such lie side by side, there may be no pixels.
+    counted = usable | (sample == 0)
+    pairs = counted[:, 1:] & counted[:, :-1] & (usable[:, 1:] | usable[:, :-1])
     ends = np.percentile(low, [0, 99])
     pairs &= (sample[:, 1:] <= ends[1]) & (sample[:, :-1] <= ends[1])
     if pairs.sum() < 10 * FEW:
@@ -148,6 +151,46 @@ def _scale(sample: np.ndarray) -> float:
     if not spread or spread > _FAINT * mean or ends[1] > 1:
         return 1.0
     return float(min(mean / spread, 1e5 / ends[1]))
+
+
+def _is_sparse(sample: np.ndarray, step: float) -> bool:
+    """Tell whether a frame holds nothing or one photon in most pixels, of which a step is one, and whole steps else."""
+    above = sample[np.isfinite(sample) & (sample > 1.5 * step) & (sample < 50 * step)] / step
+    return bool((sample == 0).mean() > 0.5 and len(above) and (np.abs(above - np.round(above)) < 0.02).mean() > 0.95)
+
+
+def describe_counts(image: np.ndarray) -> str:
+    """Return in words what is assumed of the numbers of a frame, as the rest of a sentence; "" for plain counts.
+
+    Gains of whole steps are told alone, since many detectors have one: the numbers stay as they are.
+    """
+    image = image[:: sample_step(len(image))]
+    found = as_counts(image)
+    told = []
+    if found.scale != 1:
+        told.append(f"were divided or normalised, and are multiplied by {found.scale:.4g}")
+    elif (step := _gain(image)) != 1:
+        told.append(f"are whole multiples of {step:.4g}, and are taken as they are, as if each were a photon")
+    if found.pedestal:
+        told.append(f"have noise about zero, as frames without their dark have: {found.pedestal:.0f} is added")
+    return "; they ".join(told)
+
+
+def _gain(sample: np.ndarray) -> float:
+    """Return the step of which the numbers of a frame are whole multiples, 1 if there is none but that."""
+    if sample.dtype.kind not in "fiu":
+        return 1.0
+    values, times = np.unique(sample[np.isfinite(sample) & (sample > 0)], return_counts=True)
+    values = values[: np.searchsorted(np.cumsum(times), 0.9 * times.sum()) + 1].astype(np.float64)  # without gaps
+    if len(values) < _KINDS:
+        return 1.0
+    step = values[0]
+    ratios = values[values < 50 * step] / step
+    if len(ratios) < _KINDS or (np.abs(ratios - np.round(ratios)) > 1e-3).any():
+        return 1.0
+    # The lowest value may be two steps, or three.
+    differences = np.diff(np.round(ratios))
+    return float(step) if (differences == 1).any() else 1.0
 
 
 def hides_gaps(image: np.ndarray, maximum: float) -> np.float32 | None:

@@ -3,19 +3,20 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
 from bluesky_xtag.errors import XTagValueError
-from bluesky_xtag.model import TagModel
+from bluesky_xtag.model import serving
 from bluesky_xtag.model.serving import serve
 
 
 @pytest.fixture(scope="module")
-def network():
-    return TagModel.load().network
+def network(packaged_model):
+    return packaged_model.network
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["LiteRT", "TensorFlow"])
@@ -85,7 +86,7 @@ def test_what_litert_cannot_run_tensorflow_does_and_says_so(caplog):
     cube = keras.Input((4, 4, 4, 1), name="cube")
     tags = keras.layers.Dense(3, activation="sigmoid")(keras.layers.Flatten()(keras.layers.MaxPooling3D()(cube)))
     network = keras.Model({"cube": cube}, tags)
-    with caplog.at_level(logging.WARNING, "bluesky_xtag.model.serving"):
+    with caplog.at_level(logging.WARNING, "bluesky_xtag"):
         score = serve(network)
     (record,) = caplog.records
     assert "TensorFlow runs it, which takes longer" in record.message and "\n" not in record.message
@@ -94,20 +95,24 @@ def test_what_litert_cannot_run_tensorflow_does_and_says_so(caplog):
 
 
 def test_a_runtime_that_gives_other_scores_is_not_used(network, monkeypatch, caplog):
-    monkeypatch.setattr(
-        "bluesky_xtag.model.serving._lite", lambda traced: lambda given: np.zeros(network.output_shape[1:])
-    )
+    make, kept = serving._program, []
+
+    def other(*given):
+        program = make(*given)
+        return replace(program, right=program.right + 0.01)
+
+    monkeypatch.setattr(serving, "_program", other)
     given = inputs(network, 1)
-    scores = serve(network)(frame(given, 0))
+    scores = serve(network, keep=kept.append)(frame(given, 0))
     np.testing.assert_allclose(scores, network.predict_on_batch(given)[0], atol=1e-4)
-    assert "it gives other scores" in caplog.text
+    assert "it gives other scores" in caplog.text and not kept
 
 
 def test_a_reason_without_words_is_named_too(network, monkeypatch, caplog):
-    def fail(traced):
+    def fail(*given):
         raise MemoryError
 
-    monkeypatch.setattr("bluesky_xtag.model.serving._lite", fail)
+    monkeypatch.setattr(serving, "_program", fail)
     serve(network)
     assert "MemoryError" in caplog.text
 

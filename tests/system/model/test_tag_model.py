@@ -1,16 +1,21 @@
+import gc
 import json
+import pickle
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
 from support.places import REAL_FRAMES
 
 from bluesky_xtag.errors import FrameError, ModelError, XTagValueError
-from bluesky_xtag.model import DEFAULT_TAXONOMY, Preparation, Tag, TagModel, Taxonomy
+from bluesky_xtag.model import DEFAULT_TAXONOMY, Preparation, Tag, TagModel, Taxonomy, tag_model
 from bluesky_xtag.model.card import CARD, fingerprint
-from bluesky_xtag.model.model_files import NETWORK
+from bluesky_xtag.model.model_files import NETWORK, load_network
+from bluesky_xtag.model.serving import serve
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -157,6 +162,67 @@ def test_foreign_classes_in_a_network_are_refused(directory, module):
         TagModel.load(directory)
 
 
+def test_a_network_of_more_weights_than_its_file_holds_is_refused_before_there_is_room_for_them(directory):
+    """Two layers of 65,536 units would take 17 GB before Keras sees that the file holds no such weights."""
+    import keras
+
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Dense(4)(inputs)))
+    network.save(directory / NETWORK)
+    with zipfile.ZipFile(directory / NETWORK) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    wide = members["config.json"].replace(b'"units": 4', b'"units": 65536').replace(b"[null, 4]", b"[null, 65536]")
+    assert wide.count(b"65536") > 4
+    with zipfile.ZipFile(directory / NETWORK, "w") as archive:
+        for name, content in (members | {"config.json": wide}).items():
+            archive.writestr(name, content)
+    sign(directory)
+    with pytest.raises(ModelError, match=r"has [\d,]{13} weights, of which its file holds 40"):
+        TagModel.load(directory)
+
+
+def test_layers_with_random_numbers_of_their_own_may_have_these(directory):
+    import keras
+
+    inputs = [keras.Input(shape, name=name) for name, shape in Preparation().shapes.items()]
+    x = keras.layers.Flatten()(inputs[0])
+    for _ in range(20):
+        x = keras.layers.Dropout(0.1)(keras.layers.GaussianNoise(0.1)(x))
+    network = keras.Model(inputs, keras.layers.Dense(3, activation="sigmoid")(x))
+    made = TagModel.from_network(network, TAXONOMY, (0.5,) * 3, Preparation(), name="random", version="1")
+    assert TagModel.load(made.save(directory.with_name("random"))).predict(frames(1)).shape == (1, 3)
+
+
+def test_a_model_of_other_layers_needs_trust(tmp_path):
+    """It is never the default; a trusted model stays trusted where it is sent."""
+    import keras
+
+    made = {
+        "name": "other",
+        "version": "1",
+        "taxonomy": TAXONOMY,
+        "thresholds": (0.5,) * 3,
+        "preparation": Preparation(),
+    }
+    network = small_network(extra=keras.layers.UnitNormalization())
+    with pytest.raises(ModelError, match="keras.layers.UnitNormalization.*trust=True"):
+        TagModel.from_network(network, **made)
+    model = TagModel.from_network(network, **made, trust=True)
+    directory = model.save(tmp_path / "model")
+    with pytest.raises(ModelError, match="UnitNormalization"):
+        TagModel.load(directory)
+    loaded = TagModel.load(directory, trust=True)
+    sent = pickle.loads(pickle.dumps(loaded))
+    np.testing.assert_array_equal(sent.predict(frames(2)), model.predict(frames(2)))
+
+
+@pytest.mark.parametrize("content", ["[" * 10**6, " " * (16 * 2**20 + 1)], ids=["nested", "large"])
+def test_a_card_that_is_none_is_refused(directory, content):
+    (directory / CARD).write_text(content)
+    with pytest.raises(ModelError, match=CARD):
+        TagModel.load(directory)
+
+
 def test_more_files_in_a_network_are_refused(directory):
     with zipfile.ZipFile(directory / NETWORK, "a") as archive:
         archive.writestr("assets/run.py", "print('here')")
@@ -211,16 +277,46 @@ def test_a_mask_hides_pixels(model):
     np.testing.assert_array_equal(model.predict(images, masks=mask), model.predict(spoiled, masks=[mask]))
 
 
+def test_equal_models_share_what_serves_them_and_others_do_not(directory, monkeypatch, tmp_path):
+    import keras
+
+    made = []
+    monkeypatch.setattr(tag_model, "serve", lambda network, **more: made.append(network) or serve(network, **more))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # without programs of earlier processes
+    monkeypatch.setattr(tag_model, "_shared", WeakValueDictionary())
+    first, again = TagModel.load(directory), TagModel.load(directory)
+    with ThreadPoolExecutor(4) as threads:
+        scores = list(threads.map(lambda model: model.predict(frames(1)), [first, again, first, again]))
+    np.testing.assert_array_equal(scores, [scores[0]] * 4)
+    assert len(made) == 1
+    loaded = []
+    monkeypatch.setattr(
+        tag_model, "load_network", lambda *given, **more: loaded.append(given) or load_network(*given, **more)
+    )
+    third = TagModel.load(directory)
+    np.testing.assert_array_equal(third.predict(frames(1)), scores[0])
+    assert loaded == [], "what is not needed was loaded"
+    given = {name: values[None] for name, values in vars(Preparation()(frames(1)[0])).items()}
+    assert third.network is not first.network
+    np.testing.assert_allclose(third.network.predict_on_batch(given)[0], scores[0][0], atol=1e-4)
+    wider = small_network(extra=keras.layers.Dense(8))
+    other = TagModel.from_network(wider, TAXONOMY, (0.5, 0.4, 0.3), Preparation(), name="small", version="1")
+    assert (other.predict(frames(1)) != scores[0]).any() and len(made) == 2
+    del first, again, third
+    gc.collect()
+    assert [key for _, key, _ in tag_model._shared] == [other.sha256], "what serves no model any more is kept"
+
+
 def test_the_device_is_announced(directory, caplog):
-    caplog.set_level("INFO", logger="bluesky_xtag.model.tag_model")
+    caplog.set_level("INFO", logger="bluesky_xtag")
     model = TagModel.load(directory)
     assert model.device == "CPU" or model.device.startswith("GPU: ")
     assert "the model runs on" in caplog.text
 
 
 @pytest.fixture(scope="module")
-def packaged():
-    return TagModel.load()
+def packaged(packaged_model):
+    return packaged_model
 
 
 def test_the_packaged_model_is_small_and_knows_its_figures(packaged):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bluesky_xtag.model import Preparation
+from bluesky_xtag.model import Preparation, describe_counts
 from bluesky_xtag.model.prepare.validity import as_counts
 
 prepare = Preparation()
@@ -102,6 +102,21 @@ def test_saturation_next_to_gaps_of_the_same_value(gaps):
     assert binned.valid.mean() == pytest.approx(prepare.bin(image, gaps).valid.mean(), abs=2e-3)
 
 
+@pytest.mark.parametrize("radius", [3, 9, 20])
+@pytest.mark.parametrize(("dtype", "bright"), [("uint16", 2e5), ("uint8", 300)])
+def test_a_mask_decides_of_a_beam_stop_in_saturated_light(radius, dtype, bright):
+    """One frame cannot tell it from saturation; what is masked is never judged."""
+    y, x = np.indices(SHAPE)
+    r = np.hypot(x - 250, y - 260)
+    most = np.iinfo(dtype).max
+    image = np.minimum(frame_of(bright * np.exp(-r / 10) + 3), most).astype(dtype)
+    saturated = (image == most) & (r >= radius)
+    image[r < radius] = most
+    binned = prepare.bin(image, r < radius)
+    assert binned.at_limit == pytest.approx(saturated.sum(), abs=4)
+    assert binned.valid.sum() == pytest.approx((r >= radius).sum() / binned.factor**2, abs=4)
+
+
 def test_beyond_the_trusted_range_of_a_counter_of_many_bits():
     """The flag says that there was more than can be counted, not four thousand million photons."""
     image = saturated(12, 5).astype(np.uint32)
@@ -158,6 +173,64 @@ def test_normalised_frames_without_steps_are_told_by_their_noise(light):
     counts = rng.poisson(light + 20) / flat
     scaled = as_counts((counts / 5e4).astype(np.float32))
     assert scaled.scale == pytest.approx(5e4, rel=0.4)
+
+
+@pytest.mark.parametrize("bright", [0.01, 0.1, 1, 30])
+def test_frames_with_few_photons_divided_by_a_monitor(light, bright):
+    """Most pixels hold nothing or one photon: all that they hold is one step."""
+    counts = frame_of(bright * light)
+    scaled = as_counts((counts / 87_314).astype(np.float32))
+    assert scaled.scale == pytest.approx(87_314, rel=1e-3)
+    np.testing.assert_allclose(scaled.image, counts, rtol=1e-3)
+
+
+@pytest.mark.parametrize("bright", [1, 3, 30, 1000])
+def test_frames_corrected_pixel_by_pixel_and_normalised_to_one(light, bright):
+    """Pixels without a photon are a part of the noise: without them, few photons seem to be a hundred times more."""
+    counts = frame_of(bright * light)
+    corrected = counts / np.random.default_rng(3).normal(1, 0.02, SHAPE).clip(0.9, 1.1)
+    scaled = as_counts((corrected / corrected.max()).astype(np.float32))
+    assert scaled.scale == pytest.approx(corrected.max(), rel=0.4)
+
+
+MONITOR = 87_314.0
+ASSUMED = {
+    "divided by a monitor": (lambda counts: counts / MONITOR, "float32", "multiplied by 8.731e+04"),
+    "normalised to one": (lambda counts: counts / counts.max(), "float64", "multiplied by"),
+    "noise about zero": (lambda counts: counts + np.random.default_rng(2).normal(0, 4, SHAPE), "float32", "is added"),
+    "gain 4": (lambda counts: 4 * counts, "int32", "whole multiples of 4"),
+    "gain 16, 12 bits in 16": (lambda counts: 16 * counts, "uint16", "whole multiples of 16"),
+    "gain 3.7": (lambda counts: 3.7 * counts, "float32", "whole multiples of 3.7"),
+    "mean of four": (lambda counts: counts / 4, "float32", "whole multiples of 0.25"),
+}
+
+
+@pytest.mark.parametrize("kind", ASSUMED)
+def test_what_is_assumed_of_numbers_is_told(light, kind):
+    change, dtype, words = ASSUMED[kind]
+    assert words in describe_counts(change(frame_of(light)).astype(dtype))
+
+
+def test_noise_about_zero_that_was_divided_is_told_in_one_sentence(light):
+    noisy = frame_of(light) + np.random.default_rng(2).normal(0, 4, SHAPE)
+    told = describe_counts((noisy / MONITOR).astype(np.float32))
+    assert told.startswith("were divided or normalised") and "; they have noise about zero" in told
+
+
+@pytest.mark.parametrize("bright", [0, 0.01, 0.1, 1, 30, 1000])
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "int32", "float32", "float64"])
+def test_nothing_is_told_of_plain_counts(light, gaps, bright, dtype):
+    counts = frame_of(bright * light).astype(dtype)
+    assert describe_counts(counts) == ""
+    value = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 2**32 - 1
+    assert describe_counts(np.where(gaps, value, counts).astype(dtype)) == ""
+
+
+def test_nothing_is_told_of_a_few_values():
+    """Two hot pixels and nothing else are no gain."""
+    image = np.zeros(SHAPE, np.int32)
+    image[8, 10], image[16, 20] = 40, 80
+    assert describe_counts(image) == ""
 
 
 def test_plain_counts_are_left_as_they_are(light, gaps):
