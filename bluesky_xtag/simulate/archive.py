@@ -12,7 +12,6 @@ import json
 import shutil
 from collections.abc import Generator, Iterable
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -23,7 +22,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import XTagError, XTagValueError
-from ..frames import LabelledFrame, add_labelled, check_new, join_labelled
+from ..frames import LabelledFrame, check_new, join_labelled, write_part
 from ..model import write_atomically
 from .dataset import expose_raw, make_scene, render_both
 from .processes import worker_pool
@@ -114,7 +113,9 @@ def simulate(
         frames. All frames that were done are kept, and the same call goes on from there.
     """
     out = Path(out)
-    check_new(out)
+    parts = out.with_name(f"{out.name}.parts")
+    if not (out.is_file() and parts.is_dir()):  # both are there if a call was killed at its very end
+        check_new(out)
     if frames < 1:
         raise XTagValueError(f"at least one frame is needed, but got {frames}")
     if seed < 0:
@@ -125,8 +126,10 @@ def simulate(
     if len(left_out) == frames:
         raise XTagValueError("all frames are left out: keep at least one")
     settings = _Settings(frames, seed, held_out, _spell_nuisances(nuisances), version("bluesky_xtag"))
-    parts = out.with_name(f"{out.name}.parts")
     try:
+        if out.is_file():
+            _clear(out, parts, settings, left_out)
+            return out
         _write(out, parts, settings, left_out, workers)
     except OSError as error:
         raise XTagError(f"{out} cannot be written ({error}): mend that and call again; what is done is kept") from error
@@ -150,6 +153,16 @@ def _write(out: Path, parts: Path, settings: _Settings, left_out: frozenset[int]
     if failures:
         raise XTagError(_describe_failures(failures, out, parts, settings, left_out))
     _join(parts, kept, settings, left_out, out)
+    shutil.rmtree(parts)
+
+
+def _clear(out: Path, parts: Path, settings: _Settings, left_out: frozenset[int]) -> None:
+    """Remove what a call left that was killed when its file was whole; XTagValueError if the file is another."""
+    with h5py.File(out) as file:
+        held = {name: file.attrs.get(name) for name in asdict(settings)}
+        others = frozenset(map(int, file.attrs.get("left_out", ())))
+    if held != asdict(settings) or others != left_out:
+        check_new(out)
     shutil.rmtree(parts)
 
 
@@ -207,14 +220,8 @@ def _simulate_parts(
     """Simulate the wanted frames in processes of their own; of each yield None when it is done, or how it failed."""
     with worker_pool(workers, len(wanted)) as pool:
         jobs = [pool.submit(_write_part, parts, index, settings) for index in wanted]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise XTagError(
-                "a process that simulates was ended, perhaps for want of memory; what is done is kept: call again, "
-                "with fewer workers"
-            ) from error
+        for job in as_completed(jobs):
+            yield job.result()
 
 
 def _write_part(parts: Path, index: int, settings: _Settings) -> _Failure | None:
@@ -228,8 +235,8 @@ def _write_part(parts: Path, index: int, settings: _Settings) -> _Failure | None
         frame = _frame(path.stem, index, settings)
     except Exception as error:
         return _Failure(index, f"{type(error).__name__}: {error}")
-    with write_atomically(path) as unfinished, h5py.File(unfinished, "w") as file:
-        add_labelled(file, frame, TAGS.names)
+    with write_atomically(path) as unfinished:
+        write_part(unfinished, frame, TAGS.names)
     return None
 
 

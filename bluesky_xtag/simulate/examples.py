@@ -18,7 +18,7 @@ from .scene.scenes import Scene
 from .scene.shadows import FlightTube
 from .truth.labels import TAGS
 
-__all__ = ["Example", "Pair", "nuisance_pairs", "tag_examples"]
+__all__ = ["Example", "Pair", "mean_counts", "nuisance_pairs", "tag_examples"]
 
 Centre = tuple[float, float]
 
@@ -174,7 +174,7 @@ def _example(tag: Tag, candidates: Iterable[tuple[float, int, Scene]], seed: int
         holding = tuple(name for name, label in zip(TAGS.names, labels, strict=True) if label == 1)
         if tag.name in holding:
             taken.add(index)
-            return Example(tag, holding, _whole(image, mask))
+            return Example(tag, holding, mean_counts(image, mask))
     return None
 
 
@@ -202,7 +202,7 @@ def _pair(nuisance: Nuisance, base: Scene, seed: int) -> Pair:
     scenes = [nuisance.at(base, level, rng(seed)) for level in (nuisance.levels[0], nuisance.levels[-1])]
     exposed = [raw(each, rng([seed, 1])) for each in scenes]
     if nuisance.name not in _CLOSE:
-        frames = [_whole(image, mask) for image, _, mask in exposed]
+        frames = [mean_counts(image, mask) for image, _, mask in exposed]
         factor = max(exposed[0][0].shape) / max(frames[0].shape)
         centres = [each.told_centre and _move(each.told_centre, (0, 0), factor) for each in scenes]
     else:
@@ -236,7 +236,7 @@ def _move(centre: Centre, corner: Sequence[float], factor: float) -> Centre:
     return (centre[0] - corner[1]) / factor, (centre[1] - corner[0]) / factor
 
 
-def _whole(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def mean_counts(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Return mean counts on the grid that the network's inputs are made of."""
     binned = Preparation().bin(image, mask)
     pixels = binned.valid * binned.factor**2

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import XTagValueError
 from ..view import colour
 from .examples import Centre, Example, Pair, nuisance_pairs, tag_examples
+from .observed_examples import ObservedPair, observed_pairs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,13 @@ _KEY = (
 )
 
 
-def draw_gallery(path: str | Path, seed: int = 0, nuisances: Iterable[str] | None = None, draws: int = 400) -> Path:
+def draw_gallery(
+    path: str | Path,
+    seed: int = 0,
+    nuisances: Iterable[str] | None = None,
+    draws: int = 400,
+    observed: bool = False,
+) -> Path:
     """Draw the picture; the same seed gives the same frames.
 
     Parameters
@@ -46,6 +53,8 @@ def draw_gallery(path: str | Path, seed: int = 0, nuisances: Iterable[str] | Non
         Names of the nuisances to show; all if not given.
     draws : int
         From how many scenes the frames of the tags are chosen.
+    observed : bool
+        Show what measured frames have beyond the nuisances, too.
 
     Returns
     -------
@@ -71,7 +80,10 @@ def draw_gallery(path: str | Path, seed: int = 0, nuisances: Iterable[str] | Non
     pairs, examples = nuisance_pairs(seed, nuisances), tag_examples(seed, draws)
     tags = _Grid(6, 1, _HEADING)
     below = _Grid(4, 2, tags.bottom(len(examples)) + _HEADING)
-    figure = Figure(figsize=(_WIDTH, below.bottom(len(pairs)) + _MARGIN), facecolor=_GROUND)
+    seen = observed_pairs(seed) if observed else []
+    last = _Grid(4, 2, below.bottom(len(pairs)) + _HEADING)
+    height = last.bottom(len(seen)) if seen else below.bottom(len(pairs))
+    figure = Figure(figsize=(_WIDTH, height + _MARGIN), facecolor=_GROUND)
     FigureCanvasAgg(figure)
     _head(figure, tags.top, f"{len(examples)} tags", "a simulated frame for each")
     for number, example in enumerate(examples):
@@ -81,6 +93,10 @@ def draw_gallery(path: str | Path, seed: int = 0, nuisances: Iterable[str] | Non
         _head(figure, below.top, f"{len(pairs)} nuisances", "a scene without each, and with it at the end of its range")
     for number, pair in enumerate(pairs):
         _draw_pair(below.cell(figure, number), pair)
+    if seen:
+        _head(figure, last.top, f"{len(seen)} observed effects", "a scene without each, and with it")
+    for number, each in enumerate(seen):
+        _draw_observed(last.cell(figure, number), each)
     figure.savefig(path, dpi=130)
     return path
 
@@ -149,6 +165,12 @@ def _draw_pair(cell: list[Axes], pair: Pair) -> None:
     _name(cell[0], nuisance.title, 9.2)
     first, last = (_spell_level(level, nuisance.unit) for level in (nuisance.levels[0], nuisance.levels[-1]))
     cell[1].set_title(f"{first} → {last} {nuisance.unit}".rstrip(), fontsize=6.9, color=_SOFT, loc="right", pad=5.5)
+
+
+def _draw_observed(cell: list[Axes], pair: ObservedPair) -> None:
+    for axes, frame in zip(cell, (pair.plain, pair.changed), strict=True):
+        _show(axes, frame, _limits(frame))
+    _name(cell[0], pair.effect.title, 9.2)
 
 
 def _name(axes: Axes, name: str, size: float) -> None:

@@ -7,11 +7,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 
 import cv2
 from threadpoolctl import threadpool_limits
+
+from ..errors import XTagError
 
 __all__ = ["worker_pool"]
 
@@ -22,7 +25,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def worker_pool(workers: int | None, jobs: int) -> Iterator[Executor]:
     """Give a pool of processes, spawned because TensorFlow must not be forked; one alone is this process itself.
 
-    Where the block is left by an exception, jobs that have not begun are cancelled.
+    Where the block is left by an exception, jobs that have not begun are cancelled. Where a process was ended from
+    outside, that exception is an XTagError.
 
     Parameters
     ----------
@@ -35,6 +39,11 @@ def worker_pool(workers: int | None, jobs: int) -> Iterator[Executor]:
     with _here() if count == 1 else _spawn(count) as pool:
         try:
             yield pool
+        except BrokenProcessPool as error:
+            raise XTagError(
+                "a process that simulates was ended, perhaps for want of memory; what is done is kept: call again, "
+                "with fewer workers"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

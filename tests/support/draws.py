@@ -24,7 +24,7 @@ class RecordingChance(np.random.Generator):
 
 @dataclass(frozen=True)
 class Extremes:
-    """What a frame comes to on the working grid.
+    """What a frame comes to on a grid.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class Extremes:
     layers: float
 
 
-def expose_on_grid(seed, index, held_out):
-    """Render and expose a scene where the network's views are made, and check each draw against its bound."""
-    rendering, chance = at_grid(make_scene(seed, index, held_out)), RecordingChance(seed, index)
+def expose_on_grid(seed, index, held_out, grid=None):
+    """Render and expose a scene, where the network's views are made by default; check each draw against its bound."""
+    rendering, chance = at_grid(make_scene(seed, index, held_out), grid), RecordingChance(seed, index)
     binned = expose_binned(rendering, chance)
     area, blocks = rendering.factor**2, rendering.q.size
     where = f"frame {index} of seed {seed}"

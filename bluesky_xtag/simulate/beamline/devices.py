@@ -189,8 +189,9 @@ class PhotonCounter(Device):
         yield from documents
 
     def unstage(self) -> list[Any]:
-        """Close the file."""
+        """Close the file, and forget what was not given out: the plan was aborted between a trigger and its event."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self._documents.clear()
         return super().unstage()

@@ -11,21 +11,36 @@ import numpy as np
 
 from ...errors import XTagValueError
 from ...model import SPIKE_COUNTS, SPIKE_RATIO, Binned
-from .exposure_limits import HIGHEST_LIMIT, check_shares, draw_counts, limit_scale
+from .defects import Defects
+from .exposure_limits import draw_counts, limit_scale
 from .geometry import Geometry
 from .layouts import Layout, valid_fraction
+from .panels import Plate, Tiles
 from .patterns import Component, Yoneda
 from .shadows import Absorber, Beamstop, FlightTube, Polarisation, Rim, Slope
 
-__all__ = ["Defects", "Part", "Rendering", "Scene", "expose_binned", "expose_full", "render", "make_mask"]
+__all__ = [
+    "Defects",
+    "Part",
+    "Rendering",
+    "Scene",
+    "expose_binned",
+    "expose_full",
+    "make_mask",
+    "render",
+    "sample_azimuth",
+]
+
+_OF_INSTRUMENT = ("background", "window", "streak", "parasitic", "flare")  # what the sample's horizon does not hide
 
 
 @dataclass(frozen=True)
 class Part:
     """A component and the photons that it brings to the frame.
 
-    `kind` is one of low_q, high_q, halo, rings, spots, rods, grazing (of the sample), streak, background, window
-    (of the instrument; a window has a pattern of its own).
+    `kind` is one of low_q, high_q, halo, rings, spots, rods, grazing (of the sample), streak, background, window,
+    parasitic, flare (of the instrument; a window has a pattern of its own, parasitic is what slits scatter close to
+    the beam, a flare is light of optics beside the beam).
 
     Raises
     ------
@@ -40,68 +55,6 @@ class Part:
     def __post_init__(self) -> None:
         if not 0 <= self.photons < math.inf:
             raise XTagValueError(f"{self.kind} brings {self.photons} photons: choose a finite number of 0 or more")
-
-
-@dataclass(frozen=True)
-class Defects:
-    """What the detector adds.
-
-    Parameters
-    ----------
-    psf : float
-        Sigma of the point spread, pixels.
-    flat_field : float
-        Relative spread of the pixels' sensitivity.
-    hot, zingers : float
-        Fraction of pixels with a count far too high.
-    tracks : float
-        Tracks of charged cosmic particles per pixel: a few counts in each pixel of a short line.
-    dead : float
-        Fraction of pixels that count nothing.
-    salt, salt_count : float
-        Half of this fraction of the pixels holds that count, the other half none.
-    dead_time : float
-        A pixel counts n / (1 + dead_time n) of n photons.
-    read_noise, offset : float
-        Per pixel, counts.
-    gain : float
-        Counts per photon.
-    limit : float
-        Highest count of a pixel, at most `HIGHEST_LIMIT`.
-    gap_value : int
-        What is written in gaps; 0 leaves them unmarked.
-    mask_shift : tuple of int
-        (rows, columns), pixels by which the mask that is told lies beside the gaps.
-
-    Raises
-    ------
-    XTagValueError
-        A share of the pixels is not from 0 to 1, or another number is not one that a detector has.
-    """
-
-    psf: float = 0.0
-    flat_field: float = 0.0
-    hot: float = 0.0
-    zingers: float = 0.0
-    tracks: float = 0.0
-    dead: float = 0.0
-    salt: float = 0.0
-    salt_count: float = 0.0
-    dead_time: float = 0.0
-    read_noise: float = 0.0
-    offset: float = 0.0
-    gain: float = 1.0
-    limit: float = 2**20 - 1
-    gap_value: int = -1
-    mask_shift: tuple[int, int] = (0, 0)
-
-    def __post_init__(self) -> None:
-        check_shares(hot=self.hot, zingers=self.zingers, tracks=self.tracks, dead=self.dead, salt=self.salt)
-        for name in ("psf", "flat_field", "salt_count", "dead_time", "read_noise", "offset", "gain"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise XTagValueError(f"`{name}` is {getattr(self, name)}: choose a finite number of 0 or more")
-        if not 0 <= self.limit <= HIGHEST_LIMIT:
-            raise XTagValueError(f"`limit` is {self.limit}: choose a count from 0 to {HIGHEST_LIMIT:.0f}")
 
 
 @dataclass(frozen=True)
@@ -133,7 +86,7 @@ class Scene:
     layout: Layout
     geometry: Geometry
     parts: tuple[Part, ...]
-    shadows: tuple[Beamstop | FlightTube | Absorber | Polarisation | Rim | Slope, ...] = ()
+    shadows: tuple[Beamstop | FlightTube | Absorber | Polarisation | Rim | Slope | Tiles | Plate, ...] = ()
     blind: tuple[tuple[float, float, float, float], ...] = ()
     defects: Defects = Defects()
     told_centre: tuple[float, float] | None = None
@@ -184,7 +137,7 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     because nearly all of it falls where no pixel sees it, brings fewer; the scene of the rendering says how many.
     """
     geometry = scene.geometry.bin(factor)
-    q, chi = geometry.q(), _sample_azimuth(scene, geometry.chi())
+    q, chi = geometry.q(), sample_azimuth(scene, geometry.chi())
     valid = _blind(valid_fraction(scene.layout, factor), scene.blind)
     around, passed = np.ones_like(q), np.ones_like(q)
     for shadow in scene.shadows:
@@ -202,7 +155,7 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
         scattered = part.component.intensity(q, chi)
         unstopped = scattered * around
         above = unstopped
-        if part.kind not in ("background", "window", "streak"):
+        if part.kind not in _OF_INSTRUMENT:
             unstopped = above * horizon
         shape = unstopped * passed
         if scene.defects.psf / factor > 0.25:
@@ -218,7 +171,8 @@ def render(scene: Scene, factor: int = 1) -> Rendering:
     return Rendering(replace(scene, parts=tuple(parts)), factor, q, chi, tuple(photons), missing, below, valid)
 
 
-def _sample_azimuth(scene: Scene, chi: np.ndarray) -> np.ndarray:
+def sample_azimuth(scene: Scene, chi: np.ndarray) -> np.ndarray:
+    """Return azimuths of the sample where those of the detector are `chi`, radians."""
     return (np.float32(np.pi) - chi if scene.mirrored else chi) - np.float32(scene.turn)
 
 
@@ -228,7 +182,7 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
     area = factor**2
     told = _tell_valid(rendering)
     lit = rendering.valid if told is rendering.valid else rendering.valid * told
-    counts = _count(rendering.total * lit, rng, defects, factor)
+    counts = _count(rendering.total * lit, rng, rendering.scene, factor)
     ceiling = (defects.limit * area * lit).astype(np.float32)
     at_limit = int((area * lit[counts >= ceiling]).sum())
     counts = np.minimum(counts, ceiling)
@@ -261,7 +215,7 @@ def expose_binned(rendering: Rendering, rng: np.random.Generator) -> Binned:
 def expose_full(rendering: Rendering, rng: np.random.Generator) -> np.ndarray:
     """Expose a rendering of factor 1 as the detector writes it: (rows, columns) int32."""
     defects = rendering.scene.defects
-    counts = _count(rendering.total, rng, defects, 1).astype(np.float64)
+    counts = _count(rendering.total, rng, rendering.scene, 1).astype(np.float64)
     lost = rng.poisson((defects.dead + defects.salt / 2) * counts.size)
     counts.flat[rng.integers(0, counts.size, lost)] = 0
     for where, bursts in (_tracks(defects, counts.shape, 1, rng), *_bursts(defects, counts.size, 1, rng)):
@@ -311,7 +265,8 @@ def _tracks(
     return where, np.broadcast_to(counts, crossed.shape)[crossed].astype(np.float32)
 
 
-def _count(expected: np.ndarray, rng: np.random.Generator, defects: Defects, factor: int) -> np.ndarray:
+def _count(expected: np.ndarray, rng: np.random.Generator, scene: Scene, factor: int) -> np.ndarray:
+    defects = scene.defects
     if defects.dead_time > 0:
         expected = expected / (1 + np.float32(defects.dead_time / factor**2) * expected)
     if defects.flat_field > 0:
@@ -321,7 +276,13 @@ def _count(expected: np.ndarray, rng: np.random.Generator, defects: Defects, fac
     if defects.read_noise > 0:
         noise = rng.standard_normal(expected.shape, dtype=np.float32)
         counts += np.float32(defects.offset * factor**2) + np.float32(defects.read_noise * factor) * noise
+        if defects.readout is not None:
+            counts += defects.readout.counts(scene.geometry.shape, factor)
         counts = np.maximum(counts, 0)
+    if defects.blank:
+        for disc in scene.shadows:
+            if isinstance(disc, FlightTube) and disc.outside == 0:
+                counts *= disc.factor(scene.geometry.bin(factor))
     return counts
 
 

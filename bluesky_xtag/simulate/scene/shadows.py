@@ -34,6 +34,8 @@ class Beamstop:
         Sigma of its edge.
     elbow : float
         Distance at which the holder bends by a right angle; 0 for a straight one.
+    arms : int
+        Holders, evenly round the beam: 2 make a bar through the frame, 4 a cross.
     """
 
     radius: float
@@ -44,6 +46,7 @@ class Beamstop:
     transmission: float = 0.0
     blur: float = 0.0
     elbow: float = 0.0
+    arms: int = 1
 
     def factor(self, geometry: Geometry) -> np.ndarray:
         """Return the transmitted share of each pixel, float32."""
@@ -52,9 +55,10 @@ class Beamstop:
         across = (np.arange(columns, dtype=np.float32) - geometry.beam_centre[0]) / size - self.offset[0]
         down = ((np.arange(rows, dtype=np.float32) - geometry.beam_centre[1]) / size - self.offset[1])[:, None]
         hidden = np.hypot(across, down) < self.radius
-        if self.arm > 0:
-            along = across * np.cos(self.angle) + down * np.sin(self.angle)
-            aside = down * np.cos(self.angle) - across * np.sin(self.angle)
+        for number in range(self.arms if self.arm > 0 else 0):
+            angle = self.angle + number * (2 * np.pi / self.arms)
+            along = across * np.cos(angle) + down * np.sin(angle)
+            aside = down * np.cos(angle) - across * np.sin(angle)
             held = (along > 0) & (np.abs(aside) < self.arm + self.spread * along)
             if self.elbow > 0:
                 held &= along < self.elbow + self.arm

@@ -20,10 +20,23 @@ from ..scene.scenes import Part, Rendering
 from ..scene.shadows import Beamstop
 from .visibility import SAMPLE, Visibility
 
-__all__ = ["TAGS", "label", "verdict"]
+__all__ = ["FAINTEST", "IGNORED", "NO", "STRENGTHS", "TAGS", "YES", "Judge", "label", "truth", "verdict"]
 
 TAGS = DEFAULT_TAXONOMY
 YES, NO, IGNORED = 1, 0, -1
+FAINTEST = 0.1  # SNR below which a strength tells nothing; also that of what is absent
+_KINDS = {
+    "diffuse_low_q": "low_q",
+    "diffuse_high_q": "high_q",
+    "halo": "halo",
+    "ring": "rings",
+    "spots": "spots",
+    "grazing_incidence": "grazing",
+    "bragg_rods": "rods",
+    "parasitic_streak": "streak",
+}
+STRENGTHS = tuple(name for name in TAGS.names if name in _KINDS or name == "form_factor")
+"""The tags of components, which have a strength."""
 
 
 def verdict(value: float, absent: float = 1.0, present: float = 5.0) -> int:
@@ -31,7 +44,7 @@ def verdict(value: float, absent: float = 1.0, present: float = 5.0) -> int:
     return YES if value >= present else NO if value < absent else IGNORED
 
 
-def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
+def label(rendering: Rendering, at_limit: int = 0, judge: type[Judge] | None = None) -> np.ndarray:
     """Return 1 (holds), 0 (does not) or -1 (ignored) for each tag of `TAGS`, int8.
 
     Parameters
@@ -40,34 +53,73 @@ def label(rendering: Rendering, at_limit: int = 0) -> np.ndarray:
         The scene at the resolution of the network's input.
     at_limit : int
         Valid pixels of the exposed frame at the counter's limit.
+    judge : type of Judge, optional
+        Other rules than those of `Judge`.
     """
-    judge = _Judge(rendering)
+    return truth(rendering, at_limit, judge)[0]
+
+
+def truth(rendering: Rendering, at_limit: int = 0, judge: type[Judge] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of `label`, and the strengths of the components.
+
+    Returns
+    -------
+    numpy.ndarray
+        (len(TAGS),) int8 labels.
+    numpy.ndarray
+        (len(STRENGTHS),) float32, log10 of the SNR of what neither a level nor the other components explain; that of
+        `FAINTEST` where it is lower or nothing of the kind is there.
+    """
+    of_frame = (judge or Judge)(rendering)
+    strengths = np.log10([max(of_frame.strength(name), FAINTEST) for name in STRENGTHS]).astype(np.float32)
     rules = {
-        "empty": judge.empty(),
+        "empty": of_frame.empty(),
         "saturated": verdict(at_limit, 2, 20),
-        "high_background": judge.high_background(),
-        "parasitic_streak": judge.streak(),
-        "weak_scattering": judge.weak(),
-        "strong_scattering": verdict(judge.strongest, 400, 500),
-        "beamstop": judge.beamstop(),
-        "detector_gaps": judge.gaps(),
-        "beam_off_image": judge.beam_off(),
-        "grazing_incidence": judge.grazing(),
-        "diffuse_low_q": judge.low_q(),
-        "diffuse_high_q": judge.high_q(),
-        "halo": judge.halo(),
-        "bragg_rods": judge.visible("rods"),
-        "form_factor": judge.form_factor(),
-        **judge.symmetry(),
-        **judge.peaks(),
+        "high_background": of_frame.high_background(),
+        "parasitic_streak": of_frame.streak(),
+        "weak_scattering": of_frame.weak(),
+        "strong_scattering": of_frame.strong(),
+        "beamstop": of_frame.beamstop(),
+        "detector_gaps": of_frame.gaps(),
+        "beam_off_image": of_frame.beam_off(),
+        "grazing_incidence": of_frame.grazing(),
+        "diffuse_low_q": of_frame.low_q(),
+        "diffuse_high_q": of_frame.high_q(),
+        "halo": of_frame.halo(),
+        "bragg_rods": of_frame.visible("rods"),
+        "form_factor": of_frame.form_factor(),
+        **of_frame.symmetry(),
+        **of_frame.peaks(),
     }
-    return np.array([rules[name] for name in TAGS.names], np.int8)
+    return np.array([rules[name] for name in TAGS.names], np.int8), strengths
 
 
-class _Judge(Visibility):
+class Judge(Visibility):
     """The rules of one frame."""
 
+    slightest = 0.1  # contrast round the circle from which a frame may be called textured
+
+    def strength(self, tag: str) -> float:
+        """Return the SNR of the strongest component of a tag, beyond a level and the other components."""
+        if tag == "form_factor":
+            return max((self._minima_snr(part.component, photons) for part, photons in self.parts), default=0.0)
+        return max(
+            (
+                self.distinct(photons, self.smooth[0], *self.others(photons))
+                for part, photons in self.parts
+                if part.kind == _KINDS[tag]
+            ),
+            default=0.0,
+        )
+
+    def _minima_snr(self, component: Component, photons: np.ndarray) -> float:
+        """Return the SNR of what no smooth fall explains; 0 for what has no minima."""
+        if not isinstance(component, Sphere) or component.polydispersity > 0.2:
+            return 0.0
+        return self.minima_snr(photons, (0.7 * 4.49 / component.radius, 10.9 / component.radius))
+
     def part_verdict(self, photons: np.ndarray, snr: float) -> int:
+        """Judge whether a part of this SNR is seen, in the views too, and is not more of the others."""
         enough = (photons > 0.1 * photons.max()).sum() * self.rendering.factor**2 >= 20
         decided = verdict(snr)
         if decided == YES and not (enough and self.contrast(photons) > 0.02 and self.view_snr(photons) >= 5):
@@ -94,6 +146,7 @@ class _Judge(Visibility):
         return IGNORED if found == NO and (blurred or self.visible("window") != NO) else found
 
     def visible(self, kind: str) -> int:
+        """Judge whether any part of a kind is seen."""
         judge = self.halo_verdict if kind == "halo" else self.part_verdict
         return max(
             (
@@ -118,17 +171,23 @@ class _Judge(Visibility):
         return found
 
     def empty(self) -> int:
+        """Judge emptiness: nothing of the sample is seen, nor a window."""
         window = self.visible("window")
         if self.strongest < 1:
             return YES if window == NO else IGNORED
         return NO if self.surest >= 5 else IGNORED
 
     def weak(self) -> int:
+        """Judge weakness by the sum over the frame."""
         if self.strongest < 1:
             return NO
         if self.surest >= 5 and self.strongest < 20:
             return YES
         return NO if self.surest >= 30 else IGNORED
+
+    def strong(self) -> int:
+        """Judge strength by the sum over the frame."""
+        return verdict(self.strongest, 400, 500)
 
     def low_q(self) -> int:
         """Judge what falls from the beam: without the beam's surroundings in the frame nobody can tell."""
@@ -174,13 +233,15 @@ class _Judge(Visibility):
         support = (sample > 0.1 * np.percentile(sample[self.valid > 0], 99.5)) & (self.valid > 0.3)
         if not support.any():  # all of the sample lies where hardly a pixel is
             return IGNORED
-        photons, under = float(sample[support].sum()), float((self.under - sample)[support].sum())
+        stray = sum((photons for part, photons in self.parts if part.kind in ("parasitic", "flare")), 0.0)
+        photons, under = float(sample[support].sum()), float((self.under - sample - stray)[support].sum())
         # What of the sample a flat level explains as well could be either.
         flat = min(float(np.percentile(sample[support], 5)) * support.sum(), 0.9 * photons)
         verdicts = {verdict(under / photons, 0.5, 1.0), verdict((under + flat) / (photons - flat), 0.5, 1.0)}
         return verdicts.pop() if len(verdicts) == 1 else IGNORED
 
     def beamstop(self) -> int:
+        """Judge a beamstop by the photons that it takes away."""
         stops = [shadow for shadow in self.scene.shadows if isinstance(shadow, Beamstop)]
         if not stops:
             return NO
@@ -191,6 +252,7 @@ class _Judge(Visibility):
         return YES if snr >= 10 and hidden >= 6 else NO if hidden == 0 else IGNORED
 
     def gaps(self) -> int:
+        """Judge gaps: blocks that lack pixels."""
         # The last row and column of blocks may reach over the frame's edge.
         missing = (self.valid < 0.97)[:-1, :-1]
         if missing.mean() < 0.002:
@@ -200,6 +262,7 @@ class _Judge(Visibility):
         return YES
 
     def beam_off(self) -> int:
+        """Tell whether the direct beam passes beside the frame."""
         (x, y), (rows, columns) = self.scene.geometry.beam_centre, self.scene.geometry.shape
         outside = max(-x / columns, -y / rows, x / columns - 1, y / rows - 1)
         return IGNORED if abs(outside) < 0.02 else int(outside > 0)
@@ -219,14 +282,22 @@ class _Judge(Visibility):
         return NO
 
     def minima(self, photons: np.ndarray, between: tuple[float, float]) -> int:
-        q = self.rendering.q
-        inside = ((q > between[0]) & (q < between[1])).astype(np.float32)
-        x = q / between[1]
-        falls = [inside * x**power for power in (-4, -2, 0, 1)]
-        decided = verdict(self.distinct(photons * inside, *falls, *(other * inside for other in self.others(photons))))
+        """Judge minima between two q, 1/angstrom."""
+        decided = verdict(self.minima_snr(photons, between))
+        inside = self._ring(between)
         bright = photons * inside > 0.2 * (photons * inside).max()
         share = photons[bright] / np.maximum(self.under[bright], 1e-9)
         return IGNORED if decided == YES and not (share.size and share.mean() >= 0.2) else decided
+
+    def minima_snr(self, photons: np.ndarray, between: tuple[float, float]) -> float:
+        """Return the SNR, between two q, of what no smooth fall explains."""
+        inside, x = self._ring(between), self.rendering.q / between[1]
+        falls = [inside * x**power for power in (-4, -2, 0, 1)]
+        return self.distinct(photons * inside, *falls, *(other * inside for other in self.others(photons)))
+
+    def _ring(self, between: tuple[float, float]) -> np.ndarray:
+        q = self.rendering.q
+        return ((q > between[0]) & (q < between[1])).astype(np.float32)
 
     def symmetry(self) -> dict[str, int]:
         """Judge the azimuthal folds: oriented (2), symmetry_4, symmetry_6."""
@@ -266,7 +337,7 @@ class _Judge(Visibility):
         found = verdict(self.distinct(photons, even, *slopes, self.smooth[0], *self.others(photons)))
         contrast, azimuths = self.seen_contrast(texture, photons)
         if contrast < 0.3 or self.contrast(photons) < 0.1:
-            found = min(found, NO if texture.contrast < 0.1 else IGNORED)
+            found = min(found, NO if texture.contrast < self.slightest else IGNORED)
         if texture.fold > 2 and azimuths < 1.5 / texture.fold:  # too few azimuths to count maxima
             return dict.fromkeys((2, 4, 6), NO if found == NO else IGNORED)
         return {texture.fold: found}

@@ -31,6 +31,8 @@ class Visibility:
         self.total = rendering.total
         background = scene.defects.offset / scene.defects.gain * rendering.factor**2
         read = (scene.defects.read_noise / scene.defects.gain * rendering.factor) ** 2
+        if scene.defects.readout is not None:
+            read += scene.defects.readout.variance(rendering.factor) / scene.defects.gain**2
         self.under = self.total + background
         self.noise = (self.total + read) * self.valid + 1e-9
         self._weights = self.valid / np.sqrt(self.noise)

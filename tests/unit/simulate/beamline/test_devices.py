@@ -106,3 +106,20 @@ def test_a_varying_beam_centre_is_part_of_each_reading(RE, seen, beamline):
     assert columns[0] == 1.0
     assert np.isnan(columns[1])
     assert "det_cam_beam_center_x" not in seen.of("descriptor")[0]["configuration"]["det"]["data"]
+
+
+def test_a_frame_that_no_event_took_leaves_nothing_for_the_next_run(RE, seen, beamline):
+    det, _, _ = beamline(Numbered())
+
+    def aborted():
+        yield from bps.stage(det)
+        yield from bps.open_run()
+        yield from bps.trigger(det, wait=True)
+        raise RuntimeError("between a trigger and its event")
+
+    with pytest.raises(RuntimeError):
+        RE(aborted())
+    RE(bp.count([det]))
+    (resource,) = seen.of("resource")
+    (datum,) = seen.of("datum")
+    assert datum["resource"] == resource["uid"] and datum["datum_kwargs"] == {"point_number": 0}

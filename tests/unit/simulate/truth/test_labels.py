@@ -36,11 +36,11 @@ def test_nothing_but_background_is_empty():
 
 
 def test_doubling_the_exposure_multiplies_the_snr_by_the_root_of_two():
-    from bluesky_xtag.simulate.truth.labels import _Judge
+    from bluesky_xtag.simulate.truth.labels import Judge
 
     def strongest(exposure):
         parts = (Part("rings", RING, 1e4 * exposure), Part("background", patterns.HighQ(0.0, 1.0), 1e4 * exposure))
-        return _Judge(render(Scene(LAYOUT, GEOMETRY, parts), 2)).strongest
+        return Judge(render(Scene(LAYOUT, GEOMETRY, parts), 2)).strongest
 
     assert strongest(2) / strongest(1) == pytest.approx(2**0.5, rel=1e-3)
 

@@ -1,0 +1,1 @@
+../../xtag/startup/00-runengine.py

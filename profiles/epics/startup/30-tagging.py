@@ -1,0 +1,1 @@
+../../xtag/startup/20-tagging.py

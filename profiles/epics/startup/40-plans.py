@@ -1,0 +1,1 @@
+../../xtag/startup/30-plans.py
