@@ -1,4 +1,6 @@
 from .adapt.adaptation import adapt_model as adapt_model
+from .adapt.mixture import Mixture as Mixture
+from .adapt.mixture import calibrate_for as calibrate_for
 from .evaluate.charts import robustness_curves as robustness_curves
 from .evaluate.evaluation import score as score
 from .evaluate.page import write_page as write_page

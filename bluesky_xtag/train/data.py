@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,8 @@ import numpy as np
 from rich.progress import track
 
 from ..errors import XTagValueError
-from ..model import SCALARS, Inputs, Preparation
-from ..simulate import TAGS, sample, worker_pool
+from ..model import SCALARS, Preparation, write_atomically
+from ..simulate import STRENGTHS, TAGS, Example, draw_example, worker_pool
 
 __all__ = ["CHUNK", "INPUTS", "Draw", "Samples", "digest", "fill", "generate", "load"]
 
@@ -29,8 +30,8 @@ INPUTS = ("plain", "polar", "profile", "scalars")
 # Places of the scalars that change when a frame is turned over.
 _X, _Y, _ASPECT = (SCALARS.index(name) for name in ("centre_x", "centre_y", "log_aspect"))
 
-# The sample of a number: what the network sees, and its labels.
-Draw = Callable[[int], tuple[Inputs, np.ndarray]]
+# The sample of a number: what the network sees, and the truth about it.
+Draw = Callable[[int], Example]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,8 @@ class Samples:
         Network inputs, float16, one sample a row.
     labels : numpy.ndarray
         (n, tags) int8; float32 from 0 to 1 where another model teaches (see `narrow.taught`).
+    strengths : numpy.ndarray
+        (n, strengths) float16, log10 of the SNR of each component, in the order of `STRENGTHS`.
     """
 
     plain: np.ndarray
@@ -50,6 +53,7 @@ class Samples:
     profile: np.ndarray
     scalars: np.ndarray
     labels: np.ndarray
+    strengths: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,8 +64,10 @@ class Samples:
 
     def batches(
         self, rng: np.random.Generator, size: int, skip: int = 0
-    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
         """Yield all samples once in random order, turned over at random; go on behind the first `skip` batches.
+
+        Each batch is inputs, labels and strengths.
 
         Half are mirrored left to right; a quarter each upside down and with rows and columns exchanged, because
         detectors are mounted in all ways although most stand upright.
@@ -78,17 +84,19 @@ class Samples:
             while coming:
                 yield coming.popleft().result()
 
-    def _batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _batch(
+        self, rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         inputs = self.inputs(rows)
         for turn_over, share in ((_mirror, 0.5), (_upend, 0.25), (_transpose, 0.25)):
             turn_over(inputs, rng.random(len(rows)) < share)
-        return inputs, np.array(self.labels[rows])
+        return inputs, np.array(self.labels[rows]), np.array(self.strengths[rows])
 
 
 def digest(samples: Samples) -> str:
-    """Return the SHA-256 of samples: inputs in the order of `INPUTS`, then labels."""
+    """Return the SHA-256 of samples: inputs in the order of `INPUTS`, then labels and strengths."""
     found = hashlib.sha256()
-    for name in (*INPUTS, "labels"):
+    for name in (*INPUTS, "labels", "strengths"):
         layer = getattr(samples, name)
         for start in range(0, len(layer), CHUNK):
             found.update(layer[start : start + CHUNK].tobytes())
@@ -132,10 +140,16 @@ def generate(
     workers: int | None = None,
     size: int = CHUNK,
     preparation: Preparation | None = None,
+    forms: float = 0.0,
+    observed: float = 0.0,
 ) -> None:
-    """Simulate `chunks` chunks of `size` samples with all nuisances into a directory; see `fill`."""
+    """Simulate `chunks` chunks of `size` samples with all nuisances into a directory; see `fill`.
+
+    `forms` and `observed` are those of `bluesky_xtag.simulate.sample`.
+    """
     how = preparation or Preparation()
-    fill(directory, chunks, partial(sample, seed, held_out=held_out, preparation=how), workers, size, how)
+    draw = partial(draw_example, seed, held_out=held_out, preparation=how, forms=forms, observed=observed)
+    fill(directory, chunks, draw, workers, size, how)
 
 
 def fill(
@@ -165,6 +179,10 @@ def fill(
     ------
     XTagValueError
         The directory holds samples of other shapes, or in chunks of another size.
+    XTagError
+        A process ended before its chunk was done.
+    OSError
+        The disk does not take the samples. Chunks that are done are kept.
     """
     (directory / DONE).mkdir(parents=True, exist_ok=True)
     layout = _same_layout(directory, size, preparation or Preparation())
@@ -185,7 +203,8 @@ def fill(
 def load(directory: Path, chunks: int) -> Samples:
     """Return the samples of the first chunks of a directory; they are read from disk as they are needed."""
     held = json.loads((directory / LAYOUT).read_text("utf-8"))
-    return Samples(**_map_samples(directory, held["layers"], 0, chunks * held["size"], "r"))
+    count, layers = chunks * held["size"], held["layers"].items()
+    return Samples(**{name: _map(directory / name, (count, *shape), dtype) for name, (shape, dtype) in layers})
 
 
 def _same_layout(directory: Path, size: int, preparation: Preparation) -> dict[str, tuple[list[int], str]]:
@@ -194,22 +213,18 @@ def _same_layout(directory: Path, size: int, preparation: Preparation) -> dict[s
         name: (list(shape), "float16") for name, shape in preparation.shapes.items()
     }
     layers["labels"] = ([len(TAGS)], "int8")
+    layers["strengths"] = ([len(STRENGTHS)], "float16")
     path, wanted = directory / LAYOUT, json.dumps({"size": size, "layers": layers})
-    if path.exists() and path.read_text("utf-8") != wanted:
+    if not path.exists():
+        with write_atomically(path) as new:
+            new.write_text(wanted, "utf-8")
+    elif path.read_text("utf-8") != wanted:
         raise XTagValueError(f"{directory} holds samples of another kind: use another directory, or remove this one")
-    path.write_text(wanted, "utf-8")
     return layers
 
 
-def _map_samples(
-    directory: Path, layers: dict[str, tuple[list[int], str]], start: int, count: int, mode: str
-) -> dict[str, np.memmap]:
-    """Map `count` samples from number `start` on."""
-    mapped = {}
-    for name, (shape, dtype) in layers.items():
-        offset = start * int(np.prod(shape)) * np.dtype(dtype).itemsize
-        mapped[name] = np.memmap(directory / name, dtype, mode, offset, (count, *shape))  # type: ignore[call-overload]
-    return mapped
+def _map(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
+    return np.memmap(path, dtype, "r", 0, shape)  # type: ignore[call-overload]
 
 
 def _mark(directory: Path, number: int) -> Path:
@@ -218,13 +233,21 @@ def _mark(directory: Path, number: int) -> Path:
 
 
 def _write_chunk(directory: Path, number: int, size: int, draw: Draw) -> None:
+    """Write the samples of a chunk, then its mark.
+
+    They are not written through a map of the files: where the disk is full, that ends the process.
+    """
     layers = json.loads((directory / LAYOUT).read_text("utf-8"))["layers"]
-    mapped = _map_samples(directory, layers, number * size, size, "r+")
-    for row in range(size):
-        inputs, labels = draw(number * size + row)
-        for name in INPUTS:
-            mapped[name][row] = getattr(inputs, name)
-        mapped["labels"][row] = labels
-    for layer in mapped.values():
-        layer.flush()
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((directory / name).open("rb+")) for name in layers}
+        for name, (shape, dtype) in layers.items():
+            files[name].seek(number * size * int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        for row in range(size):
+            example = draw(number * size + row)
+            for name, (shape, dtype) in layers.items():
+                values = np.asarray(getattr(example.inputs if name in INPUTS else example, name), dtype)
+                files[name].write(np.broadcast_to(values, shape).tobytes())
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
     _mark(directory, number).touch()

@@ -1,35 +1,38 @@
 """Adapts a model to labelled frames of one's own, tags of one's own included.
 
-The network stays as it is but for its last layer (see `correction`). What the adapted model is worth is measured by
-leaving out the frames of some sources, adapting to the others, and scoring those left out.
+The network stays as it is but for its last layer (see `stages`). What the adapted model is worth is measured by
+leaving out the frames of some sources, adapting to the others, and counting errors on those left out.
 """
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 from ...errors import XTagValueError
 from ...model import TagModel
 from ..evaluate.metrics import mean_average_precision
 from ..evaluate.report import figures
-from . import logit_correction as correction
+from .adaptation_page import write_adaptation
 from .examples_of_frames import Labelled, read_labelled
-from .head import Head
-from .logit_correction import Correction, Examples
-from .outcome import Adaptation, intervals, outcomes
+from .head import Head, Layer
+from .judging import divide, errors
+from .last_layer import Examples
+from .measuring import frame_outcomes, stage_outcome, tag_outcomes
+from .outcome import Adaptation
+from .simulated_examples import simulate_features
+from .stages import CALIBRATION, LAST_LAYER, OUTER_FOLDS, labelled_enough, learn, validate
 
-__all__ = ["adapt_model"]
+__all__ = ["NETWORK_FROM", "OWN", "adapt_model"]
 
 SIMULATED = 500
-_CHUNK = 125
+NETWORK_FROM = 100  # labelled frames; for fewer, the simulation takes longer than all the rest
+OWN = 10  # frames of either class, from at least two sources, that a tag of one's own needs
 
 
 def adapt_model(
@@ -37,7 +40,8 @@ def adapt_model(
     frames: str | Path,
     out: str | Path,
     *,
-    simulated: int = SIMULATED,
+    html: str | Path | None = None,
+    simulated: int | None = None,
     seed: int = 1,
     workers: int | None = None,
 ) -> Adaptation:
@@ -48,13 +52,16 @@ def adapt_model(
     model : TagModel
         What to start from; its network must end with a dense layer and a sigmoid.
     frames : path
-        HDF5 file of at least 20 labelled frames from at least 3 sources, see `read_labelled`.
+        HDF5 file of at least 10 labelled frames from at least 3 sources, see `read_labelled`.
     out : path
         Model directory to write.
-    simulated : int
-        Simulated frames that hold the model to what it knew, and as many held-out ones to measure that by; 0 for none.
+    html : path, optional
+        Page to write: errors before and after, and the frames that changed most.
+    simulated : int, optional
+        Simulated frames that hold the model to what it knew in the last stage, and as many held-out ones to measure
+        that by; 0 for none. If not given, 500 from 100 labelled frames on, and none for fewer.
     seed : int
-        Of all chance.
+        Of the simulated frames.
     workers : int, optional
         Processes that simulate; all cores if not given.
 
@@ -73,33 +80,49 @@ def adapt_model(
         A frame cannot be used.
     """
     path, out, head = Path(frames), Path(out), Head.of(model)
-    labelled = read_labelled(path, model, head)
-    left_out = _too_rare(labelled, model, path)
-    labelled = labelled.without(left_out)
-    layer = _Layer.of(head, labelled)
+    labelled = read_labelled([path], model, head)
+    rare = _too_rare(labelled, model, path)
+    labelled = labelled.without(rare)
+    if simulated is None:
+        simulated = SIMULATED if len(labelled.names) >= NETWORK_FROM else 0
+    tags = labelled.taxonomy.names
+    layer = Layer.of(head, model, len(tags))
     examples = layer.examples(labelled.features, labelled.labels, labelled.sources)
     replay, test = (
-        layer.examples(*_simulate_head(model, head, labelled.taxonomy.names, simulated, seed, held_out, workers))
+        layer.examples(*simulate_features(model, head, tags, simulated, seed, held_out, workers))
         for held_out in (False, True)
     )
-    known = np.arange(len(labelled.taxonomy)) < len(model.taxonomy)
-    before = np.append(model.thresholds, np.full((~known).sum(), 0.5))
+    held = replay if len(replay) else None
     # The products are so small that threads cost more than they bring; on a busy machine, fifty times more.
     with threadpool_limits(1):
-        learned = correction.learn(examples, replay, known, before)
-        found = correction.cross_validate(examples, replay, known, before)
+        validated = validate(examples, held, layer.known)
+        learned = learn(examples, held, layer.known, list(validated)[-1])
+    used = learned.stages(layer.known)
+    after = validated[used[-1]]
+    vain = _guessed(tags, examples, after, layer.known)
+    kept = np.array([tag not in vain for tag in tags])  # the other tags do not depend on those taken off again
+    corrected, taxonomy = layer.corrected_by(learned).of_tags(kept), labelled.without(vain).taxonomy
+    kinds = np.select([~layer.known, learned.weighed, learned.changed], ["new", "adapted", "calibrated"], "kept")
+    known = examples.of_tags(layer.known)
     sources, counts = np.unique(labelled.sources, return_counts=True)
-    first, second, change = intervals(examples, found[0], known, seed)
-    corrected = test.logits + test.features @ learned.delta
     adaptation = Adaptation(
-        tags=outcomes(labelled.taxonomy.names, examples, known, before, learned, found),
-        left_out=left_out,
-        before=first,
-        after=second,
-        change=change,
+        model=f"{model.name} {model.version}",
+        file=path.name,
+        tags=tag_outcomes(
+            taxonomy.names,
+            examples.of_tags(kept),
+            after[:, kept],
+            divide(examples.sources, OUTER_FOLDS),
+            kinds[kept].tolist(),
+            corrected.thresholds,
+        ),
+        left_out=rare | vain,
+        stages=tuple(
+            stage_outcome(stage, known, margins[:, layer.known], stage in used) for stage, margins in validated.items()
+        ),
         sources={str(name): int(count) for name, count in zip(sources, counts, strict=True)},
-        simulated_before=mean_average_precision(test.labels, test.logits)[0],
-        simulated_after=mean_average_precision(test.labels, corrected)[0],
+        each=frame_outcomes(labelled.names, model.taxonomy.names, known, after[:, layer.known]),
+        simulated=_simulated(test, learned(test)),
         simulated_frames=len(test),
     )
     story = {
@@ -109,90 +132,81 @@ def adapt_model(
         "settings": {
             "simulated": simulated,
             "seed": seed,
-            "strengths": list(correction.STRENGTHS[1:]),
-            "fewest_of_either_class": correction.MINIMUM,
-            "weight_of_simulated": "all together that of the labelled frames",
+            "strengths_of_calibration": list(CALIBRATION),
+            "strengths_of_last_layer": list(LAST_LAYER),
+            "strength_of_calibration": _finite(learned.recipe.calibration),
+            "strength_of_last_layer": {
+                tag: _finite(strength) for tag, strength in zip(tags, learned.recipe.last_layer, strict=True)
+            },
         },
     }
     TagModel.from_network(
-        head.network(*layer.corrected_by(learned)),
-        labelled.taxonomy,
-        learned.thresholds,
+        head.network(corrected.kernel, corrected.bias),
+        taxonomy,
+        corrected.thresholds,
         model.preparation,
         name=out.name,
         version=version("bluesky_xtag"),
-        figures=_figures(labelled.taxonomy.names, test.labels, corrected, learned.thresholds),
+        figures=_figures(taxonomy.names, test.of_tags(kept), learned(test)[:, kept], corrected.thresholds),
         adaptation=story,
         **{key: model.card.stored[key] for key in ("training", "versions") if key in model.card.stored},
     ).save(out)
+    if html is not None:
+        write_adaptation(adaptation, path, html)
     return adaptation
 
 
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """The last layer, with room for new tags, on features that are scaled to a length of about 1."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    scale: float
-
-    @classmethod
-    def of(cls, head: Head, labelled: Labelled) -> _Layer:
-        new = len(labelled.taxonomy) - head.bias.size
-        length = float(np.sqrt((labelled.features**2).sum(1).mean()))
-        return cls(np.pad(head.kernel, ((0, 0), (0, new))), np.pad(head.bias, (0, new)), length or 1.0)
-
-    def examples(self, features: np.ndarray, labels: np.ndarray, sources: np.ndarray) -> Examples:
-        scaled = np.column_stack([features / self.scale, np.ones(len(features))])
-        return Examples(scaled, features @ self.kernel + self.bias, labels, sources)
-
-    def corrected_by(self, learned: Correction) -> tuple[np.ndarray, np.ndarray]:
-        return self.kernel + learned.delta[:-1] / self.scale, self.bias + learned.delta[-1]
+def _too_rare(labelled: Labelled, model: TagModel, path: Path) -> dict[str, str]:
+    """Return the new tags with too few frames of either class, and why; XTagValueError if nothing can be learned."""
+    sources, rare, may = labelled.sources, {}, labelled_enough(labelled.labels, labelled.sources)
+    for tag, truth, enough in zip(labelled.taxonomy.names, labelled.labels.T, may, strict=True):
+        if tag in model.taxonomy.names:
+            continue
+        held, not_held = ((truth == value).sum() for value in (1, 0))
+        apart = all(np.unique(sources[truth == value]).size >= 2 for value in (0, 1))
+        if min(held, not_held) < OWN or not apart or not enough:
+            rare[tag] = (
+                f"{held} frames hold it and {not_held} do not, but at least {OWN} of either kind are needed, each "
+                "from two sources or more"
+            )
+    if not any(enough for tag, enough in zip(labelled.taxonomy.names, may, strict=True) if tag not in rare):
+        raise XTagValueError(f"no tag of {path} has labels on frames of two sources or more: label more frames")
+    return rare
 
 
-def _figures(names: tuple[str, ...], labels: np.ndarray, logits: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
+def _guessed(tags: tuple[str, ...], examples: Examples, after: np.ndarray, known: np.ndarray) -> dict[str, str]:
+    """Return the new tags that make as many errors on sources not seen as guessing does, and how many."""
+    vain = {}
+    for tag in map(int, np.flatnonzero(~known)):
+        truth = examples.labels[:, tag]
+        wrong, by_guess = int(errors(after[:, tag], truth).sum()), int(min((truth == 1).sum(), (truth == 0).sum()))
+        if wrong >= by_guess:
+            vain[tags[tag]] = f"{wrong} errors on frames of sources not seen, guessing makes {by_guess}: label more"
+    return vain
+
+
+def _simulated(test: Examples, after: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return the figures on held-out simulated frames before and after, of the tags that are simulated."""
+    if not len(test):
+        return {}
+    return {
+        when: {
+            "mAP": mean_average_precision(test.labels, margins)[0],
+            "errors": float(errors(margins, test.labels).sum(1).mean()),
+        }
+        for when, margins in (("before", test.margins), ("after", after))
+    }
+
+
+def _figures(names: tuple[str, ...], test: Examples, margins: np.ndarray, thresholds: np.ndarray) -> dict[str, Any]:
     """Return the figures on held-out simulated frames for the card, of the tags that are simulated."""
-    tags = np.flatnonzero((labels >= 0).any(0))
+    tags = np.flatnonzero((test.labels >= 0).any(0))
     if not tags.size:
         return {}
-    report = figures([names[tag] for tag in tags], labels[:, tags], expit(logits[:, tags]), thresholds[tags])
+    scores = expit(margins + logit(thresholds))[:, tags]
+    report = figures([names[int(tag)] for tag in tags], test.labels[:, tags], scores, thresholds[tags])
     return {"held_out": report.to_dict()}
 
 
-def _too_rare(labelled: Labelled, model: TagModel, path: Path) -> tuple[str, ...]:
-    """Return the new tags with too few frames of either class; XTagValueError if no tag has enough."""
-    enough = correction.enough(labelled.labels, labelled.sources)
-    if not enough.any():
-        raise XTagValueError(
-            f"no tag of {path} has {correction.MINIMUM} frames that hold it and {correction.MINIMUM} that do not, each "
-            "from two sources or more: label more frames"
-        )
-    names = labelled.taxonomy.names
-    return tuple(name for name, may in zip(names, enough, strict=True) if not may and name not in model.taxonomy.names)
-
-
-def _simulate_head(
-    model: TagModel,
-    head: Head,
-    names: tuple[str, ...],
-    count: int,
-    seed: int,
-    held_out: bool,
-    workers: int | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features, labels and sources of simulated frames; none if the model knows no tag that is simulated."""
-    from ...simulate import TAGS
-    from .. import data
-
-    shared = [name for name in model.taxonomy.names if name in TAGS.names]
-    if not shared or not count:
-        return np.empty((0, len(head.kernel))), np.empty((0, len(names)), np.int8), np.empty(0, str)
-    chunks = -(-count // _CHUNK)
-    with tempfile.TemporaryDirectory() as directory:
-        place, size = Path(directory) / ("held-out frames" if held_out else "frames"), -(-count // chunks)
-        data.generate(place, chunks, seed, held_out, workers, size, model.preparation)
-        samples = data.load(place, chunks)
-        features = [head.features(samples.inputs(slice(at, at + size))) for at in range(0, len(samples), size)]
-        labels = np.full((len(samples), len(names)), -1, np.int8)
-        labels[:, [names.index(name) for name in shared]] = samples.labels[:, [TAGS.index(name) for name in shared]]
-    return np.concatenate(features), labels, np.full(len(labels), "simulated")
+def _finite(strength: float) -> float | None:
+    return float(strength) if np.isfinite(strength) else None

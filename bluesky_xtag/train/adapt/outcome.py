@@ -1,23 +1,46 @@
-"""What adapting a model brought: held-out figures of each tag before and after."""
+"""What adapting a model brought: errors on frames of sources not seen, before and after, by stage, tag and frame."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.special import expit
-
-from ..evaluate.metrics import average_precision, decisions, mean_average_precision
 from ..evaluate.report import figure_text, plain
-from .logit_correction import MINIMUM, Correction, Examples, entropy
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Adaptation", "Interval", "TagOutcome", "intervals", "outcomes"]
+__all__ = ["Adaptation", "FrameOutcome", "StageOutcome", "TagOutcome", "stage_rows", "tag_rows"]
 
-_DRAWS = 1000
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What the model is worth after a stage, on frames of sources that it was not fitted to.
+
+    Parameters
+    ----------
+    stage : str
+        "before", "calibration", "head" or "network".
+    errors : float
+        False and missed tags a frame, of the tags known before.
+    clean : float
+        Share of the frames without an error.
+    entropy : float
+        Mean cross entropy of a label, nats.
+    change, error : float
+        Of the errors a frame against the model as it was, and its standard error (of sources drawn at random).
+    used : bool
+        Whether the adapted model has been through this stage.
+    """
+
+    stage: str
+    errors: float
+    clean: float
+    entropy: float
+    change: float
+    error: float
+    used: bool
 
 
 @dataclass(frozen=True)
@@ -28,16 +51,15 @@ class TagOutcome:
     ----------
     tag : str
     outcome : str
-        "adapted"; "kept" (too few frames, or no gain beyond chance: weights and threshold are the model's); or "new".
+        "calibrated" (slope, offset and threshold), "adapted" (weights, too), "kept" (as it was) or "new".
     positives, negatives : int
         Frames that are labelled as holding the tag and as not holding it.
-    strength : float or None
-        Of the penalty on changes; None if nothing was changed.
     threshold : float
         Score from which the adapted model accepts the tag.
-    ap_before, ap_after, f1_before, f1_after : float
-        Average precision, and F1 at the threshold. NaN where the frames do not hold both classes, or the model did
-        not know the tag.
+    false_before, false_after, missed_before, missed_after : int or None
+        Frames with this error; None if the model did not know the tag.
+    order_before, order_after : float
+        Share of pairs of frames in the right order, see `judging.in_order`; 0.5 by chance. NaN if there is no pair.
     entropy_before, entropy_after : float
         Mean cross entropy of a label, nats: low if the scores are right and calibrated.
     """
@@ -46,28 +68,42 @@ class TagOutcome:
     outcome: str
     positives: int
     negatives: int
-    strength: float | None
     threshold: float
-    ap_before: float
-    ap_after: float
-    f1_before: float
-    f1_after: float
+    false_before: int | None
+    false_after: int
+    missed_before: int | None
+    missed_after: int
+    order_before: float
+    order_after: float
     entropy_before: float
     entropy_after: float
 
-    @property
-    def prevalence(self) -> float:
-        """Share of the labelled frames that hold the tag: the average precision of guessing."""
-        return self.positives / (self.positives + self.negatives)
-
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over tags, and between which values it lies in 95 % of the draws of other sources (bootstrap)."""
+class FrameOutcome:
+    """The errors of one frame, before and by a model that has seen no frame of its source.
 
-    mean: float
-    low: float
-    high: float
+    Parameters
+    ----------
+    name, source : str
+    false_before, missed_before, false_after, missed_after : tuple of str
+        Tags.
+    eased : float
+        By how much the cross entropy of its labels fell, nats.
+    """
+
+    name: str
+    source: str
+    false_before: tuple[str, ...]
+    missed_before: tuple[str, ...]
+    false_after: tuple[str, ...]
+    missed_after: tuple[str, ...]
+    eased: float
+
+    @property
+    def change(self) -> int:
+        """Errors after, less those before."""
+        return len(self.false_after + self.missed_after) - len(self.false_before + self.missed_before)
 
 
 @dataclass(frozen=True)
@@ -76,28 +112,34 @@ class Adaptation:
 
     Parameters
     ----------
+    model : str
+        Name and version of the model that was adapted.
+    file : str
+        Name of the file of the labelled frames.
     tags : tuple of TagOutcome
         The tags that the file labels.
-    left_out : tuple of str
-        Tags that the model does not know and the file labels too rarely to learn them.
-    before, after, change : Interval
-        Mean AP over the tags known before.
+    left_out : dict
+        Tags of the file that were not learned, each with the reason.
+    stages : tuple of StageOutcome
+        The first is "before".
     sources : dict
         Number of frames of each source.
-    simulated_before, simulated_after : float
-        mAP on held-out simulated frames; NaN if not measured.
+    each : tuple of FrameOutcome
+        The frames.
+    simulated : dict
+        Figures on held-out simulated frames, "before" and "after": mAP and errors a frame; empty if not measured.
     simulated_frames : int
         Their number.
     """
 
+    model: str
+    file: str
     tags: tuple[TagOutcome, ...]
-    left_out: tuple[str, ...]
-    before: Interval
-    after: Interval
-    change: Interval
-    sources: dict[str, int]
-    simulated_before: float
-    simulated_after: float
+    left_out: Mapping[str, str]
+    stages: tuple[StageOutcome, ...]
+    sources: Mapping[str, int]
+    each: tuple[FrameOutcome, ...] = field(repr=False)
+    simulated: Mapping[str, Mapping[str, float]]
     simulated_frames: int
 
     @property
@@ -106,146 +148,90 @@ class Adaptation:
         return sum(self.sources.values())
 
     @property
-    def entropies(self) -> tuple[float, float]:
-        """Mean cross entropy over the tags known before, nats, before and after."""
-        return self._means("entropy")
+    def before(self) -> StageOutcome:
+        """The model as it was."""
+        return self.stages[0]
 
     @property
-    def f1s(self) -> tuple[float, float]:
-        """Mean F1 over the tags known before that the frames hold and do not hold, before and after."""
-        return self._means("f1")
-
-    def _means(self, figure: str) -> tuple[float, float]:
-        names = (f"{figure}_before", f"{figure}_after")
-        rows = [[getattr(row, name) for name in names] for row in self.tags if row.outcome != "new"]
-        known = [pair for pair in rows if np.isfinite(pair).all()]
-        first, second = np.mean(known, axis=0) if known else (np.nan, np.nan)
-        return float(first), float(second)
+    def after(self) -> StageOutcome:
+        """The adapted model."""
+        return [stage for stage in self.stages if stage.used][-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; NaN becomes None."""
-        return plain(asdict(self) | {"frames": self.frames})
+        """Return plain values for JSON, but for the single frames; NaN becomes None."""
+        left_out = ("each", "model", "file")
+        return plain({key: value for key, value in asdict(self).items() if key not in left_out}) | {
+            "frames": self.frames
+        }
 
-    def table(self) -> Table:
-        """Return the figures by tag as a table for a terminal."""
+    def tables(self) -> Iterable[Table]:
+        """Yield the figures of the stages and of the tags as tables for a terminal."""
         from rich.box import SIMPLE_HEAD
+        from rich.markup import escape  # names of strangers are no markup
         from rich.table import Table
 
-        table = Table("tag", "outcome", box=SIMPLE_HEAD, pad_edge=False)
-        for heading in ("AP", "after", "chance", "F1", "after", "yes", "no"):
-            table.add_column(heading, justify="right")
-        for row in self.tags:
-            numbers = (row.ap_before, row.ap_after, row.prevalence, row.f1_before, row.f1_after)
-            table.add_row(row.tag, row.outcome, *map(figure_text, numbers), str(row.positives), str(row.negatives))
-        table.add_section()
-        means = self.before.mean, self.after.mean, np.nan, *self.f1s
-        table.add_row("mean of known", "", *map(figure_text, means), style="bold")
-        return table
+        for (title, *heads), rows in (stage_rows(self), tag_rows(self)):
+            table = Table(box=SIMPLE_HEAD, pad_edge=False)
+            table.add_column(title, no_wrap=True)
+            for heading in heads:
+                table.add_column(heading, justify="right")
+            for row in rows:
+                table.add_row(*map(escape, row))
+            yield table
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on what the table shows and does not show."""
+        """Sentences on what the tables show and do not show."""
         notes = [
             f"{self.frames} frames of {len(self.sources)} sources; after: by models that saw none of the same source.",
-            f"Mean AP of the tags known before: {_in_words(self.before)} before, {_in_words(self.after)} after, change "
-            f"{_in_words(self.change, '+')}; 95 % intervals by drawing the sources again.",
-            "Their cross entropy: {:.3f} before, {:.3f} after.".format(*self.entropies),
+            f"Errors a frame: {self.before.errors:.2f} before, {self.after.errors:.2f} after; change "
+            f"{self.after.change:+.2f} with a standard error of {self.after.error:.2f}.",
         ]
-        if self.simulated_frames:
+        if self.simulated:
+            before, after = self.simulated["before"], self.simulated["after"]
             notes.append(
-                f"mAP on {self.simulated_frames} held-out simulated frames: {self.simulated_before:.3f} before, "
-                f"{self.simulated_after:.3f} after."
+                f"On {self.simulated_frames} held-out simulated frames: mAP {before['mAP']:.3f} before, "
+                f"{after['mAP']:.3f} after; errors a frame {before['errors']:.2f} and {after['errors']:.2f}."
             )
-        if self.left_out:
-            notes.append(
-                f"Not learned: {', '.join(self.left_out)}; at least {MINIMUM} frames with the tag and {MINIMUM} "
-                "without it are needed, each from two sources or more."
-            )
-        return notes
+        return notes + [f"Not learned: {tag}; {reason}." for tag, reason in self.left_out.items()]
 
 
-def outcomes(
-    names: tuple[str, ...],
-    examples: Examples,
-    known: np.ndarray,
-    before: np.ndarray,
-    learned: Correction,
-    held_out: tuple[np.ndarray, np.ndarray],
-) -> tuple[TagOutcome, ...]:
-    """Return what became of each labelled tag.
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
-    Parameters
-    ----------
-    names : tuple of str
-        Of all tags.
-    examples : Examples
-        The labelled frames.
-    known : numpy.ndarray
-        (tags,) bool: the model knew the tag.
-    before : numpy.ndarray
-        (tags,) thresholds of the model.
-    learned : Correction
-        By all frames.
-    held_out : tuple of numpy.ndarray
-        Logits and thresholds as `cross_validate` gives them.
-    """
-    logits, accepted_from = held_out
-    rows = []
-    for tag in np.flatnonzero((examples.labels >= 0).any(0)):
-        truth, strength = examples.labels[:, tag], float(learned.strengths[tag])
-        ap, f1, loss = _judge(truth, examples.logits[:, tag], before[tag]) if known[tag] else (np.nan,) * 3
-        ap_after, f1_after, loss_after = _judge(truth, logits[:, tag], accepted_from[:, tag])
-        changed = bool(np.isfinite(strength))
-        rows.append(
-            TagOutcome(
-                tag=names[tag],
-                outcome="new" if not known[tag] else "adapted" if changed else "kept",
-                positives=int((truth == 1).sum()),
-                negatives=int((truth == 0).sum()),
-                strength=strength if changed else None,
-                threshold=float(learned.thresholds[tag]),
-                ap_before=ap,
-                ap_after=ap_after,
-                f1_before=f1,
-                f1_after=f1_after,
-                entropy_before=loss,
-                entropy_after=loss_after,
-            )
+
+def stage_rows(adaptation: Adaptation) -> Rows:
+    """Return the head and the rows of a table of the stages."""
+    rows = [
+        (
+            row.stage,
+            f"{row.errors:.2f}",
+            f"{row.clean:.0%}",
+            figure_text(row.entropy),
+            f"{row.change:+.2f} ± {row.error:.2f}" if number else "",
+            "yes" if row.used else "no",
         )
-    return tuple(rows)
-
-
-def intervals(
-    examples: Examples, after: np.ndarray, known: np.ndarray, seed: int
-) -> tuple[Interval, Interval, Interval]:
-    """Return the mean AP of the known tags by the model's logits, by those after (n, tags), and its change."""
-    rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(examples.sources == name) for name in np.unique(examples.sources)]
-    labels, before, after = (values[:, known] for values in (examples.labels, examples.logits, after))
-
-    def means(rows: np.ndarray) -> tuple[float, float, float]:
-        first, second = (mean_average_precision(labels[rows], scores[rows])[0] for scores in (before, after))
-        return first, second, second - first
-
-    drawn = [
-        means(np.concatenate([groups[number] for number in rng.integers(len(groups), size=len(groups))]))
-        for _ in range(_DRAWS)
+        for number, row in enumerate(adaptation.stages)
     ]
-    found = np.array([row for row in drawn if np.isfinite(row[0])])
-    limits = np.percentile(found, (2.5, 97.5), axis=0).T if found.size else np.full((3, 2), np.nan)
-    first, second, third = (
-        Interval(mean, float(low), float(high))
-        for mean, (low, high) in zip(means(np.arange(len(labels))), limits, strict=True)
-    )
-    return first, second, third
+    return ("stage", "errors a frame", "without", "entropy", "change of errors", "used"), rows
 
 
-def _judge(truth: np.ndarray, logits: np.ndarray, thresholds: float | np.ndarray) -> tuple[float, float, float]:
-    """Return AP, F1 and mean cross entropy; thresholds are one for all frames, or one for each."""
-    margin = expit(logits) - thresholds
-    f1 = float(decisions(truth, margin, 0.0).f1)
-    return average_precision(truth, logits), f1, float(np.nanmean(entropy(truth, logits)))
+def tag_rows(adaptation: Adaptation) -> Rows:
+    """Return the head and the rows of a table of the tags."""
+    rows = [
+        (
+            row.tag,
+            row.outcome,
+            _both(row.false_before, row.false_after),
+            _both(row.missed_before, row.missed_after),
+            _both(figure_text(row.order_before), figure_text(row.order_after)),
+            str(row.positives),
+            str(row.negatives),
+        )
+        for row in adaptation.tags
+    ]
+    return ("tag", "outcome", "false", "missed", "in order", "yes", "no"), rows
 
 
-def _in_words(interval: Interval, sign: str = "") -> str:
-    return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
+def _both(before: object, after: object) -> str:
+    """Return two figures before and after in words; one if they are the same."""
+    return f"{'–' if before is None else before} → {after}" if before != after else str(after)

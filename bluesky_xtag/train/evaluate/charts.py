@@ -72,7 +72,7 @@ def robustness_curves(robustness: Robustness) -> bytes:
         axes.set(xlim=(-0.4, last + 0.4), ylim=(-0.04, top))
 
     about = "blue: on labels that the nuisance leaves as they are, ± standard error; grey: on all labels; red: the bars"
-    return _small_multiples(robustness.curves, draw, about, "drop of mAP", share=False)
+    return _small_multiples(robustness.curves, draw, about, "drop of mAP", robustness.model, share=False)
 
 
 def _tag_multiples(scored: Evaluation, curve: Callable[..., None], xlabel: str, ylabel: str) -> bytes:
@@ -84,11 +84,13 @@ def _tag_multiples(scored: Evaluation, curve: Callable[..., None], xlabel: str, 
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.05), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
 
     rows = [numbered for numbered in enumerate(scored.report.tags) if np.isfinite(numbered[1].average_precision)]
-    return _small_multiples(rows, draw, xlabel, ylabel, share=True)
+    return _small_multiples(rows, draw, xlabel, ylabel, scored.model, share=True)
 
 
-def _small_multiples(items: Sequence[Any], draw: Callable[..., None], xlabel: str, ylabel: str, share: bool) -> bytes:
-    """Draw one pair of axes for each item, six in a row; `share` the scale of x."""
+def _small_multiples(
+    items: Sequence[Any], draw: Callable[..., None], xlabel: str, ylabel: str, model: str, share: bool
+) -> bytes:
+    """Draw one pair of axes for each item, six in a row; `share` the scale of x. The PNG names the model."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -105,7 +107,7 @@ def _small_multiples(items: Sequence[Any], draw: Callable[..., None], xlabel: st
     figure.supxlabel(xlabel, fontsize=9)
     figure.supylabel(ylabel, fontsize=9)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
+    figure.savefig(file, format="png", dpi=100, metadata={"Model": model})
     return file.getvalue()
 
 

@@ -182,6 +182,7 @@ def _each_frame(path: Path) -> Iterator[LabelledFrame]:
 def _origin_table(reports: dict[str, Report]) -> Table:
     """Return the figures by origin; mAP and F1 are over the tags of which the origin's frames hold both classes."""
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape  # names of strangers are no markup
     from rich.table import Table
 
     caption = "mAP, chance and F1 over the tags with both classes there"
@@ -190,5 +191,5 @@ def _origin_table(reports: dict[str, Report]) -> Table:
         table.add_column(heading, justify="right")
     for name, report in reports.items():
         means = (report.mean_average_precision, report.chance, report.macro_f1, report.right)
-        table.add_row(name or "(unknown)", str(report.frames), *map(figure_text, means))
+        table.add_row(escape(name or "(unknown)"), str(report.frames), *map(figure_text, means))
     return table

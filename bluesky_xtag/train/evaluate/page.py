@@ -5,8 +5,7 @@ The page stands alone: its style and its pictures are in it.
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,24 +15,11 @@ import numpy as np
 from ...frames import LabelledFile, open_labelled
 from .charts import calibration_curves, log_picture, precision_recall_curves
 from .evaluation import OF_ORIGIN, Evaluation
+from .page_parts import cells, image, table, whole_page
 from .report import Report, figure_text
 
 __all__ = ["Mistake", "mistakes", "write_page"]
 
-STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#1f2933;background:#fff;margin:2rem auto;max-width:1180px;padding:0 1rem}
-h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}
-p,.soft{color:#56616d}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.22rem .7rem;text-align:right;border-bottom:1px solid #e6e9ed}th{font-weight:600}
-th:first-child,td:first-child{text-align:left}tr.mean td{font-weight:600;border-top:2px solid #9aa5b1}
-.key{display:flex;gap:2.2rem;flex-wrap:wrap;margin:1rem 0}.key b{display:block;font-size:1.5rem}
-.bar{min-width:5rem;background:linear-gradient(90deg,#cfe3e0 var(--ap),#f3f5f7 0)}
-img{max-width:100%}.cards{display:flex;flex-wrap:wrap;gap:1rem}
-.card{width:264px;font-size:.82rem;line-height:1.35}.card img{display:block;max-height:230px;margin:.2rem 0 .3rem;
-image-rendering:pixelated}
-.card .name{overflow-wrap:anywhere}.said span{display:inline-block;margin:0 .35rem .1rem 0;white-space:nowrap}
-.wrong{color:#b42318;font-weight:600}.missed{color:#b42318;text-decoration:underline dotted}.open{color:#8a94a0}
-"""
 EACH = 3  # frames shown of either kind of mistake
 HEAD = ("tag", "AP", "chance", "F1", "precision", "recall", "threshold", "ECE", "positives", "frames")
 
@@ -96,20 +82,17 @@ def write_page(scored: Evaluation, path: str | Path) -> None:
         _origin_table(scored.reports),
         "<h2>Precision and recall</h2><p>For every threshold; the dot is the model's own, the dashed line is what "
         "guessing gives.</p>",
-        _image(precision_recall_curves(scored)),
+        image(precision_recall_curves(scored)),
         "<h2>Calibration</h2><p>Of the frames with a score in a tenth of the range, the share that holds the tag; the "
         "larger a dot, the more frames. On the diagonal a score is a probability.</p>",
-        _image(calibration_curves(scored)),
+        image(calibration_curves(scored)),
         "<h2>The frames it is most wrong about</h2><p>Of every tag, up to "
         f"{EACH} frames that do not hold it and got the highest scores, and up to {EACH} that hold it and got the "
         'lowest. Below each frame all tags with a part in it: accepted rightly, <span class="wrong">accepted wrongly'
         '</span>, <span class="missed">missed</span>, <span class="open">accepted, label uncertain</span>.</p>',
         *_mistake_sections(scored),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-    Path(path).write_text(
-        f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n', "utf-8"
-    )
+    Path(path).write_text(whole_page(title, parts), "utf-8")
 
 
 def _key_figures(report: Report) -> str:
@@ -132,25 +115,25 @@ def _tag_table(report: Report) -> str:
         rows.append(
             f'<tr><td>{escape(row.tag)}</td><td class="bar" style="--ap:{share}%">'
             f"{figure_text(row.average_precision)}</td>"
-            f"{_cells((*map(figure_text, numbers), row.positives, row.frames))}</tr>"
+            f"{cells((*map(figure_text, numbers), row.positives, row.frames))}</tr>"
         )
     means = (report.mean_average_precision, report.chance, report.macro_f1)
     last = (*map(figure_text, means), "", "", "", figure_text(report.mean_calibration_error), "", report.frames)
-    rows.append(f'<tr class="mean"><td>mean</td>{_cells(last)}</tr>')
-    return _table(HEAD, rows)
+    rows.append(f'<tr class="mean"><td>mean</td>{cells(last)}</tr>')
+    return table(HEAD, rows)
 
 
 def _origin_table(reports: dict[str, Report]) -> str:
     if not reports:
         return ""
     rows = [
-        f"<tr>{_cells((escape(name or '(unknown)'), report.frames, *map(figure_text, figures)))}</tr>"
+        f"<tr>{cells((escape(name or '(unknown)'), report.frames, *map(figure_text, figures)))}</tr>"
         for name, report in reports.items()
         for figures in [(report.mean_average_precision, report.chance, report.macro_f1, report.right)]
     ]
     return (
         "<h2>By source or detector</h2><p>mAP, chance and F1 are over the tags of which the frames from there hold "
-        f"both classes.</p>{_table(('from', *OF_ORIGIN.values()), rows)}"
+        f"both classes.</p>{table(('from', *OF_ORIGIN.values()), rows)}"
     )
 
 
@@ -168,7 +151,7 @@ def _card(scored: Evaluation, mistake: Mistake, file: LabelledFile) -> str:
     """Return one frame with what the model says and what the label says."""
     frame = file.read(scored.frames[mistake.frame])
     detector = frame.detector or f"{frame.pixels.shape[1]} × {frame.pixels.shape[0]}"
-    picture = _image(log_picture(frame.pixels, frame.mask), frame.name)
+    picture = image(log_picture(frame.pixels, frame.mask), frame.name)
     held = scored.truth[mistake.frame, mistake.tag] == 1
     verdict = f"{mistake.score:.2f}, but it {'holds' if held else 'does not hold'}"
     return (
@@ -192,15 +175,3 @@ def _tags_in_words(scored: Evaluation, frame: int) -> str:
         for tag, kind, score in zip(scored.tags, kinds, scored.scores[frame], strict=True)
         if kind
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    return f"<table><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>{''.join(rows)}</table>"
-
-
-def _cells(values: Iterable[object]) -> str:
-    return "".join(f"<td>{value}</td>" for value in values)
-
-
-def _image(png: bytes, about: str = "") -> str:
-    return f'<img alt="{escape(about)}" src="data:image/png;base64,{b64encode(png).decode()}">'

@@ -43,7 +43,7 @@ def worst_frames(scored: Evaluation) -> bytes:
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=90, bbox_inches="tight")
+    figure.savefig(png, format="png", dpi=90, bbox_inches="tight", metadata={"Model": scored.model})
     return png.getvalue()
 
 

@@ -25,6 +25,8 @@ def is_wider(first: Any, network: Any) -> bool:
     own, other = ({layer.name: layer for layer in each.layers} for each in (network, first))
     if not other.keys() >= {name for name in own if name.startswith(("plain_", "polar_", "profile_", "features"))}:
         return False
+    if not own.keys() >= {f"{view}_0_convolution" for view in _VIEWS}:  # it does not look at both images
+        return False
     alike = all(own[name].get_config() == other[name].get_config() for name in ("profile_0_convolution", "features"))
     return alike and any(_channels(first, view, 0) > _channels(network, view, 0) for view in _VIEWS)
 

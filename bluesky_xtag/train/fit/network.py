@@ -1,4 +1,7 @@
-"""The network: three views and the scalars of a frame in, one logit per tag out. Only standard Keras layers."""
+"""The network: three views and the scalars of a frame in, logits of tags and strengths of components out.
+
+Only standard Keras layers.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ def build(
     width: float = WIDTH,
     image_width: float = IMAGE_WIDTH,
     views: Collection[str] = VIEWS,
+    strengths: int = 0,
 ) -> keras.Model:
     """Return an untrained network.
 
@@ -42,11 +46,14 @@ def build(
         Channels of the layers that look at the images: 1 gives 24 in the plain view's first, 32 in the polar's.
     views : collection of str
         Which views are looked at; the inputs are all there.
+    strengths : int
+        Number of components whose strength is estimated.
 
     Returns
     -------
     keras.Model
-        Inputs by name; one output `logits`, (batch, tags), of the layer `features`, (batch, 128 width).
+        Inputs by name; the outputs `logits`, (batch, tags), and, unless there are none, `strengths`, (batch,
+        strengths), both of the layer `features`, (batch, 128 width).
     """
     import keras
     from keras import layers
@@ -67,8 +74,10 @@ def build(
     scalars = layers.Dense(wide(32), activation="relu", name="scalars_hidden")(inputs["scalars"])
     hidden = layers.Concatenate()([*seen, scalars])
     hidden = layers.Dense(wide(128), activation="relu", name="features")(hidden)
-    logits = layers.Dense(tags, name="logits")(layers.Dropout(0.1)(hidden))
-    return keras.Model(inputs, logits, name="xtag")
+    hidden = layers.Dropout(0.1)(hidden)
+    logits = layers.Dense(tags, name="logits")(hidden)
+    outputs = [logits, layers.Dense(strengths, name="strengths")(hidden)] if strengths else logits
+    return keras.Model(inputs, outputs, name="xtag")
 
 
 def jit_compile(steps: int) -> Any:

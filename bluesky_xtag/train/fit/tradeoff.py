@@ -19,8 +19,8 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...errors import XTagValueError
-from ...model import Inputs, Preparation, TagModel, write_atomically
-from ...simulate import NUISANCES, TAGS, make_scene, prepare_scene
+from ...model import Preparation, TagModel, write_atomically
+from ...simulate import NUISANCES, TAGS, Example, make_scene, prepare_example
 from .. import data
 from ..evaluate.drops import Judged, compare
 from ..evaluate.metrics import mean_average_precision
@@ -176,7 +176,9 @@ def _same_settings(path: Path, settings: Settings) -> None:
             f"{path.parent} holds a study with other settings ({path.read_text('utf-8')}): "
             "give the same settings to go on with it, or another directory"
         )
-    path.write_text(json.dumps(asdict(settings)), "utf-8")
+    if not path.exists():
+        with write_atomically(path) as new:
+            new.write_text(json.dumps(asdict(settings)), "utf-8")
 
 
 def _result(out: Path, settings: Settings, variant: Variant) -> dict[str, Any]:
@@ -210,14 +212,14 @@ def _simulate(directory: Path, settings: Settings, variant: Variant) -> None:
         data.fill(directory / name, settings.chunks(1 / 20), draw, size=size, preparation=how)
 
 
-def _spoil(name: str, seed: int, preparation: Preparation, index: int) -> tuple[Inputs, np.ndarray]:
+def _spoil(name: str, seed: int, preparation: Preparation, index: int) -> Example:
     """Return a held-out sample with this one nuisance, or a clean one."""
     scene = make_scene(seed, index, True, ())
     chance, exposure = (np.random.default_rng([seed, index, use]) for use in (3, 4))
     if name != CLEAN:
         level = chance.uniform(0, 360) if name == "rotation" else NUISANCES[name].levels[-1]
         scene = NUISANCES[name].at(scene, level, chance)
-    return prepare_scene(scene, exposure, preparation)
+    return prepare_example(scene, exposure, preparation)
 
 
 def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple[Any, float]:
@@ -240,7 +242,7 @@ def _train(samples: data.Samples, settings: Settings, variant: Variant) -> tuple
         begin = perf_counter()
         for epoch in range(settings.epochs):
             rng = np.random.default_rng([settings.seed, epoch])
-            for inputs, labels in samples.batches(rng, settings.batch):
+            for inputs, labels, _ in samples.batches(rng, settings.batch):
                 network.train_on_batch(inputs, labels.astype(np.float32))
                 progress.advance(task)
     return network, perf_counter() - begin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import platform
 import time
 from contextlib import suppress
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import expit
+from scipy.stats import spearmanr
 
-from ...errors import XTagValueError
+from ...errors import XTagError, XTagValueError
 from ...model import Preparation, TagModel, write_atomically
-from ...simulate import TAGS
+from ...simulate import FAINTEST, STRENGTHS, TAGS
 from .. import data
 from ..evaluate.evaluation import figures
 from ..evaluate.metrics import best_threshold, calibrate, mean_average_precision
@@ -27,8 +29,9 @@ from .network import IMAGE_WIDTH, WIDTH, build, jit_compile
 
 __all__ = ["Settings", "masked_loss", "train"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("bluesky_xtag")
 CHECKPOINT_SECONDS = 120.0
+_STRENGTHS_WEIGH = 0.3  # of the loss of strengths, beside that of the tags
 _LOOKED_AT = 500  # samples that tell which channels of a wider network count most
 
 
@@ -56,6 +59,9 @@ class Settings:
         Name, version and first digits of the hash of the model that training starts from; "" for none.
     version : str
         Of the model; "" for that of this package.
+    forms, observed : float
+        Shares of what training and validation frames show beyond the nuisances, as in `bluesky_xtag.simulate.sample`.
+        The test is without them, so that models of all trainings can be compared.
     """
 
     samples: int = 100_000
@@ -71,6 +77,8 @@ class Settings:
     image_width: float = IMAGE_WIDTH
     start: str = ""
     version: str = ""
+    forms: float = 0.0
+    observed: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.samples, self.validation, self.test) < 1 or self.epochs < 1:
@@ -92,7 +100,8 @@ class _Fit:
         keras.utils.set_random_seed(settings.seed)
         self.settings, self.samples, self.path = settings, samples, work / "checkpoint.npz"
         self.lessons = samples
-        self.network = build(Preparation().shapes, len(TAGS), width=settings.width, image_width=settings.image_width)
+        widths: dict[str, Any] = {"width": settings.width, "image_width": settings.image_width}
+        self.network = build(Preparation().shapes, len(TAGS), **widths, strengths=len(STRENGTHS))
         self.per_epoch = len(samples) // settings.batch
         self.total = self.per_epoch * settings.epochs
         rate: Any = keras.optimizers.schedules.CosineDecay(
@@ -101,7 +110,12 @@ class _Fit:
         optimiser = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
         optimiser.build(self.network.trainable_variables)
         compiler = jit_compile(self.total)
-        self.network.compile(optimiser, loss=masked_loss(samples.labels), jit_compile=compiler)
+        self.network.compile(
+            optimiser,
+            loss=[masked_loss(samples.labels), keras.losses.Huber(0.5)],
+            loss_weights=[1.0, _STRENGTHS_WEIGH],
+            jit_compile=compiler,
+        )
         self.optimiser, self.step, self.history, self.seconds = optimiser, 0, [], 0.0
 
     def adopt(self, first: TagModel) -> None:
@@ -146,12 +160,14 @@ class _Fit:
             state = json.loads(str(saved["state"]))
         self.step, self.history, self.seconds = state["step"], state["history"], state.get("seconds", 0.0)
 
-    def logits(self, samples: data.Samples) -> np.ndarray:
+    def outputs(self, samples: data.Samples) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logits and the strengths of samples."""
         parts = [
             self.network.predict_on_batch(samples.inputs(slice(start, start + 250)))
             for start in range(0, len(samples), 250)
         ]
-        return np.concatenate(parts)
+        logits, strengths = zip(*parts, strict=True)
+        return np.concatenate(logits), np.concatenate(strengths)
 
     def run(self, validation: data.Samples, progress: Progress) -> None:
         """Train to the end, from wherever this is."""
@@ -160,13 +176,14 @@ class _Fit:
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
             rng = np.random.default_rng([self.settings.seed, epoch])
-            for inputs, labels in self.lessons.batches(rng, self.settings.batch, skip=done):
-                losses.append(float(self.network.train_on_batch(inputs, labels.astype(np.float32))))
+            for inputs, *truth in self.lessons.batches(rng, self.settings.batch, skip=done):
+                truth = [known.astype(np.float32) for known in truth]
+                losses.append(self.network.train_on_batch(inputs, truth, return_dict=True)["loss"])
                 self.step += 1
                 progress.update(task, completed=self.step, note=f"loss {np.mean(losses[-100:]):.4f}")
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     saved = self._checkpoint(saved)
-            found, chance = mean_average_precision(validation.labels, self.logits(validation))
+            found, chance = mean_average_precision(validation.labels, self.outputs(validation)[0])
             self.history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "map": found})
             log.info(
                 "epoch %d: loss %.4f, validation mAP %.3f (chance %.3f)", epoch + 1, np.mean(losses), found, chance
@@ -233,16 +250,30 @@ def train(out: str | Path, *, workers: int | None = None, start: str | Path | No
         to start from has other tags or other inputs.
     ModelError
         The model to start from cannot be loaded.
+    XTagError
+        The disk is full, or a process that simulates ended. What is done is kept, and the same call goes on from there.
     """
     first = None if start is None else _first(start)
     identity = "" if first is None else f"{first.name} {first.version} {first.sha256[:12]}"
     out, chosen = Path(out), Settings(**settings, start=identity)
     work = out.with_name(out.name + ".work")
+    try:
+        return _train(out, work, chosen, first, workers)
+    except XTagError:
+        raise
+    except OSError as error:
+        raise XTagError(
+            f"{out} cannot be trained ({error}): mend that and call again; what is done is kept in {work}"
+        ) from error
+
+
+def _train(out: Path, work: Path, chosen: Settings, first: TagModel | None, workers: int | None) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     _same_settings(work / "settings.json", chosen)
     for name, offset, held_out in (("validation", 1, False), ("test", 0, True), ("samples", 2, False)):
         seed = 3 * chosen.seed - offset
-        data.generate(work / name, chosen.chunks(name), seed, held_out, workers, chosen.chunk)
+        more: dict[str, Any] = {} if held_out else {"forms": chosen.forms, "observed": chosen.observed}
+        data.generate(work / name, chosen.chunks(name), seed, held_out, workers, chosen.chunk, **more)
     samples, validation = (data.load(work / name, chosen.chunks(name)) for name in ("samples", "validation"))
     fit = _Fit(chosen, samples, work)
     if first is not None:
@@ -269,30 +300,46 @@ def _package(fit: _Fit, validation: data.Samples, test: data.Samples, name: str)
     """Calibrate, choose thresholds on validation data, and measure on the held-out geometries."""
     import keras
 
-    _calibrate(fit.network, validation.labels, fit.logits(validation))
-    seen, unseen = (expit(fit.logits(samples)) for samples in (validation, test))
+    _calibrate(fit.network, validation.labels, fit.outputs(validation)[0])
+    (seen, _), (unseen, strengths) = (fit.outputs(samples) for samples in (validation, test))
+    seen, unseen = expit(seen), expit(unseen)
     thresholds = np.array(
         [best_threshold(truth, score) for truth, score in zip(validation.labels.T, seen.T, strict=True)]
     )
-    scores = keras.layers.Activation("sigmoid", name="scores")(fit.network.outputs[0])
-    network = keras.Model(fit.network.inputs, scores, name="xtag")
+    logits, estimated = fit.network.outputs
+    scores = keras.layers.Activation("sigmoid", name="scores")(logits)
+    outputs = keras.layers.Concatenate(name="outputs")([scores, estimated])
+    network = keras.Model(fit.network.inputs, outputs, name="xtag")
     reports = {
         name: figures(TAGS.names, samples.labels, score, thresholds).to_dict()
         for name, samples, score in (("validation", validation, seen), ("held_out", test, unseen))
     }
     return TagModel.from_network(
         network,
-        TAGS,
+        TAGS.grade(STRENGTHS),
         thresholds,
         Preparation(),
         name=name,
         version=fit.settings.version or version("bluesky_xtag"),
         parameters=int(network.count_params()),
         figures=reports,
+        strength_correlations=_rank_correlations(test.strengths, strengths),
         training=asdict(fit.settings)
         | {"history": fit.history, "seconds": round(fit.seconds), "data_sha256": data.digest(fit.samples)},
         versions=_versions(),
     )
+
+
+def _rank_correlations(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """Return Spearman's rank correlation of each strength with the truth, over the frames that show the component."""
+    shown = truth > math.log10(FAINTEST)
+    found_by_name = {}
+    for column, name in enumerate(STRENGTHS):
+        here = shown[:, column]
+        if here.sum() > 2:
+            result: Any = spearmanr(truth[here, column], found[here, column])
+            found_by_name[name] = round(float(result.statistic), 4)
+    return found_by_name
 
 
 def _versions() -> dict[str, str]:
@@ -325,7 +372,8 @@ def _picture(history: list[dict[str, float]], samples: int, path: Path) -> None:
     right.plot(seen, [entry["map"] for entry in history], "o-", color="tab:blue")
     left.set(xlabel="samples seen / 1000", ylabel="training loss (grey)")
     right.set(ylabel="validation mAP (blue)")
-    figure.savefig(path, dpi=120)
+    with write_atomically(path) as new, new.open("wb") as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _same_settings(path: Path, chosen: Settings) -> None:
@@ -334,4 +382,6 @@ def _same_settings(path: Path, chosen: Settings) -> None:
             f"{path.parent} holds a training with other settings ({path.read_text()}): "
             "give the same settings to go on with it, or remove that directory"
         )
-    path.write_text(json.dumps(asdict(chosen)))
+    if not path.exists():
+        with write_atomically(path) as new:
+            new.write_text(json.dumps(asdict(chosen)))

@@ -77,6 +77,7 @@ def test_batches_hold_every_sample_once():
         profile=np.zeros((number, 8, 6), np.float16),
         scalars=np.zeros((number, 12), np.float16),
         labels=np.arange(number, dtype=np.int8)[:, None],
+        strengths=np.zeros((number, 9), np.float16),
     )
-    seen = np.concatenate([labels for _, labels in samples.batches(np.random.default_rng(0), 5)])
+    seen = np.concatenate([labels for _, labels, _ in samples.batches(np.random.default_rng(0), 5)])
     assert seen.size == 35 == np.unique(seen).size

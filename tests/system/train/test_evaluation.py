@@ -6,14 +6,13 @@ import pytest
 from support.places import REAL_FRAMES
 
 from bluesky_xtag.errors import FrameError, XTagValueError
-from bluesky_xtag.model import TagModel
 from bluesky_xtag.train import score
 from bluesky_xtag.train.evaluate.evaluation import evaluate, figures
 
 
 @pytest.fixture(scope="module")
-def model():
-    return TagModel.load()
+def model(packaged_model):
+    return packaged_model
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def test_only_networks_that_are_alike_but_for_their_images_are_narrowed():
     assert not is_wider(of_width(0.125), network)
     assert not is_wider(of_width(0.5, width=0.75), network)
     assert not is_wider(build(Preparation().shapes, len(TAGS), image_width=0.5, views=("plain",)), network)
+    assert not is_wider(of_width(0.5), build(Preparation().shapes, len(TAGS), width=0.5, views=("profile",)))
 
 
 def test_what_is_taught_lies_between_labels_and_scores(samples, wide, tmp_path):

@@ -1,5 +1,6 @@
 import re
 from base64 import b64decode
+from html.parser import HTMLParser
 
 import cv2
 import h5py
@@ -50,6 +51,69 @@ def test_the_page_stands_alone_and_shows_the_worst_frames(scored, tmp_path):
     assert "0.95, but it does not hold" in page and "0.10, but it holds" in page
     assert '<span class="wrong">ring 0.95</span> <span class="missed">halo 0.10</span>' in page
     assert "spots" in page and "By source or detector" in page
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style><style>body{background:url(http://elsewhere.example)}",
+    "<iframe src=//elsewhere.example></iframe>",
+    "&lt;b&gt; &amp; [bold] {jinja} %s",
+)
+ELEMENTS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "b", "span", "img"}
+ELEMENTS |= {"table", "tr", "th", "td"}
+
+
+class Elements(HTMLParser):
+    """What a browser finds in a page: its elements with their attributes, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_from_files_are_text_and_nothing_else(tmp_path, name):
+    """Whoever made the file chose the names of the file, the frames, the detectors, the sources and the tags."""
+    path = tmp_path / f"{name.replace('/', '_')}.h5"
+    frame = name.replace("/", "_")
+    with h5py.File(path, "w") as file:
+        for number in range(2):
+            file[f"{frame} {number}"] = np.ones((50, 40), np.int32)
+            file[f"{frame} {number}"].attrs["detector"] = name
+    frames, thresholds = (f"{frame} 0", f"{frame} 1"), np.array([0.5, 0.5], np.float32)
+    truth, scores = np.array([[0, 1], [1, 0]], np.int8), np.array([[0.9, 0.1], [0.1, 0.9]], np.float32)
+    hostile = Evaluation(
+        path, f"{name} 1", (name, "halo"), thresholds, frames, (name, "two"), truth, scores, 0.01, (name,), (name,)
+    )
+    write_page(hostile, tmp_path / "page.html")
+    page = Elements((tmp_path / "page.html").read_text("utf-8"))
+    assert {tag for tag, _ in page.found} <= ELEMENTS
+    images = [attributes for tag, attributes in page.found if tag == "img"]
+    assert {frozenset(attributes) for attributes in images} == {frozenset({"alt", "src"})}
+    assert all(attributes["src"].startswith("data:image/png;base64,") for attributes in images)
+    assert {frame_name for frame_name in frames} <= {attributes["alt"] for attributes in images}
+    known = {"class", "style", "alt", "src", "lang", "charset", "http-equiv", "content"}
+    assert {key for _, attributes in page.found for key in attributes} <= known
+    assert all(attributes.get("style", "--ap:").startswith("--ap:") for _, attributes in page.found)
+    assert page.text.count(name) >= 6  # it is shown as it is
+    (style,) = re.findall(r"<style>(.*?)</style>", (tmp_path / "page.html").read_text("utf-8"), re.DOTALL)
+    assert "url(" not in style
+
+
+def test_the_page_tells_the_browser_to_load_nothing(scored, tmp_path):
+    write_page(scored, tmp_path / "page.html")
+    metas = [attributes for tag, attributes in Elements((tmp_path / "page.html").read_text()).found if tag == "meta"]
+    (policy,) = [meta["content"] for meta in metas if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "http" not in policy
 
 
 def test_every_picture_of_the_page_is_one(scored, tmp_path):

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import XTagValueError
-from bluesky_xtag.model import TagModel
 from bluesky_xtag.simulate import NUISANCES, TAGS, sample
 from bluesky_xtag.train import measure, robustness_curves
 from bluesky_xtag.train.evaluate.drops import BARS
@@ -13,8 +12,8 @@ FRAMES, SEED = 20, 11
 
 
 @pytest.fixture(scope="module")
-def model():
-    return TagModel.load()
+def model(packaged_model):
+    return packaged_model
 
 
 @pytest.fixture(scope="module")

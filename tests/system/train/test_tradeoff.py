@@ -23,8 +23,16 @@ PROFILE = Variant("profile, half", width=0.25, views=("profile",), share=0.5)
 MEASURED = ("train_seconds", "map", "map_error", "clean_map")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_process():
+    """Each set of samples would start as many processes as there are cores; test_data.py simulates in several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.cpu_count", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(one_process, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "out"
     return out, study(out, SETTINGS, [PLAIN, PROFILE])
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.errors import XTagValueError
-from bluesky_xtag.model import Preparation, TagModel
-from bluesky_xtag.simulate import TAGS
+from bluesky_xtag.model import Inputs, Preparation, TagModel
+from bluesky_xtag.simulate import STRENGTHS, TAGS
 from bluesky_xtag.train import train
 from bluesky_xtag.train.data import generate, load
 from bluesky_xtag.train.fit import training as fit
+from bluesky_xtag.train.fit.network import build
 from bluesky_xtag.train.fit.training import Settings
 
 # Keras 3.15 saves its variables through an old signature of __array__, which NumPy 2.4 warns of.
@@ -33,8 +35,16 @@ SMALL: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_view():
+    """Networks that look at the profile only, which are quick to build; test_narrow.py trains one with all views."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "build", partial(build, views=("profile",)))
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(one_view, tmp_path_factory):
     return train(tmp_path_factory.mktemp("trained") / "small", workers=1, **SMALL)
 
 
@@ -43,6 +53,18 @@ def test_training_writes_a_model_that_can_be_loaded(trained):
     assert model.taxonomy == TAGS and model.name == "small"
     assert model.predict(np.zeros((2, 195, 487), np.int32)).shape == (2, len(TAGS))
     assert (trained / "training.png").stat().st_size > 1000
+
+
+def test_the_model_estimates_how_strong_components_are(trained):
+    model = TagModel.load(trained)
+    assert model.taxonomy.graded == STRENGTHS
+    scores, strengths = model.predict_all(np.full((2, 195, 487), 7, np.int32))
+    assert scores.shape == (2, len(TAGS)) and strengths.shape == (2, len(STRENGTHS))
+    samples = load(trained.with_name("small.work") / "test", 1)
+    prepared = Inputs(**{name: np.asarray(of[0], np.float32) for name, of in samples.inputs(slice(0, 1)).items()})
+    whole = model.network.predict_on_batch({name: of[None] for name, of in vars(prepared).items()})[0]
+    np.testing.assert_allclose(np.concatenate(model.infer_all([prepared]), axis=1)[0], whole, atol=1e-4)
+    assert set(model.card.stored["strength_correlations"]) <= set(STRENGTHS)
 
 
 def test_the_card_holds_what_is_needed_to_repeat_it(trained):
