@@ -1,8 +1,11 @@
 """The Tagger: takes frames from documents, has them scored, gives their rows to the RunEngine."""
 
-from .backends import BACKENDS, Backend, InlineBackend, ThreadsBackend, make_backend
+from .backends import BACKENDS, Backend, InlineBackend, ProcessBackend, ThreadsBackend, is_cluster_address, make_backend
+from .device_check import Finding, exposure_of
 from .messages import Plan, accompany
+from .preprocessor import tag_wrapper
 from .scoring import BATCH, NotReady, Outcome, batches, finish
+from .service import FORMATS, Bus, KafkaBus, RunService, ServedBackend, WireFormat, ZeroMQBus
 from .session import install
 from .statistics import percentile
 from .tagger import Mask, Tagger, Wait
@@ -11,20 +14,32 @@ from .worker import Policy
 __all__ = [
     "BACKENDS",
     "BATCH",
+    "FORMATS",
+    "Bus",
+    "KafkaBus",
     "NotReady",
     "Outcome",
+    "RunService",
+    "ServedBackend",
     "ThreadsBackend",
     "batches",
+    "exposure_of",
     "finish",
     "make_backend",
     "Backend",
+    "Finding",
     "InlineBackend",
     "Mask",
     "Plan",
     "Policy",
+    "ProcessBackend",
     "Tagger",
     "Wait",
+    "WireFormat",
+    "ZeroMQBus",
     "accompany",
     "install",
+    "is_cluster_address",
     "percentile",
+    "tag_wrapper",
 ]

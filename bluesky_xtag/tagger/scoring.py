@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
 from ..documents import FrameId, Status, Tagging
-from ..errors import CatalogError, FrameError, FrameNotReady, XTagValueError
-from ..frames import Frame
+from ..errors import CatalogError, FileHeld, FrameError, FrameNotReady, XTagValueError, hide_secrets
+from ..frames import Frame, is_first, without_hint
 
 if TYPE_CHECKING:
-    from ..model import PackedImage, Taxonomy
+    from ..model import Inputs, PackedImage, TagModel, Taxonomy
 
-__all__ = ["BATCH", "NotReady", "Outcome", "Scorer", "batches", "finish", "say", "tag_frame", "tag_together"]
+__all__ = [
+    "BATCH",
+    "NotReady",
+    "Outcome",
+    "Scorer",
+    "batches",
+    "check_scores",
+    "finish",
+    "prepare_frame",
+    "read_frame",
+    "say",
+    "score_prepared",
+    "tag_frame",
+    "tag_together",
+]
 
 logger = logging.getLogger("bluesky_xtag")
 
+_LOOKS = 3  # frames of a run whose numbers are looked at for a word in the log
 BATCH = 16  # frames that are scored together, and that a replay writes down together
 _T = TypeVar("_T")
 
@@ -36,10 +52,13 @@ class NotReady:
         Which frame.
     reason : str
         What is not there.
+    held : str
+        The file, if its writer has it open without SWMR: trying again is in vain until it is closed.
     """
 
     frame: FrameId
     reason: str
+    held: str = ""
 
 
 Outcome = Tagging | NotReady
@@ -49,7 +68,8 @@ class Scorer(Protocol):
     """What scores pixels: a `bluesky_xtag.TagModel`, or what behaves like one.
 
     One that has an attribute `unpacks` that is true is given images that are still compressed, too, see
-    `bluesky_xtag.model.PackedImage`.
+    `bluesky_xtag.model.PackedImage`. One whose taxonomy has graded tags has a method `predict_all`, too, as a
+    `TagModel` has it, which returns scores and strengths.
     """
 
     taxonomy: Taxonomy
@@ -86,7 +106,7 @@ def tag_together(model: Scorer, frames: Iterable[Frame]) -> list[Outcome]:
     read: list[_Read] = []
     for frame in frames:
         begin = time.perf_counter()
-        found = _read(frame, begin, packed=getattr(model, "unpacks", False))
+        found = read_frame(frame, begin, packed=getattr(model, "unpacks", False))
         if isinstance(found, Tagging | NotReady):
             outcomes.append(found)
         else:
@@ -94,17 +114,80 @@ def tag_together(model: Scorer, frames: Iterable[Frame]) -> list[Outcome]:
             outcomes.append(None)
     for each, outcome in zip(read, _score(model, read), strict=True):
         outcomes[each.place] = outcome
+    for each in read:
+        _say_what_numbers_are(each)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def finish(outcome: Outcome) -> Tagging:
-    """Return the tagging where nobody waits for a frame that is not ready: it is unreadable."""
-    return Tagging(outcome.frame, "unreadable", reason=outcome.reason) if isinstance(outcome, NotReady) else outcome
+def prepare_frame(model: TagModel, frame: Frame) -> Inputs | Outcome:
+    """Read and prepare a frame; return what the network sees of it, or what came of it if that cannot be had.
+
+    Raises
+    ------
+    CatalogError
+        The server that has the pixels is away: nothing is known of the frame.
+    """
+    begin = time.perf_counter()
+    found = read_frame(frame, begin, packed=getattr(model, "unpacks", False))
+    if isinstance(found, Tagging | NotReady):
+        return found
+    read = _Read(0, frame, found, begin)
+    try:
+        inputs = model.preparation(found, frame.beam_centre, frame.mask)
+    except Exception as error:  # noqa: BLE001 - whatever the pixels do to it
+        return _fault(read, error)
+    _say_what_numbers_are(read)
+    return inputs
+
+
+def score_prepared(model: TagModel, frames: Sequence[FrameId], prepared: Sequence[Inputs]) -> list[Outcome]:
+    """Score frames that `prepare_frame` prepared, one after the other."""
+    begin = time.perf_counter()
+    network: Any = _Network(model)
+    none: Any = None
+    return [
+        _score(network, [_Read(0, Frame(identity, None, None, none), cast(Any, inputs), begin)])[0]
+        for identity, inputs in zip(frames, prepared, strict=True)
+    ]
+
+
+def finish(outcome: Outcome, device: str = "") -> Tagging:
+    """Return the tagging where nobody waits for a frame that is not ready: it is unreadable.
+
+    `device` scored the frame if the outcome does not say what did.
+    """
+    if isinstance(outcome, NotReady):
+        return Tagging(outcome.frame, "unreadable", reason=outcome.reason)
+    tagging = check_scores(outcome)
+    if device and tagging.status == "ok" and not tagging.device:
+        return replace(tagging, device=device)
+    return tagging
+
+
+def check_scores(tagging: Tagging, taxonomy: Taxonomy | None = None) -> Tagging:
+    """Return a tagging as it is, or as "failed" if its scores are none, whatever gave them.
+
+    A score is a number from 0 to 1, and a strength is finite; `taxonomy` says how many there must be.
+    """
+    if tagging.status != "ok":
+        return tagging
+    bad = next((score for score in tagging.scores if not 0.0 <= score <= 1.0), None)  # NaN is not between any two
+    if bad is not None:
+        reason = f"the model gave the score {bad:g}: a score is a number from 0 to 1"
+    elif not all(map(math.isfinite, tagging.strengths)):
+        reason = "the model gave a strength that is not a number"
+    elif taxonomy is not None and len(tagging.scores) != len(taxonomy):
+        reason = f"the backend gave {len(tagging.scores)} scores for {len(taxonomy)} tags"
+    elif taxonomy is not None and len(tagging.strengths) != len(taxonomy.graded):
+        reason = f"the backend gave {len(tagging.strengths)} strengths for {len(taxonomy.graded)} graded tags"
+    else:
+        return tagging
+    return replace(tagging, status="failed", scores=(), tags=(), reason=reason, device="", strengths=())
 
 
 def say(error: BaseException) -> str:
     """Return an error as the reason of a row."""
-    return f"{type(error).__name__}: {error}"
+    return hide_secrets(f"{type(error).__name__}: {without_hint(error)}")
 
 
 def batches(items: Iterable[_T], size: int = BATCH) -> Iterator[list[_T]]:
@@ -122,21 +205,65 @@ class _Read:
     begin: float
 
     def tagging(
-        self, status: Status, reason: str = "", scores: Sequence[float] = (), tags: Sequence[str] = ()
+        self,
+        status: Status,
+        reason: str = "",
+        scores: Sequence[float] = (),
+        tags: Sequence[str] = (),
+        device: str = "",
+        strengths: Sequence[float] = (),
     ) -> Tagging:
         latency = time.perf_counter() - self.begin
-        return Tagging(self.frame.id, status, tuple(map(float, scores)), tuple(tags), latency, reason)
+        numbers = tuple(map(float, scores)), tuple(map(float, strengths))
+        return Tagging(self.frame.id, status, numbers[0], tuple(tags), latency, reason, device, numbers[1])
 
 
-def _read(frame: Frame, begin: float, packed: bool) -> np.ndarray | PackedImage | Outcome:
+def read_frame(frame: Frame, begin: float, packed: bool) -> np.ndarray | PackedImage | Outcome:
+    """Return the pixels of a frame, or what came of it if they cannot be read; `begin` is when it was taken up.
+
+    Raises
+    ------
+    CatalogError
+        The server that has the pixels is away: nothing is known of the frame.
+    """
     try:
         return frame.packed() if packed else frame.pixels()
     except CatalogError:
         raise
     except FrameNotReady as error:
-        return NotReady(frame.id, say(error))
+        return NotReady(frame.id, say(error), _held(error))
     except Exception as error:  # noqa: BLE001 - handlers are foreign code: whatever they raise, it cannot be read
         return Tagging(frame.id, "unreadable", latency=time.perf_counter() - begin, reason=say(error))
+
+
+def _say_what_numbers_are(read: _Read) -> None:
+    """Log once a run what is assumed of numbers that are no counts; nothing that it meets costs the frame its tags."""
+    frame = read.frame
+    if not any(is_first(frame.id, f"numbers {look}") for look in range(_LOOKS)):
+        return
+    try:
+        from ..model import describe_counts
+
+        told = describe_counts(_some_rows(read.pixels))
+    except Exception:
+        logger.debug("it is not known what the numbers of %s are", frame.id, exc_info=True)
+        return
+    if told and is_first(frame.id, "numbers told"):
+        logger.warning("The numbers of %s in run %s %s", frame.id.key or "the images", frame.id.run, told)
+
+
+def _some_rows(image: np.ndarray | PackedImage) -> np.ndarray:
+    """Return an image without what is masked; of one that is still compressed, the first rows."""
+    if isinstance(image, np.ma.MaskedArray):
+        return image.filled(0)
+    if isinstance(image, np.ndarray):
+        return image
+    rows = np.empty((-(-image.shape[0] // 3), image.shape[1]), image.dtype)
+    with image.rows() as source:
+        source.fill(rows)
+    if image.mask is not None:
+        rows[image.mask[: len(rows)]] = 0
+    return rows
 
 
 def _score(model: Scorer, read: Sequence[_Read]) -> list[Outcome]:
@@ -144,25 +271,63 @@ def _score(model: Scorer, read: Sequence[_Read]) -> list[Outcome]:
         return []
     frames = [each.frame for each in read]
     try:
-        scores = np.asarray(
-            model.predict(
-                [each.pixels for each in read],
-                [frame.beam_centre for frame in frames],
-                [frame.mask for frame in frames],
-            )
+        scores, strengths = _predict(
+            model,
+            [each.pixels for each in read],
+            [frame.beam_centre for frame in frames],
+            [frame.mask for frame in frames],
         )
-        if scores.shape != (len(read), len(model.taxonomy)):
-            raise XTagValueError(f"the model returned scores of shape {scores.shape}")
     except Exception as error:
         if len(read) > 1:  # find the frame that is to blame; the others keep their tags
             return [outcome for each in read for outcome in _score(model, [each])]
-        if isinstance(error, FrameNotReady):  # an image that was still compressed
-            return [NotReady(read[0].frame.id, say(error))]
-        if isinstance(error, FrameError):
-            return [read[0].tagging("unreadable", say(error))]
-        logger.warning("frame %s could not be scored: %s", read[0].frame.id, say(error))
-        return [read[0].tagging("failed", say(error))]
+        return [_fault(read[0], error)]
+    device = str(getattr(model, "device", ""))
     return [
-        each.tagging("ok", scores=row, tags=model.taxonomy.accepted(row, model.thresholds))
-        for each, row in zip(read, scores, strict=True)
+        check_scores(each.tagging("ok", "", row, model.taxonomy.accepted(row, model.thresholds), device, strong))
+        for each, row, strong in zip(read, scores, strengths, strict=True)
     ]
+
+
+def _predict(model: Any, *of_frames: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores and the strengths of frames."""
+    count, taxonomy = len(of_frames[0]), model.taxonomy
+    if taxonomy.graded:
+        scores, strengths = map(np.asarray, model.predict_all(*of_frames))
+    else:
+        scores, strengths = np.asarray(model.predict(*of_frames)), np.empty((count, 0))
+    for found, names, what in ((scores, taxonomy.names, "scores"), (strengths, taxonomy.graded, "strengths")):
+        if found.shape != (count, len(names)):
+            raise XTagValueError(f"the model returned {what} of shape {found.shape}")
+    return scores, strengths
+
+
+def _fault(read: _Read, error: Exception) -> Outcome:
+    """Return what came of a frame that could not be prepared or scored."""
+    if isinstance(error, FrameNotReady):  # an image that was still compressed
+        return NotReady(read.frame.id, say(error), _held(error))
+    if isinstance(error, FrameError):
+        return read.tagging("unreadable", say(error))
+    logger.warning("frame %s could not be scored: %s", read.frame.id, say(error))
+    return read.tagging("failed", say(error))
+
+
+@dataclass(frozen=True)
+class _Network:
+    """Scores what is prepared already."""
+
+    model: TagModel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def predict(self, prepared: Sequence[Inputs], centres: Any, masks: Any) -> np.ndarray:
+        """Return the scores, shape (n, tags)."""
+        return self.model.infer(prepared)
+
+    def predict_all(self, prepared: Sequence[Inputs], centres: Any, masks: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores, (n, tags), and the strengths, (n, graded tags)."""
+        return self.model.infer_all(prepared)
+
+
+def _held(error: FrameNotReady) -> str:
+    return error.path if isinstance(error, FileHeld) else ""

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from weakref import finalize
 
 from bluesky.run_engine import RunEngine
 
 from ..catalog import StoredCatalog, as_catalog
 from ..errors import XTagValueError
 from ..search import LiveSummary, default_directory
-from .backends import Backend
+from .backends import Backend, suitable_backend
 from .preprocessor import TagPreprocessor
 from .tagger import Mask, Tagger, Wait
 from .worker import Policy
@@ -34,7 +35,7 @@ def install(
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
     root_map: Mapping[str, str] | None = None,
-    backend: Backend | str = "inline",
+    backend: Backend | str | None = None,
     wait: Wait = "overlap",
     deadline: float = 2.0,
     queue_size: int = 64,
@@ -52,10 +53,16 @@ def install(
 
     Parameters
     ----------
+    backend : str or Backend, optional
+        Where inference runs. If None, a process of its own, which loads the model itself, see
+        `bluesky_xtag.tagger.ProcessBackend`; but this process where `model` is a model and no directory, or where the
+        system is not Linux.
     catalog : CatalogOfBlueskyRuns, Container or Broker, optional
         The catalogue, of Tiled or databroker, in which a subscriber of yours stores the runs. After each run, and
         beside the RunEngine's thread, the summary of its tags is written there, by which it is found (see
-        `bluesky_xtag.search`). Without it, `xtag summarise` writes the summaries later.
+        `bluesky_xtag.search`); and frames whose file could not be read in time are tagged as soon as it can be, and
+        stored as a derived run. Without it, `xtag summarise` writes the summaries later, and `xtag replay` tags those
+        frames.
     backup : str or Path, optional
         Directory in which summaries are kept that the catalogue does not take; the user's data directory if None.
 
@@ -67,6 +74,7 @@ def install(
     if not isinstance(RE, RunEngine):
         raise XTagValueError(f"install() needs a bluesky RunEngine, got {type(RE).__name__}")
     place = None if catalog is None else as_catalog(catalog)
+    backend, why_here = (backend, "") if backend is not None else suitable_backend(model)
     tagger = Tagger(
         model,
         key=key,
@@ -87,15 +95,25 @@ def install(
         if isinstance(preprocessor, TagPreprocessor):
             logger.warning("this RunEngine had a tagger already; it is replaced: %r", preprocessor.tagger)
             preprocessor.tagger.uninstall()
-    preprocessor = TagPreprocessor(tagger, RE)
-    RE.preprocessors.append(preprocessor)
-    tagger.closing.callback(_remove, RE, preprocessor)
-    tagger.closing.callback(RE.unsubscribe, RE.subscribe(tagger))
+    tagger.installed = True
+    tagger.closing.callback(setattr, tagger, "installed", False)
+    companions = []
+    tagger.catalog = place
     if place is not None:
+        again = tagger.look_again(place)
+        tagger.closing.callback(again.close)
+        tagger.closing.callback(RE.unsubscribe, RE.subscribe(again))
+        # Closed first, since a second look writes its summary after the live one.
         writer = LiveSummary(place, default_directory() if backup is None else Path(backup).expanduser())
         tagger.closing.callback(writer.close)
-        tagger.closing.callback(RE.unsubscribe, RE.subscribe(writer))
-    print(_announcement(tagger))
+        finalize(tagger, writer.end)  # where nobody holds the tagger any more
+        companions.append(writer)
+    preprocessor = TagPreprocessor(tagger, RE, companions)
+    RE.preprocessors.append(preprocessor)
+    tagger.closing.callback(_remove, RE, preprocessor)
+    preprocessor.subscribe()
+    tagger.closing.callback(preprocessor.unsubscribe)
+    print(_announcement(tagger, why_here))
     return tagger
 
 
@@ -104,7 +122,11 @@ def _remove(RE: RunEngine, preprocessor: TagPreprocessor) -> None:
     RE.preprocessors[:] = [other for other in RE.preprocessors if other is not preprocessor]
 
 
-def _announcement(tagger: Tagger) -> str:
+def _announcement(tagger: Tagger, why_here: str) -> str:
     model = tagger.model
-    device = "the CPU (TensorFlow finds no GPU)" if model.device == "CPU" else model.device
-    return f"{tagger.name}: model {model.name} {model.version} on {device} tags every run with images"
+    if tagger.is_elsewhere:  # and may still be starting
+        where = "in a process of its own"
+    else:
+        where = "on the CPU (no GPU found)" if model.device == "CPU" else f"on {model.device}"
+    said = f"{tagger.name}: model {model.name} {model.version} {where} tags every run with images"
+    return f"{said}; {why_here}" if why_here else said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -24,6 +24,10 @@ class Statistics:
         Frames taken over; those that the RunEngine took again after a pause count once.
     unwritten : int
         Frames whose run ended before their row could be written.
+    unread : int
+        Frames whose file could not be read while their run was taken.
+    tagged_later : int
+        Those of them that were tagged after the run.
     write_errors : int
         Rows or pages of rows that failed on their way out, such as at a subscriber that cannot take them.
     callback_errors : int
@@ -37,17 +41,18 @@ class Statistics:
     def __init__(self) -> None:
         self.frames = 0
         self.unwritten = 0
+        self.unread = 0
+        self.tagged_later = 0
         self.write_errors = 0
         self.callback_errors = 0
         self.latencies: deque[float] = deque(maxlen=_KEPT)
         self.callback_seconds: deque[float] = deque(maxlen=_KEPT)
         self._rows: Counter[str] = Counter()
 
-    def add(self, tagging: Tagging) -> None:
-        """Count a row."""
-        self._rows[tagging.status] += 1
-        if tagging.status == "ok":
-            self.latencies.append(tagging.latency)
+    def add(self, taggings: Sequence[Tagging]) -> None:
+        """Count rows."""
+        self._rows.update(tagging.status for tagging in taggings)
+        self.latencies.extend(tagging.latency for tagging in taggings if tagging.status == "ok")
 
     def rows_by_status(self) -> dict[str, int]:
         """Return how many rows there are of each status."""
@@ -63,6 +68,8 @@ class Statistics:
         ]
         if self.unwritten:
             lines.append(f"no row    {self.unwritten}: their run ended before the row could be written")
+        if self.unread:
+            lines.append(f"later     {self.tagged_later} of {self.unread} frames that could not be read in time")
         if self.write_errors:
             lines.append(f"failed on their way out {self.write_errors}: see the log")
         if self.callback_errors:

@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import XTagError
-from .ticket import Ticket
+from .deadlines import Deadlines
+from .ledger import Part
 
 __all__ = ["TaggingStatus"]
 
 
 class TaggingStatus:
-    """A Status that ends when all tickets have their outcome, or when the last deadline passes.
+    """A Status that ends when all frames have their outcome, or when the last deadline passes.
 
     It never fails, since a failed Status would fail the plan; but with `must_succeed`, for tests.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        What it waits for: frames of tickets.
+    deadlines : Deadlines
+        What calls it at the last deadline.
+    must_succeed : bool
+        Whether it fails unless all frames are "ok".
+    run : str
+        Uid of the run in which the plan triggered the tagger, "" if it is not known.
     """
 
-    def __init__(self, tickets: Sequence[Ticket], must_succeed: bool = False) -> None:
-        self._tickets = tickets
+    def __init__(self, parts: Sequence[Part], deadlines: Deadlines, must_succeed: bool = False, run: str = "") -> None:
+        self.run = run
+        self._parts = parts
         self._must_succeed = must_succeed
         self._callbacks: deque[Callable[[Any], None]] = deque()
         self._lock = threading.Lock()
-        self._open = len(tickets)
+        self._open = len(parts)
         self._finished = threading.Event()
-        self._timer: threading.Timer | None = None
-        pending = [ticket for ticket in tickets if not ticket.expire()]
+        pending = [part.ticket for part in parts if not part.ticket.expire()]
         if pending:
-            last = max(ticket.deadline for ticket in pending)
-            self._timer = threading.Timer(max(0.0, last - time.monotonic()) + 1e-3, self._expire)
-            self._timer.daemon = True
-            self._timer.start()
-        if not tickets:
+            deadlines.call_at(max(ticket.deadline for ticket in pending) + 1e-3, self._expire)
+        if not parts:
             self._finish()
-        for ticket in tickets:
-            ticket.when_done(self._count_down)
+        for part in parts:
+            part.ticket.watch(part.positions, self._count_down)
 
     def _expire(self) -> None:
-        for ticket in self._tickets:
-            ticket.expire()
+        """Settle what is not settled yet; before the deadlines, where nothing can wait for them."""
+        for part in self._parts:
+            part.ticket.expire(early=True)
 
     def _count_down(self) -> None:
         with self._lock:
@@ -51,8 +60,6 @@ class TaggingStatus:
         self._finish()
 
     def _finish(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         with self._lock:
             self._finished.set()
         while self._callbacks:
@@ -70,8 +77,11 @@ class TaggingStatus:
         """Return None: nothing that happens to a frame may fail the plan."""
         if not self._finished.wait(timeout):
             raise TimeoutError("the tags are not there yet")
-        bad = [ticket.tagging for ticket in self._tickets if ticket.tagging.status != "ok"]
-        return XTagError(f"{bad[0].status}: {bad[0].reason}") if self._must_succeed and bad else None
+        if not self._must_succeed:
+            return None
+        taggings = (part.ticket.tagging(position) for part in self._parts for position in part.positions)
+        bad = next((tagging for tagging in taggings if tagging.status != "ok"), None)
+        return XTagError(f"{bad.status}: {bad.reason}") if bad else None
 
     @property
     def done(self) -> bool:

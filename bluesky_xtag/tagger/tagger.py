@@ -6,31 +6,38 @@ scans, an EventPageCollectable) it gives their rows back to the RunEngine, which
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from weakref import WeakSet, finalize
 
 from bluesky.protocols import Hints, Reading
+from bluesky.run_engine import RunEngine
 from event_model import DataKey, PartialEventPage
 
 from .. import documents
-from ..documents import FrameId, Tagging
+from ..documents import FrameId, NewestRows, Tagging, TagRow
 from ..errors import XTagValueError
-from ..frames import FrameAssembler, FrameSelection, Mask, bytes_held, warm
-from .backends import Backend, make_backend
-from .ledger import Ledger
+from ..frames import FrameAssembler, FrameSelection, Imports, Mask, RootMap, warm
+from .backends import Backend, is_cluster_address, make_backend
+from .deadlines import Deadlines
+from .device_check import Findings, check_device
+from .ledger import Addresses, Ledger, Part
+from .second_look import SecondLook
 from .statistics import Statistics
 from .status import TaggingStatus
 from .ticket import Ticket
 from .worker import FrameQueue, Policy, Worker
 
 if TYPE_CHECKING:
+    from ..catalog import Catalog
     from ..model import ServedModel, TagModel
 
 __all__ = ["Mask", "Tagger", "Wait"]
@@ -38,6 +45,9 @@ __all__ = ["Mask", "Tagger", "Wait"]
 logger = logging.getLogger("bluesky_xtag")
 
 Wait = Literal["overlap", "point"]
+_EMIT = RunEngine.emit_sync.__code__
+_START = 60.0  # seconds, long enough to start twice
+_OF_ROWS = frozenset({"start", "descriptor", "event", "event_page", "stop"})  # documents that tell of rows
 _HEAD_START = 0.005  # seconds; a RunEngine spends 3 to 4 ms on a point beside moves and exposures
 
 
@@ -72,8 +82,8 @@ class Tagger:
         Where directories that documents name are on this machine, as event-model and databroker have it:
         ``{"/detector/mount": "/data"}``.
     backend : str or Backend
-        Where inference runs: the name of one of `bluesky_xtag.tagger.BACKENDS`, or a backend, which has a model of its
-        own.
+        Where inference runs: the name of one of `bluesky_xtag.tagger.BACKENDS`, the address of a Dask scheduler such as
+        ``tls://host:8786``, or a backend, which has a model of its own.
     wait : {"overlap", "point"}
         "overlap" writes a row when it is ready, behind motion and exposure; "point" holds the plan after each point
         until its tags are known.
@@ -96,6 +106,12 @@ class Tagger:
         Counts and times since the tagger was made.
     closing : contextlib.ExitStack
         What `uninstall` undoes, last first.
+    installed : bool
+        Whether `install` put the tagger into a RunEngine.
+    start_patience : float
+        Seconds that runs may still wait, all together, until the model has started.
+    catalog : Catalog or None
+        The catalogue that `install` was given.
     """
 
     parent = None  # a device of its own
@@ -130,21 +146,38 @@ class Tagger:
         self.wait = wait
         self.deadline = deadline
         self.closing = ExitStack()
+        self.installed = False
+        self.start_patience = _START
+        self.catalog: Catalog | None = None
         self._on_error = on_error
-        self._assemble = FrameAssembler(FrameSelection(key, streams, beam_centre, mask), root_map)
+        self._selection = FrameSelection(key, streams, beam_centre, mask)
+        self._roots = RootMap(root_map)
+        self._assemble = FrameAssembler(self._selection, root_map)
         self._queue = FrameQueue(queue_size, policy, queue_bytes)
-        self._backend = _backend(backend, model)
-        warm(packed=getattr(self._backend.model, "unpacks", False))
-        self._worker = Worker(self._backend, self._queue, _HEAD_START if wait == "overlap" else 0.0)
+        self._backend = _backend(backend, model, deadline)
+        if not self.is_elsewhere:
+            warm(packed=getattr(self._backend.model, "unpacks", False))
+        self._deadlines = Deadlines()
+        shares = wait == "overlap" and not self.is_elsewhere  # Python with the RunEngine's thread
+        self._worker = Worker(self._backend, self._queue, _HEAD_START if shares else 0.0)
+        self._imports = Imports()
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
-        self._prepared: tuple[FrameId, ...] = ()
-        self._selected: tuple[FrameId, ...] = ()
+        self._prepared: Sequence[FrameId] = ()
+        self._selected: Sequence[FrameId] = ()
+        self._rows = NewestRows(name)
+        self._run_of_plan = ""
         self._latest: Tagging | None = None
         self._latest_arrived = 0.0
+        self._documents = 0
         self.statistics = Statistics()
         self._listeners: WeakSet[Listener] = WeakSet()
-        self.closing.callback(self._worker.stop)
+        self._told = False  # that rows are emitted nowhere
+        self._second_look: SecondLook | None = None
+        self._said_held: set[str] = set()  # runs of which it was said that a file is held
+        for thread in (self._worker, self._deadlines):
+            self.closing.callback(thread.stop)
+            finalize(self, thread.stop)  # a tagger that nobody holds any more leaves no thread
 
     def __repr__(self) -> str:
         return f"<Tagger {self.name!r}: {self.model.name} {self.model.version}, wait={self.wait!r}>"
@@ -155,6 +188,16 @@ class Tagger:
     def model(self) -> ServedModel:
         """The model whose tags these are."""
         return self._backend.model
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another process reads and scores the frames."""
+        return getattr(self._backend, "is_elsewhere", False)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether frames are scored at once; a process of its own takes seconds to start."""
+        return getattr(self._backend, "is_ready", True)
 
     @property
     def latest(self) -> Tagging | None:
@@ -175,6 +218,28 @@ class Tagger:
         """Print what came of the frames so far: rows by status, and the time from document to scores."""
         print(f"{self!r} on {self.model.device}")
         print(self.statistics)
+        for line in getattr(self._backend, "report_lines", list)():
+            print(line)
+
+    def check(self, *devices: Any) -> Findings:
+        """Look at detectors before a scan, and print what has to change so that their frames are tagged live.
+
+        SWMR, paths, sizes, image keys, where the beam centre comes from, and the signal of the exposure. Nothing is
+        staged, triggered or set.
+
+        Returns
+        -------
+        list of Finding
+            What was found, of all devices. A prompt shows how many they are.
+        """
+        found = Findings()
+        for device in devices:
+            of_device = check_device(device, self._selection, self._roots)
+            print(f"{getattr(device, 'name', device)}")
+            for finding in of_device:
+                print(f"  {finding}")
+            found += of_device
+        return found
 
     def uninstall(self) -> None:
         """Undo `install`: the RunEngine is as it was before. Rows of frames already taken are still written."""
@@ -185,8 +250,11 @@ class Tagger:
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take over the frames that a document brings; never raises, unless ``on_error="raise"``."""
         begin = time.perf_counter()
+        self._documents += 1
         try:
             self._take(name, doc)
+            if name in _OF_ROWS:
+                self._rows(name, cast(Any, doc))
             for listener in list(self._listeners):
                 listener(name, doc)
         except Exception:
@@ -203,42 +271,97 @@ class Tagger:
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
             self._ledger.open(doc["uid"])
+            if not self._told and not _comes_from_run_engine():
+                self._told = True
+                logger.warning(
+                    "%s hears of run %s from another process or from stored documents, not from a RunEngine here: it "
+                    "scores frames, but their rows are emitted nowhere. Call install(RE) in the session that takes the "
+                    "run, let `xtag serve` tag what a bus brings, or tag stored runs with `xtag replay`",
+                    self.name,
+                    doc["uid"],
+                )
+        self._imports(name, doc)
         with self._one_at_a_time:
-            frames = self._assemble(name, doc)
+            found = self._assemble.take(name, doc)
         tickets = []
-        for frame in frames:
-            if not self._ledger.is_open(frame.id.run):
+        for frames in found:
+            if not self._ledger.is_open(frames.run):
                 continue  # a run that began before this tagger was installed; its rows would have no order
-            ticket = Ticket(frame, self.deadline)
-            ticket.when_done(lambda ticket=ticket: self._keep_latest(ticket))
-            self.statistics.frames += 1 - self._ledger.add(ticket)
+            ticket = Ticket(frames, self.deadline, self._note_outcomes)
+            self.statistics.frames += len(ticket) - self._ledger.add(ticket)
             tickets.append(ticket)
-        self._queue.put(tickets, bytes_held(frames))
+        if tickets:
+            self._queue.put(tickets, sum(frames.held for frames in found))
         if name == "stop":
             lost = self._ledger.close(doc["run_start"])
-            self.statistics.unwritten += len(lost)
+            self._said_held.discard(doc["run_start"])
+            self.statistics.unwritten += lost
             if lost:
-                logger.warning("%d frames of run %s have no row", len(lost), doc["run_start"])
+                logger.warning("%d frames of run %s have no row", lost, doc["run_start"])
 
-    def _keep_latest(self, ticket: Ticket) -> None:
-        """Keep the tagging if no later frame has one already."""
-        if not ticket.superseded and ticket.arrived >= self._latest_arrived:
-            self._latest, self._latest_arrived = ticket.tagging, ticket.arrived
+    def look_again(self, catalog: Catalog) -> SecondLook:
+        """Tag frames that cannot be read in time as soon as they can be, and store their tags in a catalogue.
+
+        Returns
+        -------
+        SecondLook
+            A document callback, to be subscribed to the RunEngine.
+        """
+        self._second_look = SecondLook(catalog, self.name, self.model, self._worker.tag_later, self.statistics)
+        return self._second_look
+
+    def _note_outcomes(self, ticket: Ticket) -> None:
+        """Keep the newest tagging if no later document has one already, and frames that could not be read."""
+        if ticket.newest >= 0 and ticket.arrived >= self._latest_arrived:
+            self._latest, self._latest_arrived = ticket.tagging(ticket.newest), ticket.arrived
+        for unread in ticket.take_unread():
+            self.statistics.unread += 1
+            if self._second_look is not None:
+                self._second_look.keep(unread.frame)
+            if unread.held:
+                self._say_held(ticket.frames.run, unread.reason)
+
+    def _say_held(self, run: str, reason: str) -> None:
+        """Say once a run that its files cannot be read while it is taken, and what to do."""
+        if run in self._said_held:
+            return
+        self._said_held.add(run)
+        if self._second_look is not None:
+            then = "They are tagged when it is closed, as a derived run."
+        else:
+            then = f"`xtag replay CATALOG --runs {run}` tags them later; install(RE, catalog=...) does so by itself."
+        logger.warning("Frames of run %s cannot be tagged while it runs: %s. %s", run, reason, then)
 
     # What the preprocessor asks
 
-    def unwritten(self, run: str) -> list[FrameId]:
+    def unwritten(self, run: str) -> Addresses:
         """Return the frames of a run that have no row yet, in order of arrival."""
         return self._ledger.unwritten(run)
 
-    def ready(self, run: str) -> list[FrameId]:
+    def ready(self, run: str) -> Addresses:
         """Return those frames of `unwritten` whose rows can be written without waiting: none overtakes another."""
-        ready = []
-        for ticket in self._ledger.tickets(self.unwritten(run)):
-            if not ticket.expire():
-                break
-            ready.append(ticket.id)
-        return ready
+        return self._ledger.ready(run)
+
+    def takes(self, run: str, device: str) -> bool:
+        """Return whether a device, by its name, brings frames in an open run."""
+        return self._assemble.takes(run, device)
+
+    def newest_row(self, run: str) -> TagRow:
+        """Return the newest row that an open run has in its stream "tags"; "failed" as row 0 if it has none."""
+        return self._rows.newest(run, self.model.taxonomy.names)
+
+    def trigger_in(self, run: str) -> None:
+        """Say in which run the plan is about to trigger this device."""
+        self._run_of_plan = run
+
+    def heard(self, run: str) -> bool:
+        """Return whether the start document of a run that is still open reached this tagger."""
+        return self._ledger.is_open(run)
+
+    @property
+    def documents(self) -> int:
+        """How many documents reached this tagger."""
+        return self._documents
 
     def checkpoint(self) -> None:
         """Forget the rows that are written: the RunEngine will never ask for what was before its last checkpoint."""
@@ -253,8 +376,8 @@ class Tagger:
 
     def prepare(self, value: Sequence[FrameId]) -> TaggingStatus:
         """Choose the frames that the next `trigger` waits for and that `read` or `collect_pages` then give."""
-        self._prepared = tuple(value)
-        return TaggingStatus([])
+        self._prepared = value if isinstance(value, Addresses) else tuple(value)
+        return TaggingStatus([], self._deadlines)
 
     def trigger(self) -> TaggingStatus:
         """Return a Status that ends when the chosen frames have their outcome, by their deadline at the latest.
@@ -263,16 +386,20 @@ class Tagger:
         """
         if self._prepared:
             self._selected, self._prepared = self._prepared, ()
-        elif (frame := self._ledger.newest()) is not None:
-            self._selected = (frame,)
-        return TaggingStatus(self._ledger.tickets(self._selected), must_succeed=self._on_error == "raise")
+        elif frame := self._ledger.newest():
+            self._selected = frame
+        run, self._run_of_plan = self._run_of_plan or self._ledger.newest_run(), ""
+        parts = self._ledger.find(self._selected)
+        return TaggingStatus(parts, self._deadlines, must_succeed=self._on_error == "raise", run=run)
 
     def read(self) -> dict[str, Reading]:
         """Return the row of the chosen frame: that of `prepare` if it came after `trigger`, else that of `trigger`."""
         if self._prepared:
             self._selected, self._prepared = self._prepared, ()
         now = time.time()
-        row = documents.row(self.name, self.model.taxonomy, self._outcome(self._selected[:1]))
+        (part, *_) = [*self._settled(self._selected[:1]), None]
+        tagging = self._nothing() if part is None else part.ticket.tagging(part.positions[0])
+        row = documents.row(self.name, self.model.taxonomy, tagging)
         return {column: {"value": value, "timestamp": now} for column, value in row.items()}
 
     def describe(self) -> dict[str, DataKey]:
@@ -297,35 +424,53 @@ class Tagger:
 
     def collect_pages(self) -> Iterator[PartialEventPage]:
         """Yield one page with the rows of the chosen frames."""
-        taggings = [self._outcome([frame]) for frame in self._selected]
+        frames: defaultdict[str, list[str | int]] = defaultdict(list)
+        taggings: list[Tagging] = []
+        for part in self._settled(self._selected):
+            of_part, outcomes = part.ticket.rows(part.positions)
+            for name, values in of_part.items():
+                frames[name] += values
+            taggings += outcomes
         if not taggings:
             return
-        rows = [documents.row(self.name, self.model.taxonomy, tagging) for tagging in taggings]
-        now = [time.time()] * len(rows)
-        yield {
-            "data": {column: [row[column] for row in rows] for column in rows[0]},
-            "timestamps": {column: now for column in rows[0]},
-            "time": now,
-        }
+        now = [time.time()] * len(taggings)
+        data = documents.columns_of(self.name, self.model.taxonomy, frames, taggings)
+        yield cast("PartialEventPage", {"data": data, "timestamps": dict.fromkeys(data, now), "time": now})
 
-    def _outcome(self, frames: Sequence[FrameId]) -> Tagging:
-        tickets = self._ledger.tickets(frames)
-        if not tickets:
-            logger.warning("%s was read before there was a frame: read the detector first", self.name)
-            return Tagging(FrameId("", "", "", 0, 0), "failed", latency=0.0, reason="there was no frame to tag")
-        (ticket,) = tickets
-        if not ticket.expire():
-            ticket.settle("late", "read before it was scored")
-        if self._ledger.note_written(ticket.id):
-            self.statistics.add(ticket.tagging)
-        return ticket.tagging
+    def _settled(self, frames: Sequence[FrameId]) -> Iterator[Part]:
+        """Yield where frames are, once their outcomes are known, and note that their rows are given."""
+        for part in self._ledger.find(frames):
+            ticket = part.ticket
+            if not ticket.expire():
+                for position in part.positions:
+                    if not ticket.knows(position):
+                        ticket.settle(position, "late", "read before it was scored")
+            self.statistics.add(ticket.rows(self._ledger.note_written(part))[1])
+            yield part
+
+    def _nothing(self) -> Tagging:
+        logger.warning("%s was read before there was a frame: read the detector first", self.name)
+        return Tagging(FrameId("", "", "", 0, 0), "failed", latency=0.0, reason="there was no frame to tag")
 
 
-def _backend(backend: Backend | str, model: TagModel | str | Path | None) -> Backend:
+def _comes_from_run_engine() -> bool:
+    """Return whether a RunEngine of this process emits the document that is being handed over.
+
+    A dispatcher does not say whose documents it passes on; the calls that lead here do.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is _EMIT:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _backend(backend: Backend | str, model: TagModel | str | Path | None, deadline: float) -> Backend:
     if isinstance(backend, str):
-        from ..model import load_model  # only when a model is needed: loading it brings TensorFlow
-
-        return make_backend(backend, load_model(model))
+        # A frame that a cluster lost must still be scored in time.
+        options = {"patience": deadline / 2} if is_cluster_address(backend) else {}
+        return make_backend(backend, model, **options)
     if model is not None:
         raise XTagValueError("give a model or a backend, not both: a backend has a model of its own")
     return backend

@@ -1,7 +1,7 @@
 """What happens to a frame between its document and its tagging, off the RunEngine's thread.
 
 The `FrameQueue` is bounded. The `Worker` hands frames to the backend and settles tickets; nothing that it meets can
-reach the RunEngine.
+reach the RunEngine. While no frame of a scan waits, it tags those that could not be read earlier.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, get_args
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeAlias, get_args
 
-from ..errors import XTagValueError
+from ..documents import Status
+from ..errors import XTagError, XTagValueError
 from ..frames import Frame
 from .backends import Backend
-from .scoring import BATCH, NotReady, Outcome, say
+from .scoring import BATCH, NotReady, Outcome, check_scores, say
 from .ticket import Ticket
 
 __all__ = ["FrameQueue", "Policy", "Worker"]
@@ -26,6 +29,9 @@ logger = logging.getLogger("bluesky_xtag")
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
 _RETRY = 0.02  # seconds between two attempts to read a frame whose file is not there yet
+# Seconds that a writer may have a file open without SWMR: before it switches SWMR on, or closes a file of one frame.
+_MOMENT = 0.25
+_HELD_KEPT = 256  # files
 
 
 class FrameQueue:
@@ -57,8 +63,8 @@ class FrameQueue:
         self._documents: deque[_Document] = deque()
         self._changed = threading.Condition()
 
-    def __len__(self) -> int:
-        return sum(len(document.tickets) for document in list(self._documents))
+    def __bool__(self) -> bool:
+        return bool(self._documents)
 
     def put(self, tickets: Sequence[Ticket], held: int = 0) -> None:
         """Append the tickets of a document; when the queue is full, those that the policy names are "dropped".
@@ -89,7 +95,7 @@ class FrameQueue:
             self._changed.notify_all()
         for loser in losers:
             limits = f"{self._size} documents and {self._most_bytes / 2**20:.0f} MiB"
-            loser.settle("dropped", f"the queue of {limits} was full ({self._policy})")
+            loser.settle_rest("dropped", f"the queue of {limits} was full ({self._policy})")
 
     def _has_room(self, new: _Document | None) -> bool:
         if new is None or not self._documents:
@@ -99,21 +105,23 @@ class FrameQueue:
 
     def _forget_done(self) -> None:
         for document in self._documents:
-            document.tickets = deque(waiting for waiting in document.tickets if not waiting.done)
+            document.forget_done()
         self._documents = deque(document for document in self._documents if document.tickets)
 
-    def take(self, most: int, timeout: float | None) -> list[Ticket]:
-        """Return up to `most` tickets, waiting up to `timeout` seconds (None: for ever) for the first."""
-        taken: list[Ticket] = []
+    def take(self, most: int, timeout: float | None) -> list[Taken]:
+        """Return up to `most` frames, waiting up to `timeout` seconds (None: for ever) for the first."""
+        taken: list[Taken] = []
         with self._changed:
             self._changed.wait_for(lambda: bool(self._documents), timeout)
             while self._documents and len(taken) < most:
-                document = self._documents[0]
-                taken.append(document.tickets.popleft())
-                if not document.tickets:
+                taken += self._documents[0].take(most - len(taken))
+                if not self._documents[0].tickets:
                     self._documents.popleft()
             self._changed.notify_all()
         return taken
+
+
+Taken: TypeAlias = tuple[Ticket, int]  # a frame: its ticket, and its position there
 
 
 @dataclass(eq=False)
@@ -122,6 +130,25 @@ class _Document:
 
     tickets: deque[Ticket]
     held: int
+    position: int = 0  # of the first ticket, from which on frames wait
+
+    def forget_done(self) -> None:
+        """Let tickets go whose outcomes are all known."""
+        first = self.tickets[0] if self.tickets else None
+        self.tickets = deque(waiting for waiting in self.tickets if not waiting.done)
+        if self.tickets and self.tickets[0] is not first:
+            self.position = 0
+
+    def take(self, most: int) -> list[Taken]:
+        """Take out up to `most` frames of the first ticket."""
+        ticket = self.tickets[0]
+        stop = min(self.position + most, ticket.limit)
+        taken = [] if ticket.done else [(ticket, position) for position in range(self.position, stop)]
+        self.position = stop
+        if ticket.done or stop >= ticket.limit:
+            self.tickets.popleft()
+            self.position = 0
+        return taken
 
 
 class Worker:
@@ -142,7 +169,9 @@ class Worker:
         self._backend = backend
         self._queue = queue
         self._head_start = head_start
-        self._not_ready: list[Ticket] = []
+        self._not_ready: list[Taken] = []
+        self._held: dict[str, float] = {}  # since when files are known to be held by their writer
+        self._later: SimpleQueue[tuple[Sequence[Frame], Future[list[Outcome]]]] = SimpleQueue()
         self._stopped = threading.Event()
         # A daemon, so that a model that hangs cannot keep the session from ending.
         self._thread = threading.Thread(target=self._run, name="xtag-worker", daemon=True)
@@ -152,39 +181,87 @@ class Worker:
         """Let the thread tag what waits, close the backend and end; return without waiting for it."""
         self._stopped.set()
 
+    def tag_later(self, frames: Sequence[Frame]) -> Future[list[Outcome]]:
+        """Tag frames that nobody waits for, as soon as no frame of a scan waits; few at a time, so that none will."""
+        future: Future[list[Outcome]] = Future()
+        self._later.put((frames, future))
+        return future
+
     def _run(self) -> None:
+        busy = False  # with frames that nobody waits for: the next of them come in a moment
         while not self._stopped.is_set() or self._not_ready or self._queue:
-            tickets = self._queue.take(BATCH, timeout=_RETRY if self._not_ready else 0.2)
+            patience = _RETRY if self._not_ready or busy else 0.2
+            taken = self._queue.take(BATCH, timeout=patience if self._later.empty() else 0.0)
             retried, self._not_ready = self._not_ready, []
-            if tickets:
-                time.sleep(max(0.0, tickets[-1].arrived + self._head_start - time.monotonic()))
+            if not taken and not retried:
+                busy = self._tag_later()
+                continue
+            if taken:
+                time.sleep(max(0.0, taken[-1][0].arrived + self._head_start - time.monotonic()))
             try:
-                self._tag(retried + tickets)
-            except Exception as error:  # whatever it is, the frames must have their outcome
-                logger.exception("the tagging of %d frames failed", len(tickets))
-                for ticket in retried + tickets:
-                    ticket.settle("failed", say(error))
+                self._tag(retried + taken)
+            except XTagError as error:  # the backend is gone, and says why
+                logger.warning("%d frames could not be tagged: %s", len(retried + taken), error)
+                for ticket, position in retried + taken:
+                    self._note(ticket, position, "failed", say(error))
+            except BaseException as error:  # whatever it is, the frames must have their outcome
+                logger.exception("the tagging of %d frames failed", len(taken))
+                for ticket, position in retried + taken:
+                    self._note(ticket, position, "failed", say(error))
+        while not self._later.empty():
+            self._later.get()[1].cancel()
         self._backend.close()
 
-    def _tag(self, tickets: list[Ticket]) -> None:
-        handed: deque[Ticket] = deque()
-        for outcome in self._backend.tag(_still_wanted(tickets, handed)):
-            self._settle(handed.popleft(), outcome)
-        for ticket in handed:
-            ticket.settle("failed", f"{type(self._backend).__name__} gave no outcome")
+    def _tag_later(self) -> bool:
+        """Tag a few frames that nobody waits for; return whether there were any."""
+        try:
+            frames, future = self._later.get_nowait()
+        except Empty:
+            return False
+        try:
+            future.set_result(list(self._backend.tag(frames)))
+        except Exception as error:
+            future.set_exception(error)
+        return True
 
-    def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
+    def _tag(self, taken: list[Taken]) -> None:
+        handed: deque[Taken] = deque()
+        for outcome in self._backend.tag(_still_wanted(taken, handed)):
+            self._settle(*handed.popleft(), outcome)
+        for ticket, position in handed:
+            self._note(ticket, position, "failed", f"{type(self._backend).__name__} gave no outcome")
+
+    def _settle(self, ticket: Ticket, position: int, outcome: Outcome) -> None:
         if isinstance(outcome, NotReady):
-            ticket.problem = outcome.reason
-            self._not_ready.append(ticket)
+            ticket.note_problem(position, outcome.reason, outcome.held)
+            if outcome.held and self._is_settled(outcome.held):
+                self._note(ticket, position, "unreadable", outcome.reason)
+            else:
+                self._not_ready.append((ticket, position))
         elif outcome.status != "ok" or not ticket.expire():
-            ticket.settle(outcome.status, outcome.reason, outcome.scores, outcome.tags)
+            model = self._backend.model
+            outcome = check_scores(outcome, model.taxonomy)
+            device = (outcome.device or model.device) if outcome.status == "ok" else ""
+            found = outcome.scores, outcome.tags, device, outcome.strengths
+            self._note(ticket, position, outcome.status, outcome.reason, *found)
+
+    def _note(self, ticket: Ticket, position: int, status: Status, reason: str, *scored: Any) -> None:
+        if not ticket.settle(position, status, reason, *scored):
+            logger.debug("%s came after the outcome of frame %s", status, ticket.frames.id(position))
+
+    def _is_settled(self, path: str) -> bool:
+        """Tell whether a file that its writer holds was held a moment ago, too: then it will not open soon."""
+        now = time.monotonic()
+        since = self._held.setdefault(path, now)
+        if len(self._held) > _HELD_KEPT:
+            del self._held[next(iter(self._held))]
+        return now - since >= _MOMENT
 
 
-def _still_wanted(tickets: Iterable[Ticket], handed: deque[Ticket]) -> Iterator[Frame]:
-    """Yield the frames of tickets without an outcome, looking only when each is asked for; note which these are."""
-    for ticket in tickets:
-        frame = ticket.frame
-        if frame is not None and not ticket.expire():
-            handed.append(ticket)
+def _still_wanted(taken: Iterable[Taken], handed: deque[Taken]) -> Iterator[Frame]:
+    """Yield the frames without an outcome, looking only when each is asked for; note which these are."""
+    for ticket, position in taken:
+        frame = None if ticket.expire() else ticket.frame(position)
+        if frame is not None:
+            handed.append((ticket, position))
             yield frame

@@ -8,7 +8,7 @@ from bluesky_xtag.errors import CatalogError, FrameError, FrameNotReady
 from bluesky_xtag.frames import Frame
 from bluesky_xtag.tagger import NotReady, finish
 
-from .models import CountsModel, RaisingModel
+from .models import CountsModel, RaisingModel, StrengthModel
 
 __all__ = [
     "test_a_frame_that_is_not_ready_is_said_so_and_is_unreadable_where_nobody_waits",
@@ -16,6 +16,8 @@ __all__ = [
     "test_closing_twice_does_no_harm",
     "test_each_frame_has_its_outcome_in_their_order",
     "test_scores_of_another_shape_fail",
+    "test_strengths_come_with_the_scores",
+    "test_scores_that_are_none_fail_and_cost_only_their_frame",
     "test_the_model_is_told",
     "test_what_cannot_be_read_costs_only_itself",
     "test_where_a_server_is_away_nothing_is_known",
@@ -42,6 +44,11 @@ def frame(number, image=None):
     return Frame(FrameId("run", "primary", "det", number, 0, "event"), None, None, Pixels(image))
 
 
+class Unmeasured(StrengthModel):
+    def predict_all(self, images, beam_centres=None, masks=None):
+        return self.predict(images, beam_centres, masks), np.empty((len(images), 0))
+
+
 class Flat(CountsModel):
     def predict(self, images, beam_centres=None, masks=None):
         return super().predict(images, beam_centres, masks)[:, :1]
@@ -49,6 +56,16 @@ class Flat(CountsModel):
 
 def statuses(outcomes):
     return ["not ready" if isinstance(each, NotReady) else each.status for each in outcomes]
+
+
+def test_strengths_come_with_the_scores(make):
+    frames = [frame(1), frame(20), frame(3, (FrameError, "torn")), frame(999)]
+    outcomes = list(make(StrengthModel()).tag(frames))
+    assert statuses(outcomes) == ["ok", "ok", "unreadable", "failed"]
+    assert [outcome.strengths for outcome in outcomes] == [(pytest.approx(0.1),), (2.0,), (), ()]
+    assert "not a number" in outcomes[3].reason
+    (outcome,) = make(Unmeasured()).tag([frame(1)])
+    assert outcome.status == "failed" and "strengths of shape (1, 0)" in outcome.reason
 
 
 def test_each_frame_has_its_outcome_in_their_order(make):
@@ -82,6 +99,23 @@ def test_a_frame_that_the_model_fails_on_costs_only_itself(make):
 
 def test_scores_of_another_shape_fail(make):
     assert statuses(make(Flat()).tag([frame(1), frame(2)])) == ["failed", "failed"]
+
+
+class Odd(CountsModel):
+    """Gives what is in `odd` as the score of a frame that counts."""
+
+    odd = (np.nan, np.inf, -np.inf, 7.0, -1.0, 1.0 + 1e-6, -1e-9)
+
+    def score(self, image):
+        return [1.0, self.odd[int(image.flat[0])] if image.flat[0] < len(self.odd) else 0.5]
+
+
+def test_scores_that_are_none_fail_and_cost_only_their_frame(make):
+    outcomes = list(make(Odd()).tag(frame(number) for number in range(9)))
+    assert statuses(outcomes) == ["failed"] * 7 + ["ok"] * 2
+    assert all(not outcome.scores and not outcome.tags for outcome in outcomes[:7])
+    assert "score nan: a score is a number from 0 to 1" in outcomes[0].reason
+    assert "score 7" in outcomes[3].reason
 
 
 def test_where_a_server_is_away_nothing_is_known(make):

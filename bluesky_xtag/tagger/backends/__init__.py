@@ -1,8 +1,19 @@
 """Where inference runs: a protocol, and the backends that are known by name."""
 
 from .backend import Backend
+from .cluster_address import is_cluster_address
 from .inline import InlineBackend
-from .registry import BACKENDS, make_backend
+from .process import ProcessBackend
+from .registry import BACKENDS, make_backend, suitable_backend
 from .threads import ThreadsBackend
 
-__all__ = ["BACKENDS", "Backend", "InlineBackend", "ThreadsBackend", "make_backend"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "InlineBackend",
+    "ProcessBackend",
+    "ThreadsBackend",
+    "suitable_backend",
+    "is_cluster_address",
+    "make_backend",
+]

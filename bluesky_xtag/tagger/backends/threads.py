@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ...frames import Frame
+from ...model import DaemonThreads
 from ..scoring import Outcome, batches, tag_frame
 from .backend import peak_memory
 
@@ -29,17 +29,16 @@ class ThreadsBackend:
     def __init__(self, model: TagModel) -> None:
         self.model = model
         model.warm()
-        self._pool = ThreadPoolExecutor(os.cpu_count(), "xtag-frames")
+        self._pool = DaemonThreads(os.cpu_count() or 1, "xtag-frames")
 
     def tag(self, frames: Iterable[Frame]) -> Iterator[Outcome]:
         """Yield what came of each frame, in their order."""
         for batch in batches(frames):
-            yield from list(self._pool.map(lambda frame: tag_frame(self.model, frame), batch))
+            yield from self._pool.map(lambda frame: tag_frame(self.model, frame), batch)
 
     def peak_memory(self) -> list[int]:
         """Return the most memory that this process has had so far, bytes."""
         return [peak_memory()]
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """Nothing to free: the threads end with their last reference."""

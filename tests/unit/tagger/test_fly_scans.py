@@ -1,15 +1,19 @@
 """Fly scans bring frames without events; their rows come as event pages, all of them before the run is closed."""
 
+import threading
 from collections import Counter
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from event_model import compose_run
 from ophyd_async.core import StaticFilenameProvider, StaticPathProvider, TriggerInfo, init_devices
 from ophyd_async.sim import SimBlobDetector
 from support.detectors import ArrayDetector, numbered
 from support.models import HangingModel, RaisingModel
+
+from bluesky_xtag.frames import FrameRange
 
 WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
 
@@ -164,3 +168,120 @@ def test_step_scan_of_a_streaming_detector(RE, seen, tag, blob, wait):
     assert {row["frame_event"] for row in seen.rows()} == {doc["uid"] for doc in images(seen)}
     assert seen.stop()["num_events"] == {"primary": 3, "tags": 3}
     assert seen.statuses() == {"ok": 3}
+
+
+# Documents with many frames
+
+
+class Flood:
+    """A detector that announces many images at once, all in a file that never comes."""
+
+    name = "det"
+    parent = None
+
+    def __init__(self, count):
+        self._count = count
+
+    def describe(self):
+        key = {"source": "test", "dtype": "array", "shape": [1, 64, 64], "external": "STREAM:", "dtype_numpy": "<u2"}
+        return {"det": key}
+
+    describe_collect = describe
+
+    def read_configuration(self):
+        return {}
+
+    describe_configuration = read_configuration
+
+    async def get_index(self):
+        return self._count
+
+    def collect_asset_docs(self, index=None):
+        place = {"mimetype": "application/x-hdf5", "uri": "file://localhost/nowhere/x.h5", "data_key": "det"}
+        yield "stream_resource", place | {"uid": "flood", "parameters": {"dataset": "/entry/data/data"}}
+        span = {"indices": {"start": 0, "stop": self._count}, "seq_nums": {"start": 0, "stop": 0}}
+        yield "stream_datum", span | {"uid": "flood/0", "stream_resource": "flood", "descriptor": ""}
+
+
+def flooded(count):
+    det = Flood(count)
+
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.declare_stream(det, name="primary", collect=True)
+        yield from bps.collect(det, name="primary")
+
+    return plan()
+
+
+@WAITS
+def test_a_document_with_many_frames_has_a_row_for_each_in_short_pages(RE, seen, tag, wait):
+    tagger = tag(wait=wait, deadline=0.3)
+    RE(flooded(700))
+    assert [row["frame_seq_num"] for row in seen.rows()] == list(range(1, 701))
+    assert set(seen.statuses()) == {"unreadable", "late"}
+    assert seen.stop()["num_events"] == {"primary": 700, "tags": 700}
+    assert tagger.frames == sum(tagger.counts.values()) == 700
+    assert tagger.statistics.unwritten == 0
+    assert max(len(page["seq_num"]) for page in seen.of("event_page")) <= 100
+
+
+def test_the_run_engines_thread_makes_no_frame(RE, seen, tag, monkeypatch):
+    """However many frames a document brings, taking it costs the same."""
+    made = Counter()
+    make = FrameRange.__getitem__
+
+    def count(frames, position):
+        made[threading.current_thread().name] += 1
+        return make(frames, position)
+
+    monkeypatch.setattr(FrameRange, "__getitem__", count)
+    tagger = tag(deadline=0.2)
+    RE(flooded(300))
+    assert seen.stop()["num_events"] == {"primary": 300, "tags": 300}
+    assert set(made) == {"xtag-worker"}
+    span = {"indices": {"start": 0, "stop": 10**12}, "seq_nums": {"start": 1, "stop": 10**12 + 1}}
+    run = compose_run()
+    stream = run.compose_descriptor(name="primary", data_keys=Flood(1).describe())
+    resource, _ = Flood(1).collect_asset_docs()
+    for name, doc in (
+        ("start", run.start_doc),
+        ("descriptor", stream.descriptor_doc),
+        resource,
+        ("stream_datum", span | {"uid": "x", "stream_resource": "flood", "descriptor": stream.descriptor_doc["uid"]}),
+    ):
+        tagger(name, doc)
+    assert len(tagger.unwritten(run.start_doc["uid"])) == 10**12
+    assert tagger.counts["dropped"] == 0
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "block"])
+def test_policies_hold_for_documents_with_many_frames(RE, seen, tag, policy):
+    model = HangingModel()
+    tag(model=model, deadline=0.3, queue_size=1, policy=policy)
+    det = [Flood(50), Flood(60)]
+    det[1].name = "other"
+
+    @bpp.run_decorator()
+    def plan():
+        for each in det:
+            yield from bps.declare_stream(each, name=f"of_{each.name}", collect=True)
+        for each in det:
+            yield from bps.collect(each, name=f"of_{each.name}")
+
+    det[1].describe = det[1].describe_collect = lambda: {"other": Flood(1).describe()["det"]}
+    det[1].collect_asset_docs = lambda index=None: (
+        (name, doc | {"uid": doc["uid"].replace("flood", "other")} | again)
+        for (name, doc), again in zip(
+            Flood.collect_asset_docs(det[1]), ({"data_key": "other"}, {"stream_resource": "other"}), strict=True
+        )
+    )
+    RE(plan())
+    model.released.set()
+    assert seen.stop()["num_events"] == {"of_det": 50, "of_other": 60, "tags": 110}
+    assert sum(seen.statuses().values()) == 110
+    by_key = {key: Counter(row["status"] for row in seen.rows() if row["frame_key"] == key) for key in ("det", "other")}
+    if policy == "drop_newest":
+        assert by_key["other"] == {"dropped": 60}
+    if policy == "drop_oldest":
+        assert by_key["det"]["dropped"] > 0 and by_key["other"]["dropped"] == 0

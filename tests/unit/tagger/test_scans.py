@@ -273,7 +273,9 @@ def test_installed_twice_tags_once(RE, seen, tag, caplog):
 
 def test_install_announces_model_and_device(tag, capsys):
     tag()
-    assert "model counts 1 on the CPU (TensorFlow finds no GPU)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "model counts 1 on the CPU (no GPU found)" in printed
+    assert "in this process, since a model was given and not its directory" in printed
 
 
 def test_report_prints_counts_and_latencies(RE, tag, capsys):

@@ -15,7 +15,8 @@ from ophyd.sim import SynAxis
 from support.detectors import DATASET, ArrayDetector, FileDetector, constant, numbered, write_array, write_frame
 from support.models import CountsModel, HangingModel, RaisingModel
 
-from bluesky_xtag import XTagError
+from bluesky_xtag import Tagging, XTagError
+from bluesky_xtag.tagger import InlineBackend, preprocessor
 
 WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
 
@@ -62,6 +63,27 @@ def test_model_that_hangs_costs_an_overlapping_scan_one_deadline(RE, seen, tag):
     assert elapsed < 10  # and not 20 deadlines
 
 
+class Starting(InlineBackend):
+    """Takes its time to start."""
+
+    is_ready = False
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_runs_wait_for_the_start_of_a_model_together_and_say_so(RE, seen, tag, monkeypatch, caplog, starts):
+    monkeypatch.setattr(preprocessor, "_UNNOTICED", 0.1)
+    backend = Starting(CountsModel())
+    tagger = tag(backend=backend)
+    tagger.start_patience = 30.0 if starts else 0.3
+    if starts:
+        threading.Timer(0.4, setattr, (backend, "is_ready", True)).start()
+    runs = [uid for _ in range(3) for uid in RE(bp.count([ArrayDetector(numbered())], 1))]
+    assert [len(seen.rows(run)) for run in runs] == [1, 1, 1]
+    assert caplog.text.count("a run waits for the model of xtag to start") == 1
+    assert caplog.text.count("has not started yet: until it has, frames are late") == (not starts)
+    assert (tagger.start_patience > 0) == starts
+
+
 def test_model_that_recovers_tags_the_next_frames(RE, seen, tag):
     model = HangingModel()
     tag(model=model, wait="point", deadline=0.2)
@@ -70,6 +92,52 @@ def test_model_that_recovers_tags_the_next_frames(RE, seen, tag):
     model.released.set()
     RE(bp.count([det], 2))
     assert [row["status"] for row in seen.rows()] == ["late", "ok", "ok"]
+
+
+class OddScores(CountsModel):
+    """The first score of frame n is `odd[n]`."""
+
+    odd = {2: np.nan, 3: np.inf, 4: 7.0, 5: -1.0}
+
+    def score(self, image):
+        return [self.odd.get(int(image.flat[0]), 0.25), 1.0]
+
+
+@WAITS
+def test_scores_that_are_none_are_failed(RE, seen, tag, wait):
+    tagger = tag(model=OddScores(), wait=wait)
+    RE(bp.count([ArrayDetector(numbered())], 5))
+    seen.assert_scan_went_well(5)
+    assert [row["status"] for row in seen.rows()] == ["ok"] + ["failed"] * 4
+    assert all(np.isnan(row["p_empty"]) and np.isnan(row["p_ring"]) and not row["tags"] for row in seen.rows()[1:])
+    assert "score -1" in tagger.latest.reason
+
+
+class ForeignBackend:
+    """A backend of somebody else, that answers what it likes."""
+
+    model = CountsModel()
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def tag(self, frames):
+        for frame in frames:
+            yield Tagging(frame.id, "ok", self.scores, ("ring",))
+
+    def peak_memory(self):
+        return []
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("scores", [(np.nan, 1.0), (0.5, 2.0), (), (0.5,), (0.5, 0.5, 0.5)])
+def test_scores_of_a_foreign_backend_are_checked_too(RE, seen, tag, scores):
+    tag(backend=ForeignBackend(scores))
+    RE(bp.count([ArrayDetector(numbered())], 2))
+    seen.assert_scan_went_well(2)
+    assert seen.statuses() == {"failed": 2}
 
 
 def test_on_error_raise_fails_the_plan_for_tests(RE, seen, tag):
@@ -210,6 +278,44 @@ def test_blocking_queue_loses_nothing(RE, seen, tag):
     RE(bp.count([ArrayDetector(numbered())], 30))
     seen.assert_scan_went_well(30)
     assert seen.statuses() == {"ok": 30}
+
+
+# The system
+
+
+def refuse(self):
+    raise RuntimeError("can't start new thread")
+
+
+@WAITS
+@pytest.mark.parametrize("kind", [threading.Timer, threading.Thread])
+@pytest.mark.parametrize("hangs", [False, True])
+def test_no_more_threads(RE, seen, tag, monkeypatch, wait, kind, hangs):
+    model = HangingModel()
+    if not hangs:
+        model.released.set()
+    tag(model=model, wait=wait, deadline=0.2 if hangs else 20)
+    monkeypatch.setattr(kind, "start", refuse)
+    RE(bp.count([ArrayDetector(numbered())], 3))
+    monkeypatch.undo()
+    model.released.set()
+    seen.assert_scan_went_well(3)
+    assert seen.statuses() == {"late" if hangs else "ok": 3}
+
+
+@WAITS
+@pytest.mark.parametrize("part", ["unwritten", "ready", "prepare", "trigger", "checkpoint", "describe", "read"])
+def test_a_fault_of_ours_never_fails_the_plan(RE, seen, tag, monkeypatch, wait, part, caplog):
+    tagger = tag(wait=wait)
+
+    def broken(*args):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(tagger, part, broken)
+    RE(bp.count([ArrayDetector(numbered())], 3))
+    assert seen.stop()["exit_status"] == "success"
+    assert seen.stop()["num_events"]["primary"] == 3
+    assert "MemoryError" in caplog.text or (wait, part) == ("point", "ready")  # which is not asked there
 
 
 # The plan

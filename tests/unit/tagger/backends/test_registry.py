@@ -43,7 +43,9 @@ def test_options_reach_the_backend(elsewhere):
 
 
 def test_a_backend_that_is_not_known_is_refused_with_those_that_are(tag):
-    with pytest.raises(XTagValueError, match="backend='clowd' is not known; choose one of inline, threads, dask"):
+    with pytest.raises(
+        XTagValueError, match="backend='clowd' is not known; choose one of inline, process, threads, dask"
+    ):
         tag(backend="clowd", model=CountsModel())
 
 

@@ -1,0 +1,159 @@
+"""What the tagging process does: it reads, prepares and scores the frames it is asked for, and ends with its parent.
+
+Started by `ProcessBackend` as ``python -m``, never forked: TensorFlow does not survive that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...frames import Frame, images_at
+from ..scoring import say, tag_together
+from .shared_memory import SharedMemory
+from .wire import frame_id, of_outcome, pack, unpack
+
+__all__ = ["main"]
+
+_BEAT = 0.5  # seconds between two looks whether the parent is there
+
+
+def main(descriptor: int, memory: int, question: int, parent: int) -> None:
+    """Answer questions until there are no more.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the connection to the parent.
+    memory : int
+        Of the memory shared with it.
+    question : int
+        Of the file with what this process is told first.
+    parent : int
+        Its process number.
+    """
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with suppress(OSError):  # where memory runs out, the system ends this process and not the session
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    connection, shared = Connection(descriptor), SharedMemory(memory)
+    messages = _Messages()
+    logging.getLogger().addHandler(messages)
+    logging.getLogger("bluesky_xtag").setLevel(logging.INFO)
+    model = None
+    try:
+        model = _model(unpack(Path(f"/proc/self/fd/{question}").read_bytes()))
+        from ...frames import warm
+
+        warm(packed=getattr(model, "unpacks", False))
+        model.warm()
+        answer: list[Any] = ["ready", str(model.device)]
+    except Exception as error:  # noqa: BLE001 - whatever a model does, its reason is told
+        answer = ["failed", say(error)]
+    connection.send_bytes(pack([*answer, messages.take()]))
+    if answer[0] == "ready":
+        _answer_all(connection, shared, messages, model)
+
+
+def _answer_all(connection: Connection, shared: SharedMemory, messages: _Messages, model: Any) -> None:
+    masks: dict[int, np.ndarray] = {}
+    while True:
+        try:
+            question = unpack(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        for number, place in question["masks"]:
+            masks[number] = np.array(_image(place, shared))
+        try:
+            frames = _frames(question["frames"], shared, masks)
+            outcomes = [of_outcome(outcome) for outcome in tag_together(model, frames)]
+            answer: list[Any] = ["outcomes", outcomes]
+        except BaseException as error:  # noqa: BLE001 - also what is no Exception: the parent decides
+            answer = ["raised", say(error)]
+        for number in question["forget"]:
+            masks.pop(number, None)
+        connection.send_bytes(pack([*answer, messages.take()]))
+
+
+def _model(question: dict[str, Any]) -> Any:
+    """Return the model: from its directory, or one of the parent's own, which it pickled itself."""
+    sys.path[:] = question["path"]
+    if question["directory"] is not None:
+        from ...model import load_model
+
+        return load_model(question["directory"])
+    from ...model import without_build_notes
+
+    with without_build_notes():
+        return pickle.loads(question["pickled"])  # noqa: S301 - from the process that started this one
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An image that came with the question."""
+
+    image: np.ndarray
+    size: None = None
+
+    def read(self, index: int) -> np.ndarray:
+        """Return it."""
+        return self.image
+
+
+def _frames(questions: Sequence[Any], shared: SharedMemory, masks: dict[int, np.ndarray]) -> Iterator[Frame]:
+    for identity, centre, mask, address, place, own in questions:
+        shared.step()
+        if address is not None:
+            source: Any = images_at(address)
+        else:
+            image = _image(place, shared)
+            source = _Sent(image if own is None else np.ma.MaskedArray(image, _image(own, shared)))
+        yield Frame(frame_id(identity), None if centre is None else tuple(centre), masks.get(mask), source)
+    shared.step()
+
+
+def _image(sent: Any, shared: SharedMemory) -> np.ndarray:
+    """Return an array from where it is in the shared memory, or one that came with the question."""
+    if isinstance(sent, list):
+        return shared.get(sent)
+    return np.frombuffer(sent["bytes"], np.dtype(sent["dtype"])).reshape(sent["shape"])
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, whatever else it does; the connection may be held open by others."""
+    while os.getppid() == parent:
+        time.sleep(_BEAT)
+    os._exit(0)
+
+
+class _Messages(logging.Handler):
+    """Keeps what is logged, for the parent's log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._kept: list[tuple[str, int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        if record.name.startswith("bluesky_xtag") and len(self._kept) < 100:
+            self._kept.append((record.name, record.levelno, record.getMessage()))
+
+    def take(self) -> list[tuple[str, int, str]]:
+        """Return what was logged since the last time."""
+        taken, self._kept = self._kept, []
+        return taken
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""Scans whose frames are tagged in a process of its own: what is recorded and printed of its end, and the next one."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import bluesky.plans as bp
+import pytest
+from support.detectors import ArrayDetector, FileDetector, numbered
+from support.models import CountsModel
+
+from bluesky_xtag.tagger import ProcessBackend
+
+
+@pytest.fixture
+def process(tag):
+    """A tagger in a process of its own, which is ready."""
+    backend = ProcessBackend(CountsModel())
+    tagger = tag(backend=backend, deadline=60.0)
+    assert backend.wait_ready(120)
+    return tagger, backend
+
+
+def wait_until(happened, seconds=60):
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.02)
+    return happened()
+
+
+def test_a_process_that_ends_between_scans_is_replaced_and_that_is_recorded(RE, seen, process, tmp_path, capsys):
+    tagger, backend = process
+    first = backend.pid
+    RE(bp.count([FileDetector(tmp_path)], 2))
+    seen.assert_scan_went_well(2)
+    os.kill(first, signal.SIGKILL)
+    assert wait_until(lambda: backend.pid != first), "without a frame to ask for"
+    (again,) = RE(bp.count([ArrayDetector(numbered())], 3))
+    assert seen.statuses(again) == {"ok": 3}
+    recorded = [doc["configuration"]["xtag"]["data"] for doc in seen.descriptors("tags")]
+    assert [each["xtag_restarts"] for each in recorded] == [0, 1]
+    assert {each["xtag_device"] for each in recorded} == {"CPU"}
+    tagger.report()
+    printed = capsys.readouterr().out
+    assert f"process   {backend.pid} with " in printed
+    assert "replaced once, the last time because it was ended by SIGKILL" in printed
+
+
+def test_the_first_run_waits_for_the_process_and_a_model_that_never_comes_costs_only_the_scores(RE, seen, tag):
+    tagger = tag(backend=ProcessBackend(Unloadable()), deadline=30.0)
+    RE(bp.count([ArrayDetector(numbered())], 3))
+    seen.assert_scan_went_well(3)
+    assert seen.statuses() == {"failed": 3}
+    assert "cannot load the model: ValueError: no such network" in tagger.latest.reason
+
+
+class Unloadable(CountsModel):
+    def warm(self):
+        raise ValueError("no such network")
+
+
+def test_a_session_installs_tags_and_ends_without_tensorflow_and_h5py():
+    """As users have it: the packaged model, and nothing said about backends."""
+    script = """
+        import sys, time
+        from bluesky import RunEngine
+        from bluesky import plans as bp
+        from bluesky_xtag import install
+        from bluesky_xtag.cli.bench.scanning import Camera
+
+        RE = RunEngine({}, context_managers=[])
+        xtag = install(RE, deadline=60)
+        prompt = xtag.is_ready
+        RE(bp.count([Camera((64, 64), 0.01)], 3))
+        print("prompt before the model was ready:", not prompt)
+        print(dict(xtag.counts)["ok"], xtag.model.device)
+        print("imported:", [name for name in ("tensorflow", "keras", "h5py") if name in sys.modules])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=200, check=True
+    )
+    said = done.stdout.splitlines()
+    assert said[0].startswith("xtag: model default") and "in a process of its own" in said[0]
+    assert said[1:] == ["prompt before the model was ready: True", "3 CPU", "imported: []"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_another_process_serves_can_be_given_again(tag):
+    first = tag(model=None)
+    again = tag(model=first.model)
+    assert again.is_elsewhere and again.model.sha256 == first.model.sha256
+    here = tag(model=first.model, backend="inline")
+    assert not here.is_elsewhere and here.model.sha256 == first.model.sha256
