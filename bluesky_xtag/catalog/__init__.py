@@ -2,7 +2,7 @@
 
 from .failures import catalog_errors, is_away
 from .kinds import as_catalog, as_run
-from .opening import FRAMES, last_scan_id, open_any, open_catalog
+from .opening import FRAMES, last_scan_id, next_scan_id, open_any, open_catalog
 from .protocol import Catalog, Run, Where
 from .selecting import Moment, RunSelection, StoredCatalog, StoredRun, began_between, select_runs
 from .stored_frames import plain_rows, read_pixels, try_pixels
@@ -28,6 +28,7 @@ __all__ = [
     "catalog_errors",
     "is_away",
     "last_scan_id",
+    "next_scan_id",
     "open_any",
     "open_catalog",
     "plain_rows",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3  # before TensorFlow, see bluesky_xtag.catalog.opening
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import CatalogError, XTagError
+from ..errors import CatalogError, XTagError, hide_secrets
 
 __all__ = ["catalog_errors", "is_away"]
 
@@ -40,20 +41,29 @@ def catalog_errors(name: str, doing: str = "opened") -> Iterator[None]:
             raise CatalogError(
                 f"{problem}: it does not allow you to do that ({status}); give an API key with more rights, in the "
                 "environment variable TILED_API_KEY or with --api-key"
-            ) from error
-        raise CatalogError(f"{problem}: its server answers {error}") from error
+            ) from _without_secrets(error)
+        raise CatalogError(f"{problem}: its server answers {error}") from _without_secrets(error)
     except httpx.TransportError as error:
-        raise CatalogError(f"{problem}: its server cannot be reached ({error or type(error).__name__})") from error
-    except (SQLAlchemyError, sqlite3.Error) as error:  # from a catalogue in this process
-        raise CatalogError(f"{problem}: its database answers {getattr(error, 'orig', None) or error}") from error
+        raise CatalogError(
+            f"{problem}: its server cannot be reached ({error or type(error).__name__})"
+        ) from _without_secrets(error)
+    except (SQLAlchemyError, sqlite3.Error, *_errors_of_tables("Error")) as error:  # from a catalogue in this process
+        raise CatalogError(
+            f"{problem}: its database answers {getattr(error, 'orig', None) or error}"
+        ) from _without_secrets(error)
     except OSError as error:
-        raise CatalogError(f"{problem}: {error}") from error
+        raise CatalogError(f"{problem}: {error}") from _without_secrets(error)
     except (CannotPrompt, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "API key" not in str(error):
             raise
         raise CatalogError(
             f"{problem}: it needs an API key; give one in the environment variable TILED_API_KEY or with --api-key"
-        ) from error
+        ) from _without_secrets(error)
+
+
+def _without_secrets(error: BaseException) -> BaseException | None:
+    """Return the cause of an error as a traceback may show it: None if its message holds a secret."""
+    return error if hide_secrets(str(error)) == str(error) else None
 
 
 def is_away(error: Exception) -> bool:
@@ -63,4 +73,11 @@ def is_away(error: Exception) -> bool:
 
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in _NOT_NOW
-    return isinstance(error, httpx.TransportError | SQLAlchemyError | sqlite3.Error)
+    away = (httpx.TransportError, SQLAlchemyError, sqlite3.Error, *_errors_of_tables("OperationalError"))
+    return isinstance(error, away)
+
+
+def _errors_of_tables(name: str) -> list[type[Exception]]:
+    """Return the class of this name of the errors of the tables' database; none where no such database was opened."""
+    module = sys.modules.get("adbc_driver_manager")
+    return [] if module is None else [getattr(module, name)]

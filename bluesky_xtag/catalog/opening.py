@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3  # before TensorFlow, see _check_sqlite
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,27 @@ from typing import TYPE_CHECKING, Any
 from ..errors import XTagError, XTagValueError
 from .failures import catalog_errors
 from .kinds import as_catalog
+from .moving import bring_home
 from .protocol import Catalog, Where
+from .tiled_database import make_database
+from .tiled_ending import EndsAfterRequests
 
 if TYPE_CHECKING:
     from bluesky_tiled_plugins.clients.catalog_of_bluesky_runs import CatalogOfBlueskyRuns
 
-__all__ = ["FRAMES", "last_scan_id", "open_any", "open_catalog"]
+__all__ = ["FRAMES", "last_scan_id", "next_scan_id", "open_any", "open_catalog"]
 
+logger = logging.getLogger("bluesky_xtag")
+
+_ODD = "?#%"
 FRAMES = "frames"  # the subdirectory where detectors write their files
 
 
 def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     """Open the embedded catalogue in a directory, or make it there.
 
-    Tiled runs inside this process, without a server. Opening takes 10 to 30 s.
+    Tiled runs inside this process, without a server. Opening takes 10 to 30 s. A directory that was moved or copied is
+    opened where it is now: the addresses of its files are corrected first.
 
     Parameters
     ----------
@@ -44,10 +52,16 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
     XTagValueError
         If the directory cannot be used.
     XTagError
-        If TensorFlow was imported before SQLite, and its own SQLite took the place.
+        If TensorFlow was imported before SQLite, and its own SQLite took the place; or if Tiled cannot run in this
+        process, next to httpx2.
     """
     _check_sqlite()
     directory = Path(directory).expanduser().resolve()
+    if odd := sorted(set(str(directory)) & set(_ODD)):
+        raise XTagValueError(
+            f"the catalogue directory {directory} has {' '.join(odd)} in its name, which Tiled takes for a part of an "
+            "address: rename it"
+        )
     try:
         for name in ("data", FRAMES):
             (directory / name).mkdir(parents=True, exist_ok=True)
@@ -61,17 +75,31 @@ def open_catalog(directory: str | Path) -> CatalogOfBlueskyRuns:
 
     logging.getLogger("tiled.server.app").setLevel(logging.WARNING)  # it would print its version
     database = directory / "catalog.db"
+    if database.exists():
+        bring_home(directory, FRAMES)
+    else:
+        make_database(database)
     tree = from_uri(
         f"sqlite:///{database}",
         specs=[{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
         writable_storage=[str(directory / "data"), f"sqlite:///{directory / 'tables.db'}"],
         readable_storage=[str(directory / FRAMES)],
-        init_if_not_exists=not database.exists(),
     )
     with warnings.catch_warnings():
         # Starlette's advice to install another HTTP client is meant for Tiled, not for its users.
         warnings.filterwarnings("ignore", message=".*starlette.testclient.*")
-        return from_context(Context.from_app(build_app(tree)))
+        try:
+            app = build_app(tree)
+            app.add_middleware(EndsAfterRequests)
+            return from_context(Context.from_app(app))
+        except TypeError as error:
+            if "httpx2" not in str(error):
+                raise
+            # Starlette's client for apps in a process takes httpx2 where it is installed; Tiled gives it httpx's URLs.
+            raise XTagError(
+                f"Tiled cannot run in this process next to the package httpx2 ({error}): uninstall httpx2, or start "
+                "`tiled serve` and open its address"
+            ) from error
 
 
 def open_any(place: str | Path, api_key: str | None = None) -> Any:
@@ -132,6 +160,31 @@ def last_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> int:
     """
     newest = as_catalog(catalog).search(Where("scan_id", ">=", 0)).last()
     return int(newest.start["scan_id"]) if newest else 0
+
+
+def next_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> Callable[[Mapping[str, Any]], int]:
+    """Return a source of scan_ids that all sessions on a catalogue share.
+
+    Give it to the RunEngine: ``RunEngine({}, scan_id_source=next_scan_id(catalog))``. When a run begins, the catalogue
+    is asked for its newest scan_id. If it does not answer, the session counts on by itself and says so.
+    """
+    place = as_catalog(catalog)
+
+    def scan_id(md: Mapping[str, Any]) -> int:
+        own = int(md.get("scan_id") or 0)
+        try:
+            return max(own, last_scan_id(place)) + 1
+        except Exception as error:  # clients of catalogues raise anything; the scan goes on
+            logger.warning(
+                "the catalogue %s does not tell its newest scan_id (%s): this session counts on, and another session "
+                "may give the number %d, too",
+                place.name,
+                error,
+                own + 1,
+            )
+            return own + 1
+
+    return scan_id
 
 
 def _check_sqlite() -> None:

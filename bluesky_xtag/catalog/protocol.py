@@ -99,7 +99,8 @@ class Run(ABC):
         -------
         pandas.DataFrame
             Index ``seq_num``; first column ``time`` (seconds since 1970), then the columns in the order of `fields`
-            or of the stream: numbers as float64, integers as int64, booleans as bool, text as str.
+            or of the stream: numbers as float64, integers as int64, booleans as bool, text as str. Empty if the stream
+            was announced and got no row.
 
         Raises
         ------
@@ -223,17 +224,22 @@ class Catalog(ABC):
     def close(self) -> None:
         """Close the connection."""
 
+    def get(self, uid: str) -> Run | None:
+        """Return the run with this uid, finished or not; None if there is none.
+
+        Unlike `find`, it takes whole uids only: what a stranger's document names may be a scan_id or a place.
+        """
+        try:
+            run = self.find(uid)
+        except (KeyError, IndexError, ValueError):
+            return None
+        return run if run.uid == uid else None
+
     def holds(self, uid: str) -> bool:
         """Return whether there is a run with this uid, finished or not."""
-        try:
-            self.find(uid)
-        except KeyError:
-            return False
-        return True
+        return self.get(uid) is not None
 
     def holds_whole(self, uid: str) -> bool:
         """Return whether there is a run with this uid and with a stop document."""
-        try:
-            return bool(self.find(uid).stop)
-        except KeyError:
-            return False
+        run = self.get(uid)
+        return run is not None and bool(run.stop)

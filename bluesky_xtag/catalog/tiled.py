@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import pandas as pd
 
+from ..errors import hide_secrets
 from .protocol import Catalog, Document, Run, Where
-from .tiled_documents import documents_of
+from .tiled_documents import BOOLEANS, documents_of
 from .tiled_storing import tiled_writer
 from .writing import write_documents
 
@@ -25,6 +26,7 @@ TiledQuery: TypeAlias = Union["Comparison", "Eq", "NotEq"]
 
 _PAGE = 50
 _NUMBER = re.compile(r"-\d+|\d{1,7}")  # longer ones are taken for the beginning of a uid
+_EMPTY_TYPES = {"number": "float64", "integer": "int64", "boolean": "bool", "string": "object"}  # by a data key's dtype
 _COMPARISONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 # Tags that say who may see a node because it is theirs; Tiled gives them itself and refuses them from anybody.
 _PERSONAL = ("user:", "service:")
@@ -50,6 +52,12 @@ def specs_of(native: Any) -> set[str]:
 def _is_container(native: object) -> bool:
     module = sys.modules.get("tiled.client.container")  # without it there is no instance of it
     return module is not None and isinstance(native, module.Container)
+
+
+def _is_run(native: Any) -> bool:
+    """Return whether a node of a catalogue is a run: others may lie beside them."""
+    start = native.metadata.get("start")
+    return _is_container(native) and isinstance(start, Mapping) and isinstance(start.get("uid"), str)
 
 
 def tiled_query(where: Where) -> TiledQuery:
@@ -117,15 +125,43 @@ class TiledRun(Run):
         table = table.reindex(columns=["time", *columns])
         if table["time"].dtype.kind == "M":
             table["time"] = table["time"].astype("int64") / 1e9
-        return table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+        table = table.astype({name: _plain_type(table[name].dtype) for name in table.columns})
+        return self._with_booleans(table, stream)
+
+    def _with_booleans(self, table: pd.DataFrame, stream: str) -> pd.DataFrame:
+        """Return a table with booleans where the server gives text, as it does if one of a column is missing."""
+        found = [name for name in table.columns if table[name].dtype == object and _are_booleans(table[name])]
+        keys = self.descriptor(stream)["data_keys"] if found else {}
+        for name in found:
+            if keys.get(name, {}).get("dtype") == "boolean":
+                table[name] = pd.Series([BOOLEANS.get(each) for each in table[name]], table.index, object)
+        return table
 
     def _read(self, stream: str, fields: Sequence[str] | None) -> pd.DataFrame:
         """Return a stream's scalars with ``seq_num``, all or some of them."""
         internal = self._internal(stream)
-        if internal is None:  # scalars of another layout
-            return read_scalars(self._native[stream], fields)
+        if internal is None:  # scalars of another layout, or no row yet
+            native = self._native[stream]
+            if not list(getattr(native, "base", native)):
+                return self._no_rows(stream, fields)
+            return read_scalars(native, fields)
         # The stream's own `read` would leave the sequence numbers out.
         return internal.read(fields and [name for name in ("seq_num", "time", *fields) if name in internal.columns])
+
+    def stored_rows(self, stream: str) -> int:
+        """Return how many rows of a stream its server keeps, those of points that were taken again among them."""
+        internal = self._internal(stream)
+        return 0 if internal is None else len(internal.read(["seq_num"]))
+
+    def _no_rows(self, stream: str, fields: Sequence[str] | None) -> pd.DataFrame:
+        """Return the scalars of a stream that was announced and has no row: its session ended before the first."""
+        keys = self.descriptor(stream)["data_keys"]
+        types = {"seq_num": "int64", "time": "float64"} | {
+            name: _EMPTY_TYPES[key["dtype"]]
+            for name, key in keys.items()
+            if key["dtype"] in _EMPTY_TYPES and (fields is None or name in fields)
+        }
+        return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
 
     def _internal(self, stream: str) -> Any:
         """Return Tiled's table of a stream, in one request."""
@@ -153,12 +189,18 @@ class TiledRun(Run):
 
 def read_scalars(stream: Any, fields: Sequence[str] | None) -> pd.DataFrame:
     """Return the scalars of a stream that its server does not keep as a table, numbered from 1."""
-    if fields is None:
-        table = stream.read().to_dataframe().reset_index()
-    else:
-        table = stream.read(["time", *fields]).to_dataframe().reset_index()
+    found = stream.read() if fields is None else stream.read(["time", *fields])
+    if not found.sizes:  # no event: there is nothing that pandas could take for rows
+        return pd.DataFrame({name: [] for name in ("seq_num", "time", *found.data_vars)})
+    table = found.to_dataframe().reset_index()
     table.insert(0, "seq_num", range(1, len(table) + 1))
     return table
+
+
+def _are_booleans(column: Any) -> bool:
+    """Tell whether a column holds nothing but booleans as text, and missing values."""
+    there = list(column[column.notna()])
+    return len(there) > 0 and all(isinstance(each, str) and each in BOOLEANS for each in there)
 
 
 def _plain_type(dtype: Any) -> str:
@@ -194,8 +236,8 @@ class TiledCatalog(Catalog):
 
     @property
     def name(self) -> str:
-        """The address of the catalogue."""
-        return str(self._native.uri)
+        """The address of the catalogue, without secrets."""
+        return hide_secrets(str(self._native.uri))
 
     @property
     def can_replace(self) -> bool:
@@ -219,7 +261,7 @@ class TiledCatalog(Catalog):
 
     def runs(self) -> Iterator[Run]:
         """Yield all runs in the order of the catalogue, page by page."""
-        return map(self._wrap, self._native.values())
+        return map(self._wrap, filter(_is_run, self._native.values()))
 
     def newest(self, at_most: int) -> Iterator[Run]:
         """Yield the newest runs, newest first, without derived ones."""
@@ -228,13 +270,13 @@ class TiledCatalog(Catalog):
     def _backwards(self) -> Iterator[Run]:
         for page in count():
             runs = self._native.values()[-1 - page * _PAGE : -1 - (page + 1) * _PAGE : -1]
-            yield from map(self._wrap, runs)
+            yield from map(self._wrap, filter(_is_run, runs))
             if len(runs) < _PAGE:
                 return
 
     def last(self) -> Run | None:
         """Return the newest run, derived or not; None if there is none."""
-        return self._wrap(self._native.values().last()) if len(self._native) else None
+        return next(self._backwards(), None)
 
     def find(self, run: str | int) -> Run:
         """Return a run by its uid, scan_id or place, see `Catalog.find`."""
@@ -256,17 +298,14 @@ class TiledCatalog(Catalog):
     def write(self, documents: Sequence[Document]) -> None:
         """Store the documents of a whole run, unless they are already stored; see `Catalog.write`."""
         uid = documents[0][1]["uid"]
-        there = self._get(uid)
+        there = self.get(uid)
         if there is not None and there.stop:
             return
         left = self._inherit(documents) if there is None else self._resume(there, documents)
         write_documents(self, uid, left)
-
-    def _get(self, uid: str) -> Run | None:
-        try:
-            return self.find(uid)
-        except KeyError:
-            return None
+        if self.can_replace and self._holds_more_rows(uid, documents):
+            # Another session wrote the same run at the same moment.
+            write_documents(self, uid, self._resume(self.find(uid), documents))
 
     def _resume(self, there: Run, documents: Sequence[Document]) -> Iterable[Document]:
         """Return what must be written if a part of a run is already stored."""
@@ -274,17 +313,27 @@ class TiledCatalog(Catalog):
         self._native.delete_contents(there.uid, recursive=True, external_only=False)
         return inherited
 
+    def _holds_more_rows(self, uid: str, documents: Sequence[Document]) -> bool:
+        """Return whether a table of a stored run holds more rows than its documents; False if this cannot be known."""
+        streams = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+        rows = dict.fromkeys(streams.values(), 0)
+        for name, doc in documents:
+            if name in ("event", "event_page"):
+                rows[streams[doc["descriptor"]]] += len(doc["seq_num"]) if name == "event_page" else 1
+        try:
+            run = TiledRun(self._native[uid])
+            return any(run.stored_rows(stream) > count for stream, count in rows.items() if count)
+        except Exception:  # clients of catalogues raise anything; the run is stored
+            return False
+
     def _inherit(self, documents: Sequence[Document]) -> Sequence[Document]:
         """Give a derived run the access tags of its original run, so that the same people may see both."""
         (name, start), *others = documents
-        original = self.whole().find(start["original_run_uid"]) if self._has_original(start) else None
+        original = self.whole().get(str(start["original_run_uid"])) if "original_run_uid" in start else None
         tags = original.access_tags if isinstance(original, TiledRun) else []
         shared = [tag for tag in tags if not tag.startswith(_PERSONAL)]
         # Tiled's writer takes them out of the start document, so they are not stored there.
         return [(name, {**start, "tiled_access_tags": shared}), *others] if shared else documents
-
-    def _has_original(self, start: Mapping[str, Any]) -> bool:
-        return "original_run_uid" in start and self.whole().holds(start["original_run_uid"])
 
     def close(self) -> None:
         """Close the connection."""

@@ -17,7 +17,10 @@ from ..frames import can_read, images_and_size
 from .protocol import Document
 from .values import FileValue, ServedValue
 
-__all__ = ["documents_of"]
+__all__ = ["BOOLEANS", "documents_of"]
+
+BOOLEANS = {"True": True, "False": False}
+"""What Tiled gives back for booleans of a column in which one is missing (0.2.20)."""
 
 
 def documents_of(run: Any) -> Iterator[Document]:
@@ -53,7 +56,7 @@ def _of_stream(run: str, name: str, stream: Any) -> Iterator[Document]:
     arrays = {key: _Array(client, data_keys[key]) for key, client in clients.items() if _may_hold_images(client)}
     for position, row in rows:
         descriptor = next((doc for doc in reversed(descriptors) if doc["time"] <= row["time"]), descriptors[0])
-        data = {key: row[key] for key in data_keys if key in row}
+        data = {key: _plain(row[key], data_keys[key]) for key in data_keys if key in row}
         for key, array in arrays.items():
             if not array.streamed:
                 data[key] = array.value(position if array.events >= len(rows) else row["seq_num"] - 1)
@@ -74,6 +77,10 @@ def _rows(stream: Any, tables: Sequence[str]) -> list[tuple[int, dict[str, Any]]
             joined.setdefault(position, {}).update(row)
     last = {row["seq_num"]: position for position, row in joined.items()}
     return [(last[number], joined[last[number]]) for number in sorted(last)]
+
+
+def _plain(value: Any, data_key: Mapping[str, Any]) -> Any:
+    return BOOLEANS.get(value, value) if data_key.get("dtype") == "boolean" and isinstance(value, str) else value
 
 
 def _event(descriptor: Mapping[str, Any], seq_num: int, data: dict[str, Any], uid: str) -> dict[str, Any]:
@@ -107,18 +114,19 @@ class _Array:
         self._shape = (self._per_event, *(size or shape[-2:]))
         self._client = client
         self._failed: list[str] = []
-        self._files, self._dataset = _files(client) if "external" in data_key else ((), "")
+        self._files, self._dataset, self._near = _files(client) if "external" in data_key else ((), "", False)
         self._per_file = {self.events: self._per_event, images: 1}.get(len(self._files))
 
     def value(self, position: int) -> FileValue | ServedValue:
         """Return the value that reads the images of the event at a position."""
-        if not self._files:
-            return ServedValue(self._client, position, self._failed)
-        return FileValue(self._files, self._dataset, position * self._per_event, self._per_file, self._shape)
+        first, files = position * self._per_event, None
+        if self._files:
+            files = FileValue(self._files, self._dataset, first, self._per_file, self._shape)
+        return files if files and self._near else ServedValue(self._client, position, self._failed, files)
 
 
-def _files(client: Any) -> tuple[tuple[str, ...], str]:
-    """Return the files of an array and the data set in them; no files if only the server can read them."""
+def _files(client: Any) -> tuple[tuple[str, ...], str, bool]:
+    """Return the files of an array, the data set in them, and whether they are here; none if only the server can."""
     (source,) = client.data_sources()
     assets = sorted((asset for asset in source.assets if asset.parameter), key=lambda asset: asset.num or 0)
     addresses = [urlparse(asset.data_uri) for asset in assets]
@@ -126,6 +134,6 @@ def _files(client: Any) -> tuple[tuple[str, ...], str]:
     known = all(can_read(path) for path in files)
     # A server in this process sees what we see, so a file that is missing here is gone.
     near = hasattr(client.context.http_client, "app") or any(Path(path).exists() for path in files)
-    if len(files) < len(assets) or not (known and near) or source.parameters.get("slice"):
-        return (), ""
-    return files, source.parameters.get("dataset") or ""
+    if len(files) < len(assets) or not known or source.parameters.get("slice"):
+        return (), "", False
+    return files, source.parameters.get("dataset") or "", near

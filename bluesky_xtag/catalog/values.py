@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import CatalogError, FrameError
-from ..frames import images_in, pack, read
+from ..frames import FileFormat, RootMap, format_of, images_in
 from .failures import is_away
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class FileValue:
         Images in each file; None if it has to be counted.
     shape : tuple of int
         (images, rows, columns).
+    roots : RootMap, optional
+        Where the directories are now that links in the files name.
     """
 
     files: tuple[str, ...]
@@ -43,16 +46,24 @@ class FileValue:
     first: int
     per_file: int | None
     shape: tuple[int, ...]
+    roots: RootMap = RootMap()
+
+    def with_roots(self, roots: RootMap) -> FileValue:
+        """Return the value whose files are where a map of roots says."""
+        return replace(self, files=tuple(map(roots.path, self.files)), roots=roots)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Return image `index` of the event; FrameError if it cannot be read."""
         path, number = self._locate(self.first + index)
-        return read(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
+        return self._format(path).read(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
 
     def pack(self, index: int) -> np.ndarray | PackedImage:
         """Return image `index` of the event as `[]` does, or still compressed."""
         path, number = self._locate(self.first + index)
-        return pack(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
+        return self._format(path).pack(path, self.dataset, number, (self.shape[-2], self.shape[-1]))
+
+    def _format(self, path: str) -> FileFormat:
+        return format_of(path).with_roots(self.roots)
 
     def _locate(self, number: int) -> tuple[str, int]:
         if len(self.files) == 1:
@@ -63,7 +74,7 @@ class FileValue:
                 return self.files[place], number
         else:
             for path in self.files:
-                count = images_in(path, self.dataset)
+                count = images_in(self._format(path), path, self.dataset)
                 if number < count:
                     return path, number
                 number -= count
@@ -81,14 +92,22 @@ class ServedValue:
         Number of the event in it.
     failed : list of str
         Shared by all events of a stream: what the server said to the last images that it could not read.
+    files : FileValue, optional
+        The same images in files that are not where the documents say.
     """
 
-    def __init__(self, client: Any, position: int, failed: list[str]) -> None:
+    def __init__(self, client: Any, position: int, failed: list[str], files: FileValue | None = None) -> None:
         self._client = client
+        self._files = files
         self._position = position
         self._failed = failed
         self._lead = tuple(client.shape[1:-2])
         self.shape = (math.prod(self._lead), *client.shape[-2:])
+
+    def with_roots(self, roots: RootMap) -> FileValue | ServedValue:
+        """Return the images in the files, if a map of roots leads to any of these."""
+        moved = None if self._files is None else self._files.with_roots(roots)
+        return self if moved is None or not any(map(os.path.exists, moved.files)) else moved
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Return image `index` of the event.

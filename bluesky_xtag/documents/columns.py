@@ -30,15 +30,19 @@ __all__ = [
     "ROW",
     "SCORE",
     "STREAM",
+    "STRENGTH",
     "Column",
     "column",
+    "columns_of",
     "configuration",
     "configuration_keys",
     "correction_keys",
     "data_key",
     "data_keys",
+    "is_tagger",
     "row",
     "score_column",
+    "strength_column",
     "tagger_name",
 ]
 
@@ -65,6 +69,8 @@ class Column:
         Returns the value, given a `Tagging` (columns of rows) or a model (configuration).
     units : str, optional
         Unit of a number.
+    added : bool
+        Whether runs that earlier versions tagged lack it.
     """
 
     suffix: str
@@ -72,6 +78,7 @@ class Column:
     meaning: str
     fill: Callable[[Any], Any]
     units: str | None = None
+    added: bool = False
 
     def key(self, name: str, **more: Any) -> DataKey:
         """Return the event-model data key of this column of the tagger called `name`."""
@@ -91,6 +98,14 @@ SCORE = Column(
     "is `ok`",
     lambda score: float(score),
 )
+STRENGTH = Column(
+    "s_<tag>",
+    "number",
+    "strength of a component: log10 of its estimated signal-to-noise ratio; one column for each graded tag of the "
+    "model; NaN unless the status is `ok`",
+    lambda strength: float(strength),
+    added=True,
+)
 FRAME = (
     Column(
         "frame_event", "string", "uid of the event that holds the frame, or of the stream_datum", _of_frame("event")
@@ -99,6 +114,7 @@ FRAME = (
     Column("frame_seq_num", "integer", "sequence number of that event in its stream, from 1", _of_frame("seq_num")),
     Column("frame_index", "integer", "which image within that event, from 0", _of_frame("index")),
 )
+_MARK = f"_{FRAME[0].suffix}"  # ends the name of a column that only taggers have
 ROW = (
     Column(
         "tags",
@@ -114,6 +130,13 @@ ROW = (
         "seconds from the arrival of the document to the outcome",
         lambda tagging: tagging.latency,
         units="s",
+    ),
+    Column(
+        "device",
+        "string",
+        'what scored the frame: `CPU`, or `GPU: ` and its name; on a Dask worker, then ` at ` and its address; `""` '
+        "unless the status is `ok`",
+        lambda tagging: tagging.device,
     ),
 )
 CORRECTION = (
@@ -141,7 +164,20 @@ CONFIGURATION = (
         lambda model: json.dumps(model.preparation.to_dict(), sort_keys=True),
     ),
     Column("package_version", "string", "version of bluesky_xtag", lambda model: version("bluesky_xtag")),
-    Column("device", "string", "`CPU`, or `GPU: ` and its name", lambda model: model.device),
+    Column(
+        "device",
+        "string",
+        "`CPU`, or `GPU: ` and its name; `unknown` if the process that tags was not ready yet",
+        lambda model: model.device,
+    ),
+    Column(
+        "restarts",
+        "integer",
+        "how often the process that tags had been replaced, in this session, before the run's first row; 0 where the "
+        "session itself tags",
+        lambda model: int(getattr(model, "restarts", 0)),
+        added=True,
+    ),
 )
 _CAST = {"number": float, "integer": int, "string": str}
 
@@ -164,19 +200,30 @@ def score_column(name: str, tag: str) -> str:
     return column(name, f"p_{tag}")
 
 
+def strength_column(name: str, tag: str) -> str:
+    """Return the column that holds the strength of a graded tag, for the tagger called `name`."""
+    return column(name, f"s_{tag}")
+
+
 def tagger_name(columns: Iterable[str]) -> str:
     """Return the name of the tagger, which is the first part of the names of these columns."""
-    mark = f"_{FRAME[0].suffix}"
     columns = list(columns)
     for each in columns:
-        if each.endswith(mark):
-            return each.removesuffix(mark)
-    raise XTagValueError(f"these are not rows of a tagger: no column *{mark} among {', '.join(columns) or 'none'}")
+        if str(each).endswith(_MARK):
+            return str(each).removesuffix(_MARK)
+    listed = ", ".join(map(str, columns)) or "none"
+    raise XTagValueError(f"these are not rows of a tagger: no column *{_MARK} among {listed}")
+
+
+def is_tagger(columns: Iterable[str]) -> bool:
+    """Return whether these are the names of columns of a tagger."""
+    return any(str(each).endswith(_MARK) for each in columns)
 
 
 def data_keys(name: str, taxonomy: Taxonomy) -> dict[str, DataKey]:
     """Return event-model data keys of the columns of a tagger called `name`, in column order."""
     scores = {score_column(name, tag): SCORE.key(name) for tag in taxonomy.names}
+    scores |= {strength_column(name, tag): STRENGTH.key(name) for tag in taxonomy.graded}
     return scores | {column(name, each.suffix): each.key(name) for each in ROW}
 
 
@@ -190,10 +237,40 @@ def row(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | in
     }
 
 
+def columns_of(
+    name: str, taxonomy: Taxonomy, frames: Mapping[str, Sequence[str | int]], taggings: Sequence[Tagging]
+) -> dict[str, Sequence[float | int | str]]:
+    """Return the rows of many taggings as columns, with the values that `row` gives one by one.
+
+    Parameters
+    ----------
+    name : str
+        The tagger's name.
+    taxonomy : Taxonomy
+        The model's tags.
+    frames : mapping of str to sequence
+        Which frames, as columns: `event`, `key`, `seq_num` and `index`.
+    taggings : sequence of Tagging
+        Their outcomes, where frames that have the same outcome may share one.
+    """
+    different = {id(tagging): tagging for tagging in taggings}
+    order = [id(tagging) for tagging in taggings]
+    given = {each: row(name, taxonomy, tagging) for each, tagging in different.items()}
+    of_frame = {column(name, each.suffix): frames[each.suffix.removeprefix("frame_")] for each in FRAME}
+    return {
+        key: of_frame[key] if key in of_frame else [given[each][key] for each in order]
+        for key in data_keys(name, taxonomy)
+    }
+
+
 def score_values(name: str, taxonomy: Taxonomy, tagging: Tagging) -> dict[str, float | int | str]:
-    """Return the scores of a tagging by their columns; NaN if it is not "ok"."""
+    """Return the scores and the strengths of a tagging by their columns; NaN if it is not "ok"."""
     scores: Sequence[float] = tagging.scores or (math.nan,) * len(taxonomy)
-    return {score_column(name, tag): SCORE.fill(score) for tag, score in zip(taxonomy.names, scores, strict=True)}
+    strengths: Sequence[float] = tagging.strengths or (math.nan,) * len(taxonomy.graded)
+    values = {score_column(name, tag): SCORE.fill(score) for tag, score in zip(taxonomy.names, scores, strict=True)}
+    for tag, strength in zip(taxonomy.graded, strengths, strict=True):
+        values[strength_column(name, tag)] = STRENGTH.fill(strength)
+    return values
 
 
 def configuration(name: str, model: ServedModel) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from event_model import compose_run
@@ -20,12 +20,13 @@ from .summary import KEY
 if TYPE_CHECKING:
     from event_model import DataKey
 
-__all__ = ["PURPOSE", "Document", "compose"]
+__all__ = ["PURPOSE", "DerivedRun", "Document", "ExitStatus", "compose"]
 
 PURPOSE = "tags"
 _PAGE = 1000  # rows a document, so that none grows beyond what a store takes
 
 Document = tuple[str, Any]
+ExitStatus = Literal["success", "abort", "fail"]
 
 
 def compose(
@@ -40,6 +41,8 @@ def compose(
     metadata: Mapping[str, Any] | None = None,
     uid: str | None = None,
     at: float | None = None,
+    exit_status: ExitStatus = "success",
+    reason: str = "",
 ) -> list[Document]:
     """Return the documents of a derived run.
 
@@ -64,52 +67,125 @@ def compose(
     at : float, optional
         Time of all documents in seconds since 1970. If not given, now. The same arguments, uid and time give the same
         documents, so that `store` can be called with them again.
+    exit_status, reason : str
+        Of the stop document.
 
     Returns
     -------
     list of (str, dict)
         start, descriptor, event pages, stop.
     """
-    at = time.time() if at is None else at
-    start = {"original_run_uid": original, "purpose": PURPOSE, KEY: {**summary, "derived": True}}
-    run = compose_run(uid=uid, time=at, metadata={**(metadata or {}), **start})
-    uid = run.start_doc["uid"]
-    documents: list[Document] = [("start", run.start_doc)]
-    stream = run.compose_descriptor(
-        name=STREAM,
-        data_keys=dict(columns),
-        object_keys={name: list(columns)},
-        configuration={
-            name: {
-                "data": dict(configuration),
-                "timestamps": dict.fromkeys(configuration, at),
-                "data_keys": dict(configuration_keys),
-            }
-        },
-        hints={name: {"fields": []}},
-        uid=_uid(uid, "descriptor"),
-        time=at,
+    derived = DerivedRun(
+        original,
+        name=name,
+        columns=columns,
+        configuration=configuration,
+        configuration_keys=configuration_keys,
+        summary=summary,
+        metadata=metadata,
+        uid=uid,
+        at=at,
     )
-    documents.append(("descriptor", stream.descriptor_doc))
+    documents: list[Document] = [("start", derived.start), ("descriptor", derived.descriptor)]
     for first in range(0, len(rows), _PAGE):
-        page = rows[first : first + _PAGE]
-        numbers = range(first + 1, first + 1 + len(page))
-        documents.append(
-            (
-                "event_page",
-                stream.compose_event_page(
-                    data={column: [row[column] for row in page] for column in columns},
-                    timestamps={column: [at] * len(page) for column in columns},
-                    seq_num=list(numbers),
-                    uid=[_uid(uid, f"event {number}") for number in numbers],
-                    time=[at] * len(page),
-                ),
-            )
-        )
-    stop = run.compose_stop(uid=_uid(uid, "stop"), time=at)
-    # Given sequence numbers, event-model does not count.
-    documents.append(("stop", {**stop, "num_events": {STREAM: len(rows)}}))
+        documents.append(derived.page(rows[first : first + _PAGE], at=derived.at))
+    documents.append(derived.stop(exit_status, reason, at=derived.at))
     return documents
+
+
+class DerivedRun:
+    """Composes the documents of a derived run one after the other, while its rows become known.
+
+    Arguments are those of `compose`.
+
+    Attributes
+    ----------
+    start, descriptor : dict
+        The first documents.
+    at : float
+        Their time.
+    """
+
+    def __init__(
+        self,
+        original: str,
+        *,
+        name: str,
+        columns: Mapping[str, DataKey],
+        configuration: Mapping[str, Any],
+        configuration_keys: Mapping[str, DataKey],
+        summary: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        uid: str | None = None,
+        at: float | None = None,
+    ) -> None:
+        self.at = at = time.time() if at is None else at
+        start = {"original_run_uid": original, "purpose": PURPOSE, KEY: {**summary, "derived": True}}
+        self._run = compose_run(uid=uid, time=at, metadata={**(metadata or {}), **start})
+        self.start: dict[str, Any] = dict(self._run.start_doc)
+        self._columns = columns
+        self._stream = self._run.compose_descriptor(
+            name=STREAM,
+            data_keys=dict(columns),
+            object_keys={name: list(columns)},
+            configuration={
+                name: {
+                    "data": dict(configuration),
+                    "timestamps": dict.fromkeys(configuration, at),
+                    "data_keys": dict(configuration_keys),
+                }
+            },
+            hints={name: {"fields": []}},
+            uid=_uid(self.uid, "descriptor"),
+            time=at,
+        )
+        self.descriptor: dict[str, Any] = dict(self._stream.descriptor_doc)
+        self._rows = self._again = 0
+
+    @property
+    def uid(self) -> str:
+        """The uid of the derived run."""
+        return str(self.start["uid"])
+
+    def page(
+        self, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int] | None = None, at: float | None = None
+    ) -> Document:
+        """Return the event page of some rows.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            A scalar for each column.
+        numbers : sequence of int, optional
+            Their sequence numbers; the next ones if None. The last row with a number counts.
+        at : float, optional
+            Their time in seconds since 1970; now if None.
+        """
+        at = time.time() if at is None else at
+        numbers = range(self._rows + 1, self._rows + 1 + len(rows)) if numbers is None else numbers
+        uids = [self._uid_of_row(number) for number in numbers]
+        page = self._stream.compose_event_page(
+            data={column: [row[column] for row in rows] for column in self._columns},
+            timestamps={column: [at] * len(rows) for column in self._columns},
+            seq_num=list(numbers),
+            uid=uids,
+            time=[at] * len(rows),
+        )
+        return "event_page", page
+
+    def _uid_of_row(self, number: int) -> str:
+        if number > self._rows:
+            self._rows = number
+            return _uid(self.uid, f"event {number}")
+        self._again += 1  # the frame was taken again
+        return _uid(self.uid, f"event {number}, again {self._again}")
+
+    def stop(self, exit_status: ExitStatus = "success", reason: str = "", at: float | None = None) -> Document:
+        """Return the stop document, with how many sequence numbers there were."""
+        at = time.time() if at is None else at
+        made = self._run.compose_stop(exit_status=exit_status, reason=reason, uid=_uid(self.uid, "stop"), time=at)
+        # Given sequence numbers, event-model does not count.
+        return "stop", {**made, "num_events": {STREAM: self._rows}}
 
 
 def _uid(run: str, part: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from event_model import DocumentRouter, unpack_event_page
 
-from .columns import STREAM
+from .columns import STREAM, column, is_tagger
+from .table import TagRow
 
-__all__ = ["TagRows"]
+__all__ = ["NewestRows", "TagRows"]
 
 
 class TagRows(DocumentRouter):
@@ -43,7 +44,7 @@ class TagRows(DocumentRouter):
 
     def descriptor(self, doc: Any) -> None:
         """Route a descriptor."""
-        if doc.get("name") == STREAM:
+        if doc.get("name") == STREAM and is_tagger(doc["data_keys"]):  # others may call a stream of theirs so
             self._tagged[doc["uid"]] = doc["run_start"]
             self.declare(doc["run_start"], doc)
 
@@ -64,3 +65,53 @@ class TagRows(DocumentRouter):
         ended = doc["run_start"]
         self._tagged = {uid: run for uid, run in self._tagged.items() if run != ended}
         self.end(ended)
+
+
+class NewestRows(TagRows):
+    """A document callback that keeps the newest row of each open run.
+
+    Plans decide by this row, not by what the tagger returns: after a pause the RunEngine takes points again, and the
+    row that it emitted last counts.
+
+    Parameters
+    ----------
+    name : str
+        The tagger's name, which begins the names of the columns.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._newest: dict[str, tuple[int, Mapping[str, Any]]] = {}
+
+    def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
+        """Keep the row, unless it is of another tagger."""
+        if column(self._name, "status") in data:
+            self._newest[run] = number, data
+
+    def event_page(self, doc: Any) -> Any:
+        """Take the last row of a page: no plan asks for those before."""
+        run = self._tagged.get(doc["descriptor"])
+        if run is not None and doc["seq_num"]:
+            self.add(run, doc["seq_num"][-1], {key: values[-1] for key, values in doc["data"].items()})
+
+    def end(self, run: str) -> None:
+        """Let the row of a run go that has ended."""
+        self._newest.pop(run, None)
+
+    def newest(self, run: str, tags: Sequence[str]) -> TagRow:
+        """Return what the newest row of an open run says; "failed" as row 0 if the run has none.
+
+        A plan asks after it has read the tagger: without a row by then, the frame has no tags, and none will come.
+
+        Parameters
+        ----------
+        run : str
+            Uid of the run.
+        tags : sequence of str
+            The names of the tags.
+        """
+        if run not in self._newest:
+            return TagRow(status="failed")
+        number, data = self._newest[run]
+        return TagRow.read(number, data, self._name, tags)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from .columns import DECIDED_BY, FRAME, column, score_column, tagger_name
+from .columns import DECIDED_BY, FRAME, column, score_column, strength_column, tagger_name
 from .tagging import FrameId
 
 __all__ = ["PLACE", "TagRow", "TagTable", "score_tags"]
@@ -27,7 +27,8 @@ class TagRow:
     row : int
         Sequence number of the row in its stream, from 1; 0 if no frame was seen yet.
     status : str
-        Status of the tagging; empty if no frame was seen yet.
+        Status of the tagging; empty if no frame was seen yet. For a plan that waited for a row that did not come, it is
+        "failed", with 0 as `row`.
     tags : tuple of str
         The accepted tags.
     scores : mapping of str to float
@@ -36,6 +37,9 @@ class TagRow:
         Seconds from the frame's document to the outcome.
     frame : str
         Uid of the event that holds the frame; empty if there was none.
+    strengths : mapping of str to float
+        Log10 of the estimated signal-to-noise ratio by graded tag; NaN unless the status is "ok"; empty for models
+        that estimate none.
     """
 
     row: int = 0
@@ -44,6 +48,7 @@ class TagRow:
     scores: Mapping[str, float] = field(default_factory=dict)
     latency: float = math.nan
     frame: str = ""
+    strengths: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def missing(self) -> bool:
@@ -72,6 +77,7 @@ class TagRow:
             scores={tag: float(data[score_column(name, tag)]) for tag in tags},
             latency=float(data[column(name, "latency")]),
             frame=str(data[column(name, "frame_event")]),
+            strengths={tag: float(data[key]) for tag in tags if (key := strength_column(name, tag)) in data},
         )
 
 
@@ -121,6 +127,18 @@ class TagTable:
         """Return scores with the tags as columns; NaN for tags without scores. If None, all tags."""
         tags = self.tags if tags is None else list(tags)
         return self.rows.reindex(columns=[score_column(self.name, tag) for tag in tags]).set_axis(tags, axis="columns")
+
+    @cached_property
+    def graded(self) -> list[str]:
+        """The tags that have strengths, in their order."""
+        mark = strength_column(self.name, "")
+        return [str(each).removeprefix(mark) for each in self.rows if str(each).startswith(mark)]
+
+    def strengths(self, tags: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return strengths with the tags as columns; NaN for tags without. If None, all graded tags."""
+        tags = self.graded if tags is None else list(tags)
+        columns = [strength_column(self.name, tag) for tag in tags]
+        return self.rows.reindex(columns=columns).set_axis(tags, axis="columns")
 
     def accepted(self) -> list[list[str]]:
         """Return the accepted tags of each row."""

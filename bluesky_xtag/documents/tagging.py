@@ -59,6 +59,11 @@ class Tagging:
         Seconds from the arrival of the document to the outcome.
     reason : str
         Why there are no scores; empty when the status is "ok".
+    device : str
+        What scored the frame, as in `ServedModel.device`; empty unless the status is "ok".
+    strengths : tuple of float
+        Log10 of the estimated signal-to-noise ratio of the component of each graded tag, in taxonomy order; empty
+        unless the status is "ok", and where the model has none.
     """
 
     frame: FrameId
@@ -67,3 +72,5 @@ class Tagging:
     tags: tuple[str, ...] = ()
     latency: float = math.nan
     reason: str = ""
+    device: str = ""
+    strengths: tuple[float, ...] = ()

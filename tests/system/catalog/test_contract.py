@@ -6,13 +6,12 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from event_model import compose_run
 
 from bluesky_xtag import CatalogError, XTagValueError
 from bluesky_xtag.catalog import Catalog, Run, Where, as_catalog, as_run, catalog_errors, open_any, select_runs, store
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 
 STORES = ["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb", "tiled postgresql"]
 SCALARS = {
@@ -300,6 +299,65 @@ def test_a_count_that_tables_cannot_keep_is_said(tiled_sqlite_catalog, caplog):
     assert list(as_catalog(tiled_sqlite_catalog).find(run.start_doc["uid"]).table("primary")["huge"]) == [2**63 - 1]
 
 
+TILED = ["tiled sqlite", "tiled duckdb", "tiled postgresql"]
+VALUES = {
+    "booleans, one missing": ("boolean", [], None, [True, None, False], [True, None, False]),
+    "booleans, the first missing": ("boolean", [], "|b1", [None, True, False], [None, True, False]),
+    "booleans, one NaN": ("boolean", [], None, [True, math.nan, False], [True, None, False]),
+    "booleans": ("boolean", [], None, [True, False, True], [True, False, True]),
+    "text that sounds alike": ("string", [], None, ["True", None, "False"], ["True", None, "False"]),
+    "open length": ("array", [None], "<f8", [[0.1], [1.0, math.nan], []], ["[0.1]", "[1.0, NaN]", "[]"]),
+    "open length, arrays": ("array", [-1], "<i8", [np.arange(2), np.arange(3), None], ["[0, 1]", "[0, 1, 2]", "null"]),
+    "longer": ("array", [2], "<f8", [np.arange(2.0), np.arange(4.0)], [[0, 1], [0, 1]]),
+    "shorter": ("array", [3], "<f8", [np.arange(3.0), np.arange(2.0)], [[0, 1, 2], [0, 1, math.nan]]),
+    "shorter, integers": ("array", [3], "<i4", [np.arange(3), np.arange(2)], [[0, 1, 2], [0, 1, 0]]),
+    "lists, shorter": ("array", [3], None, [[1.5, 2.5, 3.5], [4.5]], [[1.5, 2.5, 3.5], [4.5, math.nan, math.nan]]),
+    "missing": ("array", [2], "<f8", [np.arange(2.0), None], [[0, 1], [math.nan, math.nan]]),
+    "the first missing": ("array", [2], "<f8", [None, np.arange(2.0)], [[math.nan, math.nan], [0, 1]]),
+    "another number of dimensions": ("array", [2], "<f8", [np.ones(2), np.ones((2, 2))], [[1, 1], [math.nan] * 2]),
+    "not what was declared, but all alike": ("array", [2], "<f8", [np.ones(3), np.ones(3)], [[1, 1, 1], [1, 1, 1]]),
+    "images of an open number": ("array", [-1, 2, 2], "<f8", [np.ones((1, 2, 2))] * 2, [[[[1, 1], [1, 1]]]] * 2),
+}
+SAID = {"open length": "leaves its length open", "longer": "has the shape (4,) in an event, but the shape (2,)"}
+SAID |= {"missing": "has no value in an event, but the shape (2,)"}
+
+
+@pytest.mark.parametrize("kind", TILED)
+@pytest.mark.parametrize("name", VALUES)
+def test_what_tables_and_arrays_cannot_hold_costs_no_run_and_is_said(request, caplog, kind, name):
+    """Each of these lost its whole stream, and the stop document with it, or came back as something else."""
+    native = request.getfixturevalue(kind.replace(" ", "_") + "_catalog")
+    dtype, shape, numpy_dtype, given, wanted = VALUES[name]
+    key = {"source": "test", "dtype": dtype, "shape": shape} | ({"dtype_numpy": numpy_dtype} if numpy_dtype else {})
+    column = f"value_of_{name.replace(' ', '_').replace(',', '')}_{kind[-6:]}"
+    run = compose_run()
+    number = {"source": "test", "dtype": "number", "shape": []}
+    stream = run.compose_descriptor(name="primary", data_keys={column: key, "other": number})
+    place = as_catalog(native)
+    insert = place.writer()
+    insert("start", run.start_doc)
+    insert("descriptor", stream.descriptor_doc)
+    for each, value in enumerate(given, 1):
+        data = {column: value, "other": each / 2}
+        event = stream.compose_event(data=data, timestamps=dict.fromkeys(data, 0.0), seq_num=each, validate=False)
+        insert("event", event)
+    insert("stop", run.compose_stop())
+    uid = run.start_doc["uid"]
+    assert place.holds_whole(uid)
+    found = place.find(uid)
+    assert list(found.table("primary")["other"]) == [each / 2 for each in range(1, len(given) + 1)]
+    if dtype == "array" and not isinstance(wanted[0], str):
+        np.testing.assert_array_equal(np.asarray(native[uid]["primary"][column].read()), wanted)
+    else:
+        table = [None if each is pd.NA else each for each in found.table("primary")[column]]
+        assert table == wanted and [type(value) for value in table] == [type(value) for value in wanted]
+        events = [doc["data"][column] for word, doc in found.documents() if word == "event"]
+        assert events == wanted and [type(value) for value in events] == [type(value) for value in wanted]
+    assert SAID.get(name, "") in caplog.text
+    if name in ("not what was declared, but all alike", "images of an open number", "booleans"):
+        assert column not in caplog.text
+
+
 def eventually(look, seconds=10):
     """What `look` returns, once it is true: databroker's server remembers for two seconds that a run is open."""
     end = time.monotonic() + seconds
@@ -341,3 +399,20 @@ def test_a_server_that_is_away_or_refuses_says_so_in_errors_of_ours(tiled_server
     assert not place.holds("was away") and not place.holds("was refused")
     place.close()
     reader.close()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_stream_that_was_announced_and_got_no_row_is_an_empty_table(kept, stopped):
+    documents = list(scalars_run({"scan_id": next(numbers)}, points=[]))
+    insert = as_catalog(kept.native).writer()
+    for name, doc in documents if stopped else documents[:-1]:
+        insert(name, doc)
+    run = as_catalog(kept.native).find(documents[0][1]["uid"])
+    table = run.table("points")
+    assert set(table) == {"time", *SCALARS} and len(table) == 0  # PostgreSQL sorts keys
+    assert table.index.name == "seq_num"
+    assert [table[name].dtype.kind for name in ("time", *SCALARS)] == ["f", "f", "i", "O", "b"]
+    some = run.table("points", ["n"])
+    assert list(some) == ["time", "n"] and len(some) == 0
+    with pytest.raises(KeyError):
+        run.table("pionts")

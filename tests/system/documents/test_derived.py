@@ -17,7 +17,6 @@ from bluesky_xtag.documents import columns as documents
 from bluesky_xtag.errors import CatalogError
 from bluesky_xtag.search import tags
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 SUMMARY = {"max_p": {"ring": 1.0}, "frames": 3, "source": "replay", "model": "counts"}
 
 

@@ -1,6 +1,7 @@
 """The shape of the stream "tags"."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from support.models import CountsModel
@@ -34,6 +35,14 @@ def test_row_has_a_scalar_for_every_data_key():
     assert all(type(values[key]) is types[keys[key]["dtype"]] for key in keys)
 
 
+def test_graded_tags_have_a_strength_behind_the_scores():
+    graded = TAXONOMY.grade(["ring"])
+    keys, values = data_keys("xtag", graded), row("xtag", graded, replace(TAGGING, strengths=(1.5,)))
+    assert list(keys)[:4] == ["xtag_p_empty", "xtag_p_ring", "xtag_s_ring", "xtag_tags"] == list(values)[:4]
+    assert values["xtag_s_ring"] == 1.5 and keys["xtag_s_ring"]["dtype"] == "number"
+    assert math.isnan(row("xtag", graded, Tagging(FRAME, "late"))["xtag_s_ring"])
+
+
 def test_columns_are_named_after_the_tagger():
     assert row("waxs", TAXONOMY, TAGGING)["waxs_p_ring"] == 0.9
 
@@ -58,6 +67,7 @@ def test_stored_columns_are_those_that_catalogues_hold():
         "xtag_frame_seq_num",
         "xtag_frame_index",
         "xtag_latency",
+        "xtag_device",
     ]
     more = list(correction_keys("xtag", TAXONOMY))[len(data_keys("xtag", TAXONOMY)) :]
     assert more == ["xtag_added", "xtag_removed", "xtag_by", "xtag_note"]
@@ -77,6 +87,13 @@ def test_configuration_has_a_value_for_every_key():
     assert list(keys) == list(values) == [f"xtag_{each.suffix}" for each in CONFIGURATION]
     assert keys["xtag_taxonomy"]["shape"] == keys["xtag_thresholds"]["shape"] == [2]
     assert keys["xtag_taxonomy"]["dtype_numpy"] == "<U5" and values["xtag_thresholds"] == [0.5, 0.5]
+
+
+def test_the_configuration_tells_how_often_the_process_was_replaced():
+    model = CountsModel()
+    assert configuration("xtag", model)["xtag_restarts"] == 0
+    model.restarts = 3
+    assert configuration("xtag", model)["xtag_restarts"] == 3
 
 
 def test_every_column_says_what_it_means():

@@ -1,13 +1,17 @@
+import inspect
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.models import CountsModel
 
 from bluesky_xtag import DEFAULT_TAXONOMY, Tagging, XTagValueError
-from bluesky_xtag.documents import FrameId, summarise
+from bluesky_xtag.documents import FrameId, SummaryCounter, summarise
 from bluesky_xtag.documents import columns as documents
 
 MODEL = CountsModel()
@@ -74,3 +78,66 @@ def test_a_table_of_something_else_is_refused():
 
 def test_tag_names_cannot_break_the_dotted_search_key():
     assert not any("." in name for name in DEFAULT_TAXONOMY.names)
+
+
+# Counted as rows come
+
+scores = st.floats(0, 1) | st.just(math.nan)
+rows = st.lists(st.tuples(st.sampled_from(["ok", "ok", "late", "failed"]), scores, scores), max_size=30)
+
+
+@given(rows)
+def test_rows_counted_as_they_come_give_the_same_summary(rows):
+    taggings = [
+        ok(number, *found) if status == "ok" else Tagging(frame(number), status)
+        for number, (status, *found) in enumerate(rows, 1)
+    ]
+    counter = SummaryCounter("cam")
+    for number, tagging in enumerate(taggings, 1):
+        counter.add(number, documents.row("cam", MODEL.taxonomy, tagging))
+    assert counter.exact
+    found, wanted = counter.summary(CONFIGURATION), summarise(table(*taggings), CONFIGURATION)
+    assert found == wanted
+    assert json.dumps(found) == json.dumps(wanted)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "exact"), [([1, 2, 3], True), ([2, 5], True), ([1, 2, 2], False), ([1, 3, 2], False)]
+)
+def test_it_says_when_a_row_came_again(numbers, exact):
+    counter = SummaryCounter("cam")
+    for number in numbers:
+        counter.add(number, documents.row("cam", MODEL.taxonomy, ok(number, 0.1, 0.2)))
+    assert counter.exact is exact
+
+
+def held_by_summaries():
+    """Bytes that the module of summaries has allocated; threads of other tests allocate, too."""
+    source = tracemalloc.Filter(True, inspect.getfile(SummaryCounter))
+    traces = tracemalloc.take_snapshot().filter_traces([source])
+    return sum(trace.size for trace in traces.traces)
+
+
+def test_a_hundred_thousand_rows_cost_two_kilobytes():
+    counter = SummaryCounter("cam")
+    rows = [documents.row("cam", MODEL.taxonomy, ok(1, number / 100, 0.2)) for number in range(100)]
+    tracemalloc.start()
+    try:
+        for number in range(1, 100_001):
+            counter.add(number, rows[number % 100])
+            if number == 1000:
+                begun = held_by_summaries()
+        ended = held_by_summaries()
+    finally:
+        tracemalloc.stop()
+    assert 0 < begun and ended - begun < 2000
+    assert counter.summary(CONFIGURATION)["frames"] == 100_000
+
+
+def test_tags_that_the_model_does_not_have_are_left_out():
+    counter = SummaryCounter("cam")
+    counter.add(
+        1, documents.row("cam", MODEL.taxonomy, ok(1, 0.1, 0.9)) | {"cam_tags": "ring foreign", "cam_p_foreign": 1}
+    )
+    assert counter.summary(CONFIGURATION)["count"] == {"empty": 0, "ring": 1}
+    assert set(counter.summary(CONFIGURATION)["max_p"]) == {"empty", "ring"}
