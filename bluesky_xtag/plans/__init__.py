@@ -5,18 +5,28 @@ from .conditions import condition
 from .decisions import STREAM, DecisionCheck, SkipEmpty, replay_decisions
 from .exposure import expose_until
 from .line import scan_until
+from .resume import known_places
 from .skip import skip_empty
+from .steps import queueable
+from .strategies import REVISION as STRATEGIES_REVISION
 from .strategies import make
+from .time_series import watch
+from .tray import compare_samples
 
 __all__ = [
+    "STRATEGIES_REVISION",
     "STREAM",
     "SkipEmpty",
     "DecisionCheck",
+    "compare_samples",
     "condition",
     "expose_until",
+    "known_places",
     "make",
+    "queueable",
     "replay_decisions",
     "scan_until",
     "skip_empty",
     "tag_adaptive_scan",
+    "watch",
 ]

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
+
+from bluesky.protocols import Readable
+from bluesky.utils import MsgGenerator
 
 from ..errors import XTagValueError
-from ..tagger import Plan
+from ..tagger import Tagger
 from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .decisions import ByStrategy
+from .motors import read_motions
+from .resume import read_known_places
 from .steps import queueable, steer
-from .strategies import Strategy
-
-if TYPE_CHECKING:
-    from ..tagger import Tagger
+from .strategies import Point, Strategy
 
 __all__ = ["tag_adaptive_scan"]
 
 
 @queueable
 def tag_adaptive_scan(
-    detectors: Sequence[Any],
+    detectors: Sequence[Readable],
     tagger: Tagger,
     strategy: str | Strategy,
     *args: Any,
@@ -28,8 +31,13 @@ def tag_adaptive_scan(
     max_points: int = 100,
     initial_points: int | None = None,
     on_missing: str = "repeat",
+    motion: str | Mapping[str, Mapping[str, float]] | None = None,
+    frame_seconds: float | None = None,
+    resume: Sequence[Any] | None = None,
+    exposures: int = 1,
+    region: Mapping[str, Any] | None = None,
     md: Mapping[str, Any] | None = None,
-) -> Plan:
+) -> MsgGenerator[list[tuple[int | None, Point, Point]]]:
     """Take frames where a strategy wants them, until its stopping rule holds or `max_points` places are done.
 
     The plan makes one run, with the streams primary, tags and decisions. At each place it waits for the tags, up to the
@@ -56,6 +64,25 @@ def tag_adaptive_scan(
         What the plan does when a frame has no tags. "repeat" takes the frame again once, then leaves the place out.
         "skip" leaves the place out at once. "pause" pauses for a person, and takes the frame again when ``RE.resume()``
         is called. "stop" ends the plan.
+    motion : "motors" or mapping, optional
+        How long moves take, which the strategy weighs against the use of a frame. "motors" reads velocity, acceleration
+        and settling from the motors. Or by motor's name, what is left out being read:
+        ``{"x": {"velocity": 2.0, "acceleration": 0.5, "settling": 0.1}}``, in units a second, seconds to the velocity,
+        and seconds after a move. If None, travel costs nothing.
+    frame_seconds : float, optional
+        Seconds that a frame takes with all that belongs to it, for `motion`. If None, the exposure of the first
+        detector that has one.
+    resume : list of str, int or stored run, optional
+        Runs from which the map goes on: their places and tags are known to the strategy from the start. Uids, scan_ids
+        or numbers that count from the newest run (-1), in the catalogue that `install` was given; or the runs
+        themselves. What is known takes the place of the first places that a strategy by name spreads evenly.
+    exposures : int
+        How many frames each place gets. The strategy is told the median of each probability, so that a frame that is
+        tagged wrongly does not count. A frame without tags is repeated or left out as `on_missing` says.
+    region : mapping, optional
+        Where frames may be taken within the limits. `outline`: the corners of a polygon around the sample,
+        ``[[x, y], ...]``, for two motors in their order; `forbidden`: a list of such polygons, and of boxes by motor's
+        name, ``{"x": [2, 3]}``. Moves may cross what is forbidden.
     md : mapping, optional
         Goes into the start document.
 
@@ -72,6 +99,7 @@ def tag_adaptive_scan(
     detectors, tagger = some_detectors(detectors), a_tagger(tagger)
     motors, limits = _motors(args)
     axes = {motor.name: pair for motor, pair in zip(motors, limits, strict=True)}
+    motions = yield from read_motions(motors, motion, frame_seconds, detectors)
     decider = ByStrategy(
         strategy,
         axes,
@@ -80,6 +108,10 @@ def tag_adaptive_scan(
         max_points=max_points,
         initial_points=initial_points,
         on_missing=on_missing,
+        motions=motions,
+        known=(yield from read_known_places(tagger, resume, list(axes), tagger.model.taxonomy.names)),
+        exposures=exposures,
+        region=region,
     )
     start = {
         "plan_name": "tag_adaptive_scan",
@@ -94,6 +126,10 @@ def tag_adaptive_scan(
             "max_points": max_points,
             "initial_points": initial_points,
             "on_missing": on_missing,
+            "resume": None if resume is None else [str(getattr(run, "uid", run)) for run in resume],
+            "exposures": exposures,
+            "region": None if region is None else dict(region),
+            "motion": {name: asdict(found) for name, found in motions.items()} or None,
         },
         "hints": {"dimensions": [([name], "primary") for name in axes]},
     }

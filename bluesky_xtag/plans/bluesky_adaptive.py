@@ -1,48 +1,25 @@
 """A bridge to bluesky-adaptive 1.0: its optimizers use the tags of this package.
 
-The strategies of this package need no bridge in its plans: they have the shape of its `Optimizer`.
+The strategies of this package need no bridge in its plans: they have the shape of its `Optimizer`. Its plans take
+``optimize_in_run(problem, per_step=tagged_step(xtag))``, see `bluesky_xtag.plans.stubs`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from bluesky import plan_stubs as bps
+from typing import Any
 
 from ..documents import STREAM, TagRow, TagRows, column
 from ..errors import XTagError, XTagValueError
-
-if TYPE_CHECKING:
-    from bluesky.utils import MsgGenerator
-
-    from ..tagger import Tagger
+from ..tagger import Tagger
+from .stubs import tagged_step
 
 __all__ = ["TagEvaluation", "tagged_step"]
 
 _ID = "_id"
 _ORDER = "blop_acquisition_order"  # where `default_acquire` writes in which order it took the suggestions
 _RUNS_KEPT = 64
-
-
-def tagged_step(tagger: Tagger) -> Any:
-    """Return a `per_step` for bluesky's plans that reads the tagger after each point.
-
-    It waits for the tags of the point, up to the tagger's deadline. bluesky-adaptive passes it on to its plan:
-    ``optimize_in_run(problem, per_step=tagged_step(xtag))``.
-
-    Parameters
-    ----------
-    tagger : Tagger
-        A tagger that is installed, or only subscribed.
-    """
-
-    def per_step(detectors: Sequence[Any], step: Mapping[Any, Any], pos_cache: dict[Any, Any]) -> MsgGenerator[None]:
-        yield from bps.one_nd_step(detectors, step, pos_cache)
-        yield from bps.trigger_and_read([tagger], name=STREAM)
-
-    return per_step
 
 
 class TagEvaluation:
@@ -159,7 +136,9 @@ class _Listener(TagRows):
             del self.runs[next(iter(self.runs))]
 
     def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
-        """Keep the outcomes of a frame."""
+        """Keep the outcomes of a frame, unless it is of another tagger."""
+        if column(self._name, "status") not in data:
+            return
         seen = TagRow.read(number, data, self._name, list(self._tags.values()))
         outcomes = {outcome: self._missing if seen.missing else seen.scores[tag] for outcome, tag in self._tags.items()}
         if run in self.runs:

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bluesky import plan_stubs as bps
+from bluesky.protocols import Movable, Readable
+from bluesky.utils import MsgGenerator
 
 from ..documents import TagRow
 from ..errors import XTagValueError
-from ..tagger import Plan
+from ..tagger import Tagger, exposure_of
 from .arguments import a_signal, a_tagger, some_detectors
 from .conditions import condition
 from .decisions import ByExposure
-from .steps import exposure_of, queueable, steer
-
-if TYPE_CHECKING:
-    from ..tagger import Tagger
+from .steps import queueable, steer
 
 __all__ = ["expose_until"]
 
 
 @queueable
 def expose_until(
-    detectors: Sequence[Any],
+    detectors: Sequence[Readable],
     tagger: Tagger,
     *,
     good: str | Callable[[TagRow], Any] = "not weak_scattering and not saturated",
-    exposure: Any = None,
+    exposure: Movable | None = None,
     limits: tuple[float, float] = (0.001, 10.0),
     on_missing: str = "repeat",
     md: Mapping[str, Any] | None = None,
-) -> Plan:
+) -> MsgGenerator[float | None]:
     """Take frames of one place with longer or shorter exposures, until one is good or the limits are reached.
 
     The plan makes one run, with the streams primary, tags and decisions. It reads the exposure at each point, and
@@ -48,7 +47,8 @@ def expose_until(
     good : str or callable
         The condition on tags that a good frame meets, see `bluesky_xtag.plans.conditions`.
     exposure : signal, optional
-        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` of the first detector that has it.
+        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` or
+        ``driver.acquire_time`` of the first detector that has it.
     limits : (float, float)
         The shortest and the longest exposure in seconds.
     on_missing : {"repeat", "skip", "pause", "stop"}
@@ -73,7 +73,7 @@ def expose_until(
     if signal is None:
         names = ", ".join(detector.name for detector in detectors)
         raise XTagValueError(
-            f"none of {names} has a signal cam.acquire_time: name the signal, "
+            f"none of {names} has a signal cam.acquire_time or driver.acquire_time: name the signal, "
             "expose_until(detectors, tagger, exposure=signal)"
         )
     tags = tagger.model.taxonomy.names

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from bluesky.protocols import Movable, Readable
+from bluesky.utils import MsgGenerator
 
 from ..documents import TagRow
-from ..tagger import Plan
+from ..tagger import Tagger
 from .arguments import a_motor, a_number, a_tagger, some_detectors
 from .conditions import condition
 from .decisions import LineUntil
 from .steps import queueable, steer
-
-if TYPE_CHECKING:
-    from ..tagger import Tagger
 
 __all__ = ["scan_until"]
 
 
 @queueable
 def scan_until(
-    detectors: Sequence[Any],
+    detectors: Sequence[Readable],
     tagger: Tagger,
-    motor: Any,
+    motor: Movable,
     start: float,
     stop: float,
     step: float,
@@ -30,7 +30,7 @@ def scan_until(
     until: str | Callable[[TagRow], Any],
     on_missing: str = "repeat",
     md: Mapping[str, Any] | None = None,
-) -> Plan:
+) -> MsgGenerator[bool]:
     """Step along a line until a condition on the tags holds, or the line ends.
 
     The plan makes one run, with the streams primary, tags and decisions. At each place it waits for the tags, up to the
@@ -67,26 +67,26 @@ def scan_until(
     XTagValueError
         An argument does not fit. The error comes before the run begins.
     """
-    detectors, tagger, motor = some_detectors(detectors), a_tagger(tagger), a_motor(motor)
+    detectors, tagger, moved = some_detectors(detectors), a_tagger(tagger), a_motor(motor)
     start, stop, step = a_number(start, "start"), a_number(stop, "stop"), a_number(step, "step")
     tags = tagger.model.taxonomy.names
     wanted = condition(until, tags)
-    decider = LineUntil(motor.name, start, stop, step, wanted, tags, on_missing)
+    decider = LineUntil(moved.name, start, stop, step, wanted, tags, on_missing)
     document = {
         "plan_name": "scan_until",
         "detectors": [detector.name for detector in detectors],
-        "motors": [motor.name],
+        "motors": [moved.name],
         "plan_args": {
             "detectors": [repr(detector) for detector in detectors],
             "tagger": repr(tagger),
-            "motor": repr(motor),
+            "motor": repr(moved),
             "start": start,
             "stop": stop,
             "step": step,
             "until": wanted.text,
             "on_missing": on_missing,
         },
-        "hints": {"dimensions": [([motor.name], "primary")]},
+        "hints": {"dimensions": [([moved.name], "primary")]},
     }
-    yield from steer(detectors, tagger, decider, {motor.name: motor}, document | dict(md or {}), restage=[motor])
+    yield from steer(detectors, tagger, decider, {moved.name: moved}, document | dict(md or {}), restage=[moved])
     return decider.found

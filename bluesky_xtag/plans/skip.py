@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.preprocessors import set_run_key_wrapper
-from bluesky.utils import Msg, ensure_generator
+from bluesky.protocols import Movable
+from bluesky.utils import Msg, MsgGenerator, ensure_generator
 
 from ..documents import STREAM as TAGS
 from ..documents import TagRow
 from ..errors import XTagValueError
-from ..tagger import Plan, accompany
+from ..tagger import Plan, Tagger, accompany, exposure_of
 from .arguments import a_number, a_signal, a_tagger
 from .conditions import Condition, condition
-from .decisions import DecisionLog, SkipEmpty, TagsWatch
-from .steps import exposure_of, queueable, read_tags, write
-
-if TYPE_CHECKING:
-    from ..tagger import Tagger
+from .decisions import STREAM, DecisionLog, SkipEmpty, TagsWatch
+from .steps import queueable, read_tags, write
 
 __all__ = ["skip_empty"]
 
@@ -31,10 +29,10 @@ def skip_empty(
     tagger: Tagger,
     probe_exposure: float,
     *,
-    exposure: Any = None,
+    exposure: Movable | None = None,
     empty: str | Callable[[TagRow], Any] = "empty",
     probes: int = 1,
-) -> Plan:
+) -> MsgGenerator[Any]:
     """Take a short probe frame at each point of a plan first, and the full exposure only where it is not empty.
 
     Both frames are events of the plan's own stream. Each event also holds its exposure, under the name of the signal.
@@ -51,14 +49,15 @@ def skip_empty(
     probe_exposure : float
         Seconds of the probe.
     exposure : signal, optional
-        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` of each detector that has it, as
+        The signal that sets the exposure in seconds. If None, ``cam.acquire_time`` or
+        ``driver.acquire_time`` of each detector that has it, as
         ophyd's area detectors do. The full exposure is the value of the signal at the first point.
     empty : str or callable
         The condition on tags that an empty place meets, see `bluesky_xtag.plans.conditions`.
     probes : int
         The number of frames that must be empty before a place is left out. The place is exposed as soon as half as many
-        frames are not empty, or have no tags. If one frame in twenty is tagged wrongly, one probe loses one place in
-        twenty, and four probes lose one in 33,000.
+        (rounded down, and at least one) are not empty, or have no tags. If one frame in twenty is tagged wrongly, one
+        probe loses one place in twenty, and four probes lose one in 33,000.
 
     Raises
     ------
@@ -81,7 +80,7 @@ def skip_empty(
     )
 
 
-_DECIDING = frozenset({"tag_adaptive_scan", "scan_until", "expose_until"})
+_DECIDING = frozenset({"tag_adaptive_scan", "scan_until", "expose_until", "watch", "compare_samples"})
 _REPEATED = frozenset({"trigger", "wait", "create", "read", "save"})
 
 
@@ -129,6 +128,11 @@ class _Probing:
     def _before(self, msg: Msg) -> Plan:
         if msg.command == "open_run" and msg.kwargs.get("plan_name") in _DECIDING:
             raise XTagValueError(f"{msg.kwargs['plan_name']} already decides by tags: give skip_empty another plan")
+        if msg.command == "create" and msg.kwargs.get("name") == STREAM:
+            raise XTagValueError(
+                f"the plan writes the stream {STREAM!r} itself, as plan stubs do: give skip_empty another plan, or "
+                "leave the condition or the fallback out"
+            )
         run = self._runs.get(msg.run)
         if run is None:
             return
@@ -142,7 +146,8 @@ class _Probing:
         elif msg.command == "save" and point.messages:
             if not point.signals:
                 raise XTagValueError(
-                    f"none of {_names(point.messages)} has a signal cam.acquire_time for the exposure of the probe: "
+                    f"none of {_names(point.messages)} has a signal cam.acquire_time or "
+                    "driver.acquire_time for the exposure of the probe: "
                     "name the signal, skip_empty(plan, tagger, probe_exposure, exposure=signal)"
                 )
             for signal in point.signals:

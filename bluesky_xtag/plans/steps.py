@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
@@ -13,13 +14,10 @@ from bluesky.utils import Msg
 from ..documents import STREAM as TAGS
 from ..documents import TagRow
 from ..errors import XTagError
-from ..tagger import Plan
-from .decisions import STREAM, Decider, Decision, DecisionLog, TagsWatch
+from ..tagger import Plan, Tagger
+from .decisions import INTERVAL, STREAM, Decider, Decision, DecisionLog, TagsWatch
 
-if TYPE_CHECKING:
-    from ..tagger import Tagger
-
-__all__ = ["exposure_of", "queueable", "read_tags", "steer", "write"]
+__all__ = ["queueable", "read_tags", "steer", "write"]
 
 
 def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, TagRow]:
@@ -73,9 +71,10 @@ def steer(
     tagger : Tagger
         A tagger that is installed, or only subscribed.
     decider : Decider
-        It chooses values for the movables.
+        It chooses values for the movables, and "interval": seconds from the start of the last frame that had one to the
+        start of the next.
     movables : mapping of str to Movable
-        The movables by their names.
+        The movables by their names, which are read at each point; also signals that are only read.
     md : mapping
         Goes into the start document.
     restage : sequence
@@ -91,13 +90,20 @@ def steer(
     readables = [*detectors, *(each for each in movables.values() if each not in detectors)]
 
     def frames() -> Generator[Msg, Any, Decision]:
-        run = watch.run
+        run, begun = watch.run, 0.0
         decision = decider.first()
         assert decision is not None  # a plan that chooses places has to choose the first
         yield from write(log, decision)
         while decision.action != "stop":
             yield from bps.checkpoint()
-            moves = [each for name, value in decision.values.items() for each in (movables[name], value)]
+            wait = decision.values.get(INTERVAL)
+            if wait is not None:
+                left = begun + wait - time.monotonic()
+                if begun and left > 0:
+                    yield from bps.sleep(left)
+                begun = time.monotonic()
+            chosen = ((movables[name], value) for name, value in decision.values.items() if name in movables)
+            moves = [each for pair in chosen for each in pair]
             if moves:
                 yield from bps.mv(*moves)
             yield from bps.trigger_and_read(readables)
@@ -134,8 +140,3 @@ def queueable(plan: _PlanFunction) -> _PlanFunction:
         parameters=untyped, return_annotation=signature.empty
     )
     return plan
-
-
-def exposure_of(detector: Any) -> Any:
-    """Return the signal of a detector's exposure in seconds, by areaDetector's name for it; None if there is none."""
-    return getattr(getattr(detector, "cam", None), "acquire_time", None)

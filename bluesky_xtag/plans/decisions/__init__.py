@@ -1,20 +1,30 @@
 """What plans decided because of tags: the stream "decisions", and how to compute the decisions again."""
 
+from .by_change import DOSE, INTERVAL, ByChange, WatchRules
+from .by_condition import ByCondition, fallback_rules
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
+from .by_sample import BySample
 from .by_strategy import ByStrategy
 from .check import DecisionCheck, make_decider, replay_decisions
 from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
-from .stream import CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, data_keys, row, target_column
+from .stream import ASKED, CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, data_keys, row, target_column
 
 __all__ = [
     "ACTIONS",
+    "ASKED",
     "CHOSEN",
     "COLUMNS",
     "SETTINGS",
     "STREAM",
     "Action",
+    "DOSE",
+    "INTERVAL",
+    "ByChange",
+    "BySample",
+    "WatchRules",
+    "ByCondition",
     "ByExposure",
     "ByStrategy",
     "Decider",
@@ -28,6 +38,7 @@ __all__ = [
     "TagsWatch",
     "target_column",
     "data_keys",
+    "fallback_rules",
     "make_decider",
     "replay_decisions",
     "row",

@@ -24,7 +24,7 @@ class SkipEmpty:
         The names of the model's tags.
     probes : int
         The number of frames that must meet the condition before a place is left out. The place is exposed as soon as
-        half as many frames do not meet it, or have no tags.
+        half as many (rounded down, and at least one) do not meet it, or have no tags.
 
     Raises
     ------

@@ -12,9 +12,12 @@ from ...catalog import Run, StoredRun, as_run
 from ...documents import STREAM as TAGS
 from ...documents import TagRow
 from ...errors import XTagError
+from .by_change import ByChange
+from .by_condition import ByCondition
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
+from .by_sample import BySample
 from .by_strategy import ByStrategy
 from .decision import Decider
 from .stream import SETTINGS, STREAM, row
@@ -29,6 +32,9 @@ _DECIDERS = {
     LineUntil.strategy: LineUntil,
     ByExposure.strategy: ByExposure,
     SkipEmpty.strategy: SkipEmpty,
+    ByCondition.strategy: ByCondition,
+    ByChange.strategy: ByChange,
+    BySample.strategy: BySample,
 }
 
 
@@ -145,6 +151,8 @@ def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings:
         elif seen_row not in seen:
             return f"decision {number} uses row {seen_row} of the stream {TAGS!r}, which is not stored"
         else:
+            if isinstance(decider, ByCondition):
+                decider.recall(data)
             again = decider.decide(seen[seen_row])
         for column, value in row(decider, again, settings["deadline"]).items():
             if column not in data:

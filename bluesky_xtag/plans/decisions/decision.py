@@ -11,7 +11,7 @@ from ...errors import XTagValueError
 
 __all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing"]
 
-Action = Literal["move", "repeat", "expose", "skip", "stop"]
+Action = Literal["move", "repeat", "expose", "skip", "stop", "then", "otherwise", "continue", "fallback"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 OnMissing = Literal["repeat", "skip", "pause", "stop"]
@@ -35,6 +35,8 @@ class Decision:
         The chosen values, by the name of the motor or signal; empty if nothing was chosen.
     pause : bool
         Whether the plan pauses for a person first.
+    condition, fallback : str
+        What a plan of somebody's own asked, and what it does without tags; see `bluesky_xtag.plans.stubs`.
     """
 
     point: int
@@ -43,6 +45,8 @@ class Decision:
     reason: str
     values: Mapping[str, float] = field(default_factory=dict)
     pause: bool = False
+    condition: str = ""
+    fallback: str = ""
 
 
 class Decider(Protocol):

@@ -16,7 +16,18 @@ from event_model import DataKey
 from ...documents import Column, TagRow, TagRows, column, data_key
 from .decision import Decider, Decision
 
-__all__ = ["CHOSEN", "COLUMNS", "SETTINGS", "STREAM", "DecisionLog", "TagsWatch", "target_column", "data_keys", "row"]
+__all__ = [
+    "ASKED",
+    "CHOSEN",
+    "COLUMNS",
+    "SETTINGS",
+    "STREAM",
+    "DecisionLog",
+    "TagsWatch",
+    "target_column",
+    "data_keys",
+    "row",
+]
 
 STREAM = "decisions"
 
@@ -61,8 +72,23 @@ COLUMNS = (
 CHOSEN = Column(
     "to_<name>",
     "number",
-    "the value chosen for a motor or signal, one column for each; NaN if nothing was chosen",
+    "the value chosen for a motor or signal, or for the interval to the next frame and the dose with it (s), one "
+    "column for each; NaN if nothing was chosen",
     lambda value: float(value),
+)
+ASKED = (
+    Column(
+        "condition",
+        "string",
+        'of plan stubs only: the condition that the plan asked for; `""` if it asked for tags alone',
+        lambda of: of.decision.condition,
+    ),
+    Column(
+        "fallback",
+        "string",
+        "of plan stubs only: what the plan does when there are no tags",
+        lambda of: of.decision.fallback,
+    ),
 )
 _NAME = "decision"
 _SOURCE = "bluesky_xtag:decisions"
@@ -86,9 +112,12 @@ def target_column(name: str) -> str:
     return column(_NAME, f"to_{name}")
 
 
-def data_keys(names: Sequence[str]) -> dict[str, DataKey]:
-    """Return event-model data keys of the columns, in column order, for these motors and signals."""
-    columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in COLUMNS}
+def data_keys(names: Sequence[str], *, asked: bool = False) -> dict[str, DataKey]:
+    """Return event-model data keys of the columns, in column order, for these motors and signals.
+
+    With `asked`, the columns of `ASKED` are among them.
+    """
+    columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in _columns(asked)}
     return columns | {target_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in names}
 
 
@@ -107,9 +136,18 @@ def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, floa
     seen = decision.seen
     in_time = seen.row == 0 or (seen.status != "late" and seen.latency <= deadline)
     decided = _Decided(decider, decision, in_time)
-    return {column(_NAME, each.suffix): each.fill(decided) for each in COLUMNS} | {
+    columns = _columns(_is_asked(decider))
+    return {column(_NAME, each.suffix): each.fill(decided) for each in columns} | {
         target_column(name): CHOSEN.fill(decision.values.get(name, math.nan)) for name in decider.names
     }
+
+
+def _columns(asked: bool) -> tuple[Column, ...]:
+    return (*COLUMNS, *ASKED) if asked else COLUMNS
+
+
+def _is_asked(decider: Decider) -> bool:
+    return getattr(decider, "is_asked", False)
 
 
 class TagsWatch(TagRows):
@@ -139,11 +177,16 @@ class TagsWatch(TagRows):
         self.run = doc["uid"]
 
     def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
-        """Keep the newest row."""
+        """Keep the newest row, unless it is of another tagger."""
+        if column(self._tagger, "status") not in data:
+            return
         self._newest[run] = TagRow.read(number, data, self._tagger, self._tags)
 
     def newest(self, run: str) -> TagRow:
-        """Return what the newest row of a run says; a row with the status "failed" if the run has none."""
+        """Return what the newest row of a run says; "failed" as row 0 if the run has none.
+
+        A plan asks after it has read the tagger: without a row by then, the frame has no tags, and none will come.
+        """
         return self._newest.get(run, TagRow(status="failed"))
 
 
@@ -185,7 +228,7 @@ class DecisionLog:
 
     def describe(self) -> dict[str, DataKey]:
         """Return the data keys of the columns."""
-        return data_keys(self._decider.names)
+        return data_keys(self._decider.names, asked=_is_asked(self._decider))
 
     def read_configuration(self) -> dict[str, Reading]:
         """Return all that is needed to compute the decisions again."""

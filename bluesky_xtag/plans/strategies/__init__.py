@@ -6,7 +6,8 @@
 """
 
 from .axes import Axis
-from .named import NAMES, make, recipe
+from .motion import Motion
+from .named import NAMES, REVISION, make, recipe
 from .strategy import Point, Stop, Strategy
 
-__all__ = ["NAMES", "Axis", "Point", "Stop", "Strategy", "make", "recipe"]
+__all__ = ["NAMES", "REVISION", "Axis", "Motion", "Point", "Stop", "Strategy", "make", "recipe"]

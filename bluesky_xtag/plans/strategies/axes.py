@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from ...errors import XTagValueError
+from .motion import Motion
 
 __all__ = ["Axes", "Axis"]
 
@@ -28,6 +30,8 @@ class Axis:
         Limits, in the motor's unit; low < high.
     cost : float
         Cost of a travel by one unit, in frames: with 0.5, a move by two units costs as much as one more frame.
+    motion : Motion, optional
+        How long the motor takes for a move, which costs as many frames as could be taken meanwhile.
 
     Raises
     ------
@@ -39,6 +43,7 @@ class Axis:
     low: float
     high: float
     cost: float = 0.0
+    motion: Motion | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -47,6 +52,16 @@ class Axis:
             )
         if not (math.isfinite(self.cost) and self.cost >= 0):
             raise XTagValueError(f"the cost of travel of {self.name} is {self.cost}: give a finite number from 0 on")
+
+    def frames(self, distance: np.ndarray) -> np.ndarray:
+        """Return what moves cost, in frames, any shape; `distance` in the motor's unit, from 0 on."""
+        cost = self.cost * distance
+        return cost if self.motion is None else cost + self.motion.seconds(distance) / self.motion.frame
+
+    def stored(self) -> list[Any]:
+        """Return the limits, the cost and the motion, plain and ready for JSON; `axes_of` takes them."""
+        motion = [] if self.motion is None else [asdict(self.motion)]
+        return [self.low, self.high, self.cost, *motion]
 
 
 def axes_of(axes: Axes | Sequence[Axis]) -> tuple[Axis, ...]:
@@ -64,8 +79,9 @@ def _axis(name: str, limits: object) -> Axis:
     if isinstance(limits, Axis):
         return limits
     try:
-        numbers = [float(number) for number in limits]  # pyright: ignore[reportGeneralTypeIssues]
-        return Axis(name, *numbers)
+        given = list(limits)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        motion = Motion(**given.pop()) if given and isinstance(given[-1], Mapping) else None
+        return Axis(name, *(float(number) for number in given), motion=motion)
     except XTagValueError:
         raise
     except (TypeError, ValueError) as error:
@@ -102,8 +118,20 @@ def travel(axes: Sequence[Axis], start: np.ndarray | None, unit: np.ndarray) -> 
     """
     if start is None:
         return np.ones(len(unit))
-    rates = np.array([axis.cost * (axis.high - axis.low) for axis in axes])
-    return 1 + (np.abs(unit - start) * rates).max(axis=1)
+    moved = np.abs(unit - start)
+    costs = [axis.frames(moved[:, i] * (axis.high - axis.low)) for i, axis in enumerate(axes)]
+    return 1 + np.max(costs, axis=0)
+
+
+def in_short_order(axes: Sequence[Axis], unit: np.ndarray) -> np.ndarray:
+    """Return places (n, axes) in an order in which motors travel for a short time; as they are if no time is known."""
+    if not any(axis.motion for axis in axes):
+        return unit
+    left, order = list(range(1, len(unit))), [0]
+    while left:  # to the nearest that is left
+        costs = travel(axes, unit[order[-1]], unit[left])
+        order.append(left.pop(int(np.argmin(costs))))
+    return unit[order]
 
 
 def _limits(axes: Sequence[Axis]) -> tuple[np.ndarray, np.ndarray]:

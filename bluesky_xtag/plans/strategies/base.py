@@ -11,6 +11,8 @@ import numpy as np
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis, axes_of, from_unit, to_unit
+from .growing_table import GrowingTable
+from .region import Region
 from .strategy import Point, Stop
 
 __all__ = ["BaseStrategy"]
@@ -34,6 +36,8 @@ class BaseStrategy(ABC):
         The tag to look for.
     seed : int
         Decides all random numbers.
+    region : mapping, optional
+        Where frames may be taken within the limits, see `Region`.
 
     Attributes
     ----------
@@ -60,7 +64,13 @@ class BaseStrategy(ABC):
         return made
 
     def __init__(
-        self, axes: Axes | Sequence[Axis], *, tags: Iterable[str], tag: str | None = None, seed: int = 0
+        self,
+        axes: Axes | Sequence[Axis],
+        *,
+        tags: Iterable[str],
+        tag: str | None = None,
+        seed: int = 0,
+        region: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(seed, int) or seed < 0:
             raise XTagValueError(f"seed={seed!r} must be a whole number from 0 on")
@@ -73,12 +83,12 @@ class BaseStrategy(ABC):
             raise XTagValueError(f"no tag {tag!r}; known tags: {', '.join(self.tags)}")
         if tag is None and self.looks_for_one:
             raise XTagValueError(f"{type(self).__name__.lower()} looks for one tag: name it, for example tag='ring'")
+        self._region = Region(region, self.axes)
         self._suggested: dict[int, np.ndarray] = {}
         self._open: dict[int, np.ndarray] = {}
-        self._places: list[np.ndarray] = []
-        self._scores: list[np.ndarray] = []
+        self._places, self._scores = GrowingTable(len(self.axes)), GrowingTable(len(self.tags))
         self._numbers: list[int | None] = []
-        self._missing: list[np.ndarray] = []
+        self._missing = GrowingTable(len(self.axes))
         self._last: np.ndarray | None = None
         self._in_vain = 0
 
@@ -94,7 +104,8 @@ class BaseStrategy(ABC):
             unit = self._next(np.random.default_rng([self._seed, number]))
             if unit is None:
                 break
-            self._suggested[number] = self._open[number] = self._last = np.asarray(unit, float)
+            unit = self._region.nearest(np.asarray(unit, float))
+            self._suggested[number] = self._open[number] = self._last = unit
             points.append({ID: number} | self._as_point(unit))
         return points
 
@@ -134,7 +145,7 @@ class BaseStrategy(ABC):
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
         """Return the place seen where the tag's probability is highest; all places seen, if there is no `tag`."""
-        if self.tag is None or not self._scores:
+        if self.tag is None or not len(self._scores):
             return [self._best(i) for i in range(len(self._scores))]
         return [self._best(int(np.argmax(self._seen_scores)))]
 
@@ -143,22 +154,17 @@ class BaseStrategy(ABC):
         """Return whether the strategy's stopping rule holds, and why."""
 
     def _best(self, i: int) -> tuple[int | None, Point, Point]:
-        scores = dict(zip(self.tags, self._scores[i].tolist(), strict=True))
-        return self._numbers[i], self._as_point(self._places[i]), scores
+        scores = dict(zip(self.tags, self._scores.all[i].tolist(), strict=True))
+        return self._numbers[i], self._as_point(self._places.all[i]), scores
 
     def seen_positions(self) -> np.ndarray:
         """Return the places that were seen with tags, (n, axes) in the motors' units, in their order."""
-        return from_unit(self.axes, self._seen_places)
-
-    @property
-    def _seen_places(self) -> np.ndarray:
-        """(n, axes), in units of the ranges."""
-        return np.array(self._places).reshape(-1, len(self.axes))
+        return from_unit(self.axes, self._places.all)
 
     @property
     def _seen_scores(self) -> np.ndarray:
         """(n,) of the tag that is looked for, or (n, tags) if none is."""
-        scores = np.array(self._scores).reshape(-1, len(self.tags))
+        scores = self._scores.all
         return scores if self.tag is None else scores[:, self.tags.index(self.tag)]
 
     def _as_point(self, unit: np.ndarray) -> dict[str, float]:

@@ -42,7 +42,8 @@ class Grid(BaseStrategy):
             raise XTagValueError(
                 f"the shape is {shape}, but there are {len(self.axes)} motors: give a whole number from 1 on for each"
             )
-        self._all = _snake(sides)
+        places = _snake(sides)
+        self._all = places[self._region.allows(places)]
 
     def _next(self, rng: np.random.Generator) -> np.ndarray | None:
         number = len(self._suggested)
@@ -79,7 +80,10 @@ class Random(BaseStrategy):
     def _next(self, rng: np.random.Generator) -> np.ndarray | None:
         if self._points is not None and len(self._suggested) >= self._points:
             return None
-        return rng.random(len(self.axes))
+        while True:
+            place = rng.random(len(self.axes))
+            if self._region.allows(place[None])[0]:
+                return place
 
     def should_stop(self) -> Stop:
         """Return whether the wanted number of places was ingested or skipped."""

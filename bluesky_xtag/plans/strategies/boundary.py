@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
 from .model_based import ModelBasedStrategy
+from .sides import STEEP, Sides
 from .strategy import Stop
-from .surrogate import Process, fit_process, spread
+from .surrogate import Process
 
 __all__ = ["Boundary"]
-
-_NOISE = 0.1
-"""Variance of what is seen, -1 to 1. With it, the neighbours of a frame that was tagged wrongly outvote it."""
 
 
 class Boundary(ModelBasedStrategy):
@@ -52,7 +50,7 @@ class Boundary(ModelBasedStrategy):
         axes: Axes | Sequence[Axis],
         *,
         tolerance: float = 0.05,
-        length: float = 0.3,
+        length: float = 0.6,
         initial: int | None = None,
         **common: Any,
     ) -> None:
@@ -60,7 +58,7 @@ class Boundary(ModelBasedStrategy):
         if not 0 < tolerance < 1:
             raise XTagValueError(f"the tolerance is {tolerance}: give a number between 0 and 1")
         self._tolerance = tolerance
-        self._everywhere = spread(1024, len(self.axes), 0)
+        self._sides = Sides(length, STEEP)
 
     def probability(self, points: Any) -> np.ndarray:
         """Return how probable it is that the tag holds.
@@ -75,24 +73,22 @@ class Boundary(ModelBasedStrategy):
         numpy.ndarray
             (n,) float64, 0..1.
         """
-        mean, deviation = self._process().predict(self._units(points), return_std=True)
-        return norm.cdf(mean / deviation)
+        mean, deviation = self._process().predict(self._units(points))
+        return ndtr(mean / deviation)
 
     def region(self, points: Any) -> np.ndarray:
         """Return where the tag holds, (n,) bool; `points` as in `probability`."""
-        return self._process().predict(self._units(points)) > 0
+        return self._process().predict(self._units(points))[0] > 0
 
-    def _process(self) -> Process:
-        return fit_process(self._seen_places, 2 * self._seen_scores - 1, length=self._length, noise=_NOISE)
+    def _fit(self) -> Process:
+        return self._sides.process(self._places.all, 2 * self._seen_scores - 1)
 
-    def _use(self, candidates: np.ndarray) -> np.ndarray:
-        process = self._with_open_places(self._process(), self._seen_places, 2 * self._seen_scores - 1)
-        mean, deviation = process.predict(candidates, return_std=True)
-        return norm.cdf(-np.abs(mean) / deviation) * deviation
+    def _use(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        return ndtr(-np.abs(mean) / deviation) * deviation
 
     def _enough(self) -> Stop:
-        mean, deviation = self._process().predict(self._everywhere, return_std=True)
-        wrong, region = float(norm.cdf(-np.abs(mean) / deviation).mean()), float((mean > 0).mean())
+        mean, deviation = self._everywhere.predict(self._process())
+        wrong, region = float(ndtr(-np.abs(mean) / deviation).mean()), float((mean > 0).mean())
         share = wrong / region if region > 0 else wrong
         if share > self._tolerance:
             return Stop(False)

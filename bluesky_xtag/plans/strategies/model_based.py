@@ -7,17 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from ...errors import XTagValueError
-from .axes import Axes, Axis, to_unit, travel
+from .axes import Axes, Axis, in_short_order, to_unit, travel
 from .base import BaseStrategy
 from .strategy import Stop
-from .surrogate import Process, one_thread, spread
+from .surrogate import EXACT, Process, Watch, one_thread
 
 __all__ = ["ModelBasedStrategy"]
 
 _NEAR = 0.03
 """Distance within which a place without tags lowers the use of other places, in units of the ranges."""
+
+_FINER, _FEWER, _STEP = (20, 5), (4, 4), 0.015
+"""Of how many of the best candidates the surroundings are looked at, at how many places each, and how far away, in
+units of the ranges. Fewer suffice among many frames, which are nearer to each other."""
+
+_NEW = 20
+"""So many candidates are drawn anew for a suggestion where the others last."""
+
+_EVERYWHERE = 1024
+"""So many places, spread evenly, stand for the whole map in the stopping rules."""
 
 _IN_VAIN = 20
 """A strategy gives up after this many places without tags in succession."""
@@ -48,48 +59,86 @@ class ModelBasedStrategy(BaseStrategy):
         if not 0 < length <= 10:
             raise XTagValueError(f"the length is {length}: give a part of the motors' ranges, for example 0.3")
         self._length = float(length)
-        self._first = spread(count, len(self.axes), self._seed)
+        self._first = in_short_order(self.axes, self._region.spread(count, self._seed))
+        self._everywhere = Watch(self._region.spread(_EVERYWHERE, 0))
+        self._lasting: Watch | None = None
+        self._fitted: tuple[int, Process] | None = None
 
     @abstractmethod
-    def _use(self, candidates: np.ndarray) -> np.ndarray:
-        """Return how useful a frame at each candidate is, (n,) from 0 on."""
+    def _fit(self) -> Process:
+        """Return the process after all that was seen."""
+
+    @abstractmethod
+    def _use(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """Return how useful a frame at each place is, (n,) from 0 on, where this is expected there."""
 
     @abstractmethod
     def _enough(self) -> Stop:
         """Return whether the strategy's own stopping rule holds, once the first places were ingested."""
+
+    def _process(self) -> Process:
+        """Return the process after all that was seen; it is fitted once."""
+        if self._fitted is None or self._fitted[0] != len(self._places):
+            self._fitted = len(self._places), self._fit()
+        return self._fitted[1]
 
     def _next(self, rng: np.random.Generator) -> np.ndarray:
         number = len(self._suggested)
         if number < len(self._first):
             return self._first[number]
         with one_thread():
-            rough = self._pool(rng)
-            order = np.argsort(-self._worth(rough), kind="stable")
-            fine = np.clip(rough[order[:20], None] + rng.normal(0, 0.015, (20, 5, len(self.axes))), 0, 1)
-            candidates = np.concatenate([rough[order[:20]], fine.reshape(-1, len(self.axes))])
-            return candidates[int(np.argmax(self._worth(candidates)))]
+            process = self._with_open_places(self._process())
+            if process.local:
+                places, (mean, deviation) = self._lasting_pool(process, rng)
+                tops, around = _FEWER
+            else:
+                places = self._pool(rng, self._candidates)
+                mean, deviation = process.predict(places)
+                tops, around = _FINER
+            worth = self._worth(places, mean, deviation)
+            best = np.argsort(-worth, kind="stable")[:tops]
+            steps = rng.normal(0, _STEP, (len(best), around, len(self.axes)))
+            fine = np.clip(places[best, None] + steps, 0, 1).reshape(-1, len(self.axes))
+            candidates = np.concatenate([places[best], fine])
+            worth = np.concatenate([worth[best], self._worth(fine, *process.predict(fine))])
+            return candidates[int(np.argmax(worth))]
 
-    def _pool(self, rng: np.random.Generator) -> np.ndarray:
-        """Return the candidates, (n, axes) in units of the ranges."""
-        return rng.random((self._candidates, len(self.axes)))
+    def _pool(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return candidates, (count, axes) in units of the ranges."""
+        return rng.random((count, len(self.axes)))
 
-    def _with_open_places(self, process: Process, places: np.ndarray, values: np.ndarray) -> Process:
+    def _lasting_pool(
+        self, process: Process, rng: np.random.Generator
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Return candidates of which a few are drawn anew for each suggestion, and what is expected there."""
+        if self._lasting is None:
+            self._lasting = Watch(self._pool(rng, self._candidates // _NEW * _NEW))
+        else:
+            begin = _NEW * len(self._suggested) % len(self._lasting.places)
+            self._lasting.move(slice(begin, begin + _NEW), self._pool(rng, _NEW))
+        return self._lasting.places, self._lasting.predict(process)
+
+    def _with_open_places(self, process: Process) -> Process:
         """Return the process as it will be if the places that are still open turn out as expected."""
-        coming = list(self._open.values())
-        if not coming:
+        if not self._open:
             return process
-        expected = np.zeros((len(coming), *values.shape[1:]))
-        if len(places):
-            expected = process.predict(np.array(coming)).reshape(expected.shape)
+        coming = np.array(list(self._open.values()))
+        expected, _ = process.predict(coming)
         noise = np.concatenate([process.noise, np.full(len(coming), process.noise.min(initial=1.0))])
-        return Process(np.concatenate([places, coming]), np.concatenate([values, expected]), process.length, noise)
+        places = np.concatenate([process.places, coming])
+        return Process(places, np.concatenate([process.values, expected]), noise, process.length)
 
-    def _worth(self, candidates: np.ndarray) -> np.ndarray:
-        use = self._use(candidates) / travel(self.axes, self._last, candidates)
-        for place in self._missing:
-            squares = ((candidates - place) ** 2).sum(axis=1)
-            use = use * (1 - np.exp(-squares / (2 * _NEAR**2)))
-        return use
+    def _worth(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        use = self._use(places, mean, deviation) / travel(self.axes, self._last, places)
+        if not self._region.is_everything:
+            use = use * self._region.allows(places)
+        if not len(self._missing):
+            return use
+        # Among many frames the places that gave no tags must not keep others from the gaps between them.
+        near = _NEAR * min(1.0, (EXACT / (len(self._places) + 1)) ** (1 / len(self.axes)))
+        distances, _ = KDTree(self._missing.all).query(places, min(8, len(self._missing)))
+        nearest = distances.reshape(len(places), -1)
+        return use * (1 - np.exp(-(nearest**2) / (2 * near**2))).prod(axis=1)
 
     def should_stop(self) -> Stop:
         """Return whether the stopping rule of the strategy holds, or many places in succession gave no tags."""

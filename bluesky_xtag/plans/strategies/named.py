@@ -16,7 +16,7 @@ from .phases import Phases
 from .seek import Seek
 from .strategy import Strategy
 
-__all__ = ["NAMES", "make", "recipe"]
+__all__ = ["NAMES", "REVISION", "make", "recipe"]
 
 _KINDS: dict[str, type[BaseStrategy]] = {
     "seek": Seek,
@@ -26,6 +26,9 @@ _KINDS: dict[str, type[BaseStrategy]] = {
     "grid": Grid,
     "random": Random,
 }
+
+REVISION = 2
+"""Of the strategies: raised when the same answers lead to other places than before."""
 
 NAMES = tuple(_KINDS)
 """The names that `make` knows."""
@@ -56,7 +59,7 @@ def make(
     seed : int
         Decides all random numbers: the same seed and the same answers give the same points.
     **options
-        Options of that strategy; see its class.
+        Options of that strategy, see its class; and `region`, where frames may be taken, see `Region`.
 
     Returns
     -------
@@ -75,6 +78,7 @@ def make(
         for parameter in inspect.signature(kind).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
+    known.append("region")
     if unknown := sorted(set(options) - set(known)):
         has = f"its options: {', '.join(known)}" if known else "it has none"
         raise XTagValueError(f"{name} has no option {', '.join(unknown)}; {has}")
@@ -90,7 +94,8 @@ def recipe(strategy: object) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        Plain and ready for JSON: `name`, `axes` ([low, high, cost] by motor's name), `tags`, `tag`, `seed`, `options`.
+        Plain and ready for JSON: `name`, `revision` (`REVISION`), `axes` ([low, high, cost] by motor's name, and its
+        motion if there is one), `tags`, `tag`, `seed`, `options`.
         None for strategies of other packages.
     """
     name = next((name for name, kind in _KINDS.items() if type(strategy) is kind), None)
@@ -99,7 +104,8 @@ def recipe(strategy: object) -> dict[str, Any] | None:
     arguments = dict(strategy.made_with)
     return {
         "name": name,
-        "axes": {axis.name: [axis.low, axis.high, axis.cost] for axis in strategy.axes},
+        "revision": REVISION,
+        "axes": {axis.name: axis.stored() for axis in strategy.axes},
         "tags": list(strategy.tags),
         "tag": strategy.tag,
         "seed": int(arguments.get("seed", 0)),

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
+from .growing_table import GrowingTable
 from .model_based import ModelBasedStrategy
 from .strategy import Point, Stop
-from .surrogate import fit_process
+from .surrogate import Process
 
 __all__ = ["Novelty"]
 
@@ -65,37 +66,33 @@ class Novelty(ModelBasedStrategy):
         if patience < 1 or not differ > 0:
             raise XTagValueError(f"patience={patience}, differ={differ}: give patience from 1 on, and differ above 0")
         self._patience, self._differ = patience, differ
+        self._nearest, self._earlier = GrowingTable(1), GrowingTable(1)
 
     def novelty(self) -> np.ndarray:
         """Return the distance of each frame seen from the most similar other one, (n,) float64; 0 if there is none."""
-        apart = _distances(np.array(self._scores).reshape(-1, len(self.tags)))
-        return apart.min(axis=1) if len(apart) > 1 else np.zeros(len(apart))
+        seen = self._scores.all
+        for i in range(len(self._nearest), len(seen)):  # each frame is compared with those before it, once
+            distances = np.linalg.norm(seen[:i] - seen[i], axis=1)
+            self._nearest.shrink(distances)
+            nearest = distances.min(initial=np.inf)
+            self._nearest.append(nearest)
+            self._earlier.append(nearest)
+        return self._nearest.all[:, 0].copy() if len(seen) > 1 else np.zeros(len(seen))
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
         """Return the ten places whose frames are least like all others, the most unlike first."""
         return [self._best(int(i)) for i in np.argsort(-self.novelty(), kind="stable")[:10]]
 
-    def _use(self, candidates: np.ndarray) -> np.ndarray:
+    def _fit(self) -> Process:
         values = self.novelty() / self._differ
-        process = fit_process(self._seen_places, values, length=self._length, noise=_NOISE)
-        process = self._with_open_places(process, self._seen_places, values)
-        mean, deviation = process.predict(candidates, return_std=True)
+        return Process(self._places.all, values, np.full(len(values), _NOISE), self._length)
+
+    def _use(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
         return np.maximum(mean, 0) + deviation
 
     def _enough(self) -> Stop:
         later = len(self._places) - len(self._first)
-        if later < self._patience:
-            return Stop(False)
-        apart = _distances(np.stack(self._scores))
-        last = range(len(apart) - self._patience, len(apart))
-        if any(apart[i, :i].min() > self._differ for i in last):
+        self.novelty()
+        if later < self._patience or (self._earlier.all[-self._patience :] > self._differ).any():
             return Stop(False)
         return Stop(True, f"the last {self._patience} frames showed nothing new")
-
-
-def _distances(seen: np.ndarray) -> np.ndarray:
-    """Return the distance of each frame from each other one, (n, n); infinite from itself."""
-    squares = (seen**2).sum(axis=1)
-    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * seen @ seen.T, 0))
-    np.fill_diagonal(apart, np.inf)
-    return apart

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import pdist
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis
+from .grouping import Groups
 from .model_based import ModelBasedStrategy
+from .sides import STEEP, Sides
 from .strategy import Point, Stop
-from .surrogate import Process, fit_process, spread
+from .surrogate import Process
 
 __all__ = ["NOT_OF_PHASES", "Phases"]
 
@@ -30,8 +30,11 @@ NOT_OF_PHASES = (
 )
 """Tags of the instrument and of the intensity. They say nothing about the phases of the sample."""
 
-_NOISE = 0.1
-"""Variance of what is seen, as in `boundary`."""
+_SHARPER = 0.5
+"""Borders are sharper than the process expects: with so much of its deviation, the part of simulated maps that is
+expected to be wrong is the part that is."""
+_LEAST = 25
+"""Frames for each motor before which the borders are too little known to say how sharp they are."""
 _SHARE = 0.04
 """From 40 frames on, groups of a smaller share are not phases."""
 
@@ -46,7 +49,8 @@ class Phases(ModelBasedStrategy):
     apart: where the probability that they are in the wrong order, times the standard deviation, divided by the cost of
     the frame and its travel, is highest.
 
-    Stops when the part of the map that is expected to be in a wrong group is at most `tolerance`.
+    Stops when the part of the map that is expected to be in a wrong group is at most `tolerance`, but not before 25
+    frames for each motor.
 
     Parameters
     ----------
@@ -78,7 +82,7 @@ class Phases(ModelBasedStrategy):
         tolerance: float = 0.03,
         differ: float = 0.6,
         ignore: Iterable[str] = NOT_OF_PHASES,
-        length: float = 0.3,
+        length: float = 0.6,
         initial: int | None = None,
         **common: Any,
     ) -> None:
@@ -94,7 +98,8 @@ class Phases(ModelBasedStrategy):
         self._used = [i for i, name in enumerate(self.tags) if name not in left_out]
         if not self._used:
             raise XTagValueError("phases ignores every tag: do not ignore tags that tell the phases apart")
-        self._everywhere = spread(1024, len(self.axes), 0)
+        self._sides = Sides(length, STEEP)
+        self._groups, self._members = Groups(differ), np.empty((0, 0))
 
     def labels(self, points: Any) -> np.ndarray:
         """Return the group of each place.
@@ -110,76 +115,57 @@ class Phases(ModelBasedStrategy):
             (n,) int, in the order of `groups`; all -1 if nothing was seen.
         """
         units = self._units(points)
-        if not self._places:
+        if not len(self._places):
             return np.full(len(units), -1)
-        process, _ = self._process()
-        return _table(process.predict(units), len(units)).argmax(axis=1)
+        return self._process().predict(units)[0].argmax(axis=1)
 
     def groups(self) -> list[dict[str, float]]:
         """Return the median probability of each tag in each group, in the order in which the groups were first seen."""
-        if not self._places:
+        if not len(self._places):
             return []
-        _, members = self._process()
-        seen = np.stack(self._scores)
-        return [dict(zip(self.tags, np.median(seen[column > 0], axis=0).tolist(), strict=True)) for column in members.T]
+        self._process()
+        seen, columns = self._scores.all, self._members.T
+        return [dict(zip(self.tags, np.median(seen[column > 0], axis=0).tolist(), strict=True)) for column in columns]
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:
         """Return one place for each group: the place that belongs to the group most surely."""
-        if not self._places:
+        if not len(self._places):
             return []
-        process, members = self._process()
-        surely = np.where(members > 0, _table(process.predict(self._seen_places), len(members)), -np.inf)
+        mean, _ = self._process().predict(self._places.all)
+        surely = np.where(self._members > 0, mean, -np.inf)
         return [self._best(int(i)) for i in surely.argmax(axis=0)]
 
-    def _process(self) -> tuple[Process, np.ndarray]:
-        """Return the process of the memberships, and the memberships seen: (n, groups), 1 in the group, else -1."""
-        members = self._members()
-        used = (members > 0).any(axis=1)
-        process = fit_process(self._seen_places[used], members[used], length=self._length, noise=_NOISE)
-        return process, members
-
-    def _members(self) -> np.ndarray:
-        seen = np.stack(self._scores)[:, self._used]
-        number = (
-            np.zeros(1, int) if len(seen) == 1 else fcluster(linkage(pdist(seen), "average"), self._differ, "distance")
-        )
-        _, first, inverse, counts = np.unique(number, return_index=True, return_inverse=True, return_counts=True)
-        kept = counts >= (_SHARE * len(seen) if len(seen) >= 40 else 1)
+    def _fit(self) -> Process:
+        """Return the process of the memberships, and keep the memberships: (n, groups), 1 in the group, else -1."""
+        if not len(self._places):
+            return Process(self._places.all, np.empty((0, 1)), np.empty(0), self._length)
+        group = self._groups.of(self._scores.all[:, self._used])
+        names, first, counts = np.unique(group, return_index=True, return_counts=True)
+        kept = counts >= (_SHARE * len(group) if len(group) >= 40 else 1)
         if not kept.any():
             kept[:] = True
-        groups = [group for group in np.argsort(first) if kept[group]]
-        return np.where(inverse[:, None] == np.array(groups), 1.0, -1.0)
+        order = names[kept][np.argsort(first[kept])]
+        self._members = np.where(group[:, None] == order, 1.0, -1.0)
+        return self._sides.process(self._places.all, self._members)
 
-    def _use(self, candidates: np.ndarray) -> np.ndarray:
-        if not self._places:
-            return np.ones(len(candidates))
-        process, members = self._process()
-        used = (members > 0).any(axis=1)
-        process = self._with_open_places(process, self._seen_places[used], members[used])
-        doubt, deviation = _doubt(process, candidates)
-        return doubt * deviation
+    def _use(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        return _doubt(mean, deviation) * deviation
 
     def _enough(self) -> Stop:
-        if not self._places:
+        if len(self._places) + len(self._missing) < _LEAST * len(self.axes):
             return Stop(False)
-        process, members = self._process()
-        share = float(_doubt(process, self._everywhere)[0].mean())
+        mean, deviation = self._everywhere.predict(self._process())
+        share = float(_doubt(mean, _SHARPER * deviation).mean())
         if share > self._tolerance:
             return Stop(False)
-        told = f"{members.shape[1]} phases; {share:.1%} of the map is in doubt, no more than {self._tolerance:.1%}"
+        count = self._members.shape[1]
+        told = f"{count} phases; {share:.1%} of the map is in doubt, no more than {self._tolerance:.1%}"
         return Stop(True, told)
 
 
-def _table(values: np.ndarray, rows: int) -> np.ndarray:
-    """Return (rows, functions) where scikit-learn leaves out the second axis of a single function."""
-    return np.asarray(values).reshape(rows, -1)
-
-
-def _doubt(process: Process, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how probable it is that the second highest group is the highest, and the standard deviation."""
-    mean, deviation = (_table(each, len(places)) for each in process.predict(places, return_std=True))
-    deviation = deviation[:, 0]
+def _doubt(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Return how probable it is that the second highest group is the highest, (n,)."""
     if mean.shape[1] == 1:
-        return norm.cdf(-np.abs(mean[:, 0]) / deviation), deviation
+        return ndtr(-np.abs(mean[:, 0]) / deviation)
     second, highest = np.partition(mean, -2, axis=1)[:, -2:].T
-    return norm.cdf((second - highest) / (2 * deviation)), deviation
+    return ndtr((second - highest) / (2 * deviation))

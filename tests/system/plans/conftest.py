@@ -1,3 +1,3 @@
 """Fixtures of plans that are steered by tags."""
 
-from support.steered import axis, decisions, graded, other, peak  # noqa: F401
+from support.steered import axis, computed_again, decisions, graded, other, peak  # noqa: F401

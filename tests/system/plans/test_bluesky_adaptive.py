@@ -13,7 +13,7 @@ from bluesky_xtag.plans import make
 from bluesky_xtag.plans.bluesky_adaptive import TagEvaluation, tagged_step
 
 adaptive = pytest.importorskip(
-    "bluesky_adaptive", reason="bluesky-adaptive is not installed: pip install '.[adaptive]'"
+    "bluesky_adaptive", reason='bluesky-adaptive is not installed: pip install "bluesky_xtag[adaptive]"'
 )
 
 from bluesky_adaptive import optimize, optimize_in_run  # noqa: E402
@@ -154,7 +154,7 @@ def test_our_strategies_leave_out_what_has_no_tags(RE, tag, axis, det):
 
 @pytest.mark.timeout(900)  # Ax thinks for seconds about each point
 def test_its_ax_agent_runs_on_our_tags(RE, tag, axis, det):
-    pytest.importorskip("ax", reason="Ax and PyTorch are not installed: pip install 'bluesky-adaptive[ax]'")
+    pytest.importorskip("ax", reason='Ax and PyTorch are not installed: pip install "bluesky-adaptive[ax]"')
     from bluesky_adaptive.ax import Agent, Objective, RangeDOF
 
     evaluation = TagEvaluation(tag(model=GradedModel(), wait="point"), {"p_ring": "ring"}, missing=0.0)

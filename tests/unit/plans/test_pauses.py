@@ -1,34 +1,15 @@
 """Pause with rewind, abort and stop, at every place of a plan: the run ends clean and its decisions hold."""
 
-import json
-
 import bluesky.plans as bp
-import pandas as pd
 import pytest
 from bluesky.utils import RunEngineInterrupted
 from support.cameras import Camera, flat
+from support.steered import pause_after
 
-from bluesky_xtag.documents import TagRow
 from bluesky_xtag.plans import expose_until, scan_until, skip_empty, tag_adaptive_scan
-from bluesky_xtag.plans.decisions.check import first_divergence
 
 STREAMS = pytest.mark.parametrize("stream", ["primary", "tags", "decisions"])
 PLANS = ["adaptive", "line", "exposure", "skip"]
-
-
-@pytest.fixture
-def computed_again(seen):
-    """Says how the decisions of a run differ when they are computed again: not at all, if all is well."""
-
-    def computed_again(run):
-        rows, decided = (seen.events(stream, run) for stream in ("tags", "decisions"))
-        (descriptor,) = seen.descriptors("decisions", run)
-        settings = json.loads(descriptor["configuration"]["decisions"]["data"]["decision_settings"])
-        by_number = {row["seq_num"]: TagRow.read(row["seq_num"], row["data"], "xtag", settings["tags"]) for row in rows}
-        stored = pd.DataFrame([row["data"] for row in decided], index=[row["seq_num"] for row in decided])
-        return first_divergence(stored, by_number, settings)
-
-    return computed_again
 
 
 @pytest.fixture
@@ -48,20 +29,6 @@ def plan(graded, axis, other, peak):
         return skip_empty(bp.scan([peak], axis, 0, 4, 5), tagger, 0.1, empty="ring<0.3")
 
     return plan
-
-
-def pause_after(RE, stream, number):
-    """Pause once the event of that number in that stream was emitted; the RunEngine goes back to its checkpoint."""
-    streams, pauses = {}, iter([True])
-
-    def callback(name, doc):
-        if name == "descriptor":
-            streams[doc["uid"]] = doc["name"]
-        elif name == "event" and (streams[doc["descriptor"]], doc["seq_num"]) == (stream, number):
-            if next(pauses, False):
-                RE.loop.create_task(RE._request_pause_coro(False))
-
-    RE.subscribe(callback)
 
 
 @STREAMS

@@ -13,6 +13,7 @@ from support.models import CountsModel, HangingModel, RaisingModel
 from bluesky_xtag import Tagger, XTagError, XTagValueError
 from bluesky_xtag.plans import skip_empty
 from bluesky_xtag.plans.conditions import ConditionError
+from bluesky_xtag.plans.stubs import tagged_step
 
 WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
 FILLED = (2, 5)  # of the places 0 to 6
@@ -206,3 +207,13 @@ def test_plan_that_fails_leaves_the_exposure_as_it_was(RE, seen, tag, axis, det)
             RE(skip_empty(broken, tagger, 0.1))
         assert det.cam.acquire_time.get() == 1.0
     assert [stop["exit_status"] for stop in seen.of("stop")] == ["success", "fail"]
+
+
+def test_a_plan_whose_points_wait_for_tags_is_fine_and_one_whose_points_decide_says_so(RE, seen, tag, axis, det):
+    tagger = tag()
+    RE(skip_empty(bp.scan([det], axis, 0, 6, 7, per_step=tagged_step(tagger)), tagger, 0.1))
+    assert exposures(seen) == expected()
+    seen.assert_every_frame_has_its_row()
+    with pytest.raises(XTagValueError, match="the plan writes the stream 'decisions' itself, as plan stubs do"):
+        RE(skip_empty(bp.scan([det], axis, 0, 6, 7, per_step=tagged_step(tagger, "empty")), tagger, 0.1))
+    assert det.cam.acquire_time.get() == 1.0
