@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-import glob
-import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from ..documents import STATUSES, FrameId, Tagging, column, score_values
-from ..errors import FrameError, XTagError, XTagValueError
-from ..frames import Frame, FrameSelection, Mask, data_sets, origins, pack, read
-from ..model import load_model, write_atomically
+from ..errors import XTagError, XTagValueError
+from ..frames import Frame, FrameSelection, Mask, RootMap, each_once, matching_files
+from ..model import write_atomically
 from ..tagger import Outcome, batches, finish
 from .journal import Journal
-from .settings import Watch, choose_backend, fingerprint
+from .settings import Watch, choose_backend, fingerprint, needed
 
 if TYPE_CHECKING:
-    from ..model import PackedImage, TagModel
+    from ..model import ServedModel, TagModel
 
-__all__ = ["frames_of", "tag_files"]
+__all__ = ["tag_files"]
 
-logger = logging.getLogger("bluesky_xtag")
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """The images of a data set of a file; or the reason why there are none."""
-
-    path: str
-    dataset: str
-    size: None = None
-    reason: str = ""
-
-    def read(self, index: int) -> np.ndarray:
-        """Return image `index`."""
-        if self.reason:
-            raise FrameError(self.reason)
-        return read(self.path, self.dataset, index)
-
-    def pack(self, index: int) -> np.ndarray | PackedImage:
-        """Return image `index`, still compressed if its format can."""
-        if self.reason:
-            raise FrameError(self.reason)
-        return pack(self.path, self.dataset, index)
-
-
-_NOTHING = Frame(FrameId("", "", "", 1, 0, ""), None, None, _Source("", ""))  # for the header of a table
+_NOWHERE = FrameId("", "", "", 1, 0, "")  # for the header of a table
 
 
 def tag_files(
@@ -66,9 +35,12 @@ def tag_files(
     key: str | None = None,
     beam_centre: tuple[float, float] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
+    root_map: Mapping[str, str] | None = None,
     name: str = "xtag",
     workers: int | None = None,
     scheduler: str | None = None,
+    insecure: bool = False,
+    backend: str | None = None,
     watch: Watch | None = None,
 ) -> dict[str, int]:
     """Tag the images of files and write a table with one row for each image.
@@ -91,9 +63,12 @@ def tag_files(
         Column and row in pixels. If None, estimated from each image.
     mask : array, str or Path, or a mapping of these, optional
         Pixels that must not be used, see `bluesky_xtag.frames.load_mask`; or one mask for each data set.
+    root_map : mapping of str to str, optional
+        Where directories are now that links, virtual data sets and raw data sets of HDF5 files name by an earlier
+        place: ``{"/old/mount": "/data/archive"}``.
     name : str
         First part of the column names.
-    workers, scheduler, watch
+    workers, scheduler, insecure, backend, watch
         As in `bluesky_xtag.replay.replay`. Here `watch` gets the path of the table instead of a uid.
 
     Returns
@@ -115,103 +90,22 @@ def tag_files(
     if out.exists() and not journal_path.exists():
         raise XTagValueError(f"{out} exists: choose another name, or remove it")
     selection = FrameSelection(key=key, beam_centre=beam_centre, mask=mask)
-    paths = list(_matching_files([files] if isinstance(files, str | Path) else files))
-    model = load_model(model)
-    about = {"settings": fingerprint(model, name, key, selection.fixed_centre, selection.mask)}
+    roots = RootMap(root_map)
+    paths = list(matching_files(files))
+    model, known = needed(model, backend)
+    about = {"settings": fingerprint(known, name, key, selection.fixed_centre, selection.mask, roots)}
     with closing(Journal(journal_path, about, at=time.time())) as journal:
-        frames = list(_each_once(paths, selection))
-        with closing(choose_backend(model, scheduler, workers)) as backend:
-            tagged = batches(backend.tag(_frames_without_tagging(frames, journal)))
+        frames = list(each_once(paths, selection, roots))
+        with closing(choose_backend(model, scheduler, workers, insecure=insecure, backend=backend)) as tagging:
+            tagged = batches(tagging.tag(_frames_without_tagging(frames, journal)))
             for done in _report_progress(tagged, frames, journal, watch, str(out)):
-                journal.add(map(finish, done))
-        rows = [_row(frame, journal.taggings[frame.id], model, name) for frame in frames]
-        columns = list(_row(_NOTHING, Tagging(_NOTHING.id, "unreadable"), model, name))
+                journal.add(finish(outcome, tagging.model.device) for outcome in done)
+        rows = [_row(journal.taggings[frame.id], known, name) for frame in frames]
+        columns = list(_row(Tagging(_NOWHERE, "unreadable"), known, name))
         _write(pd.DataFrame(rows, columns=pd.Index(columns)), out)
         journal.remove()
     counts = Counter(row[column(name, "status")] for row in rows)
     return {status: counts[status] for status in STATUSES}
-
-
-def _matching_files(patterns: Iterable[str | Path]) -> Iterator[str]:
-    for pattern in patterns:
-        found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
-        if not found:
-            raise XTagValueError(f"no file matches {pattern}: name files that exist, patterns in quotes")
-        for path in found:
-            if os.path.isfile(path):
-                yield path
-            elif len(found) == 1:
-                logger.warning("%s is a directory: name the files in it, such as '%s'", path, os.path.join(path, "*"))
-
-
-def _each_once(paths: list[str], selection: FrameSelection) -> Iterator[Frame]:
-    """Yield the images of all files; those that files show of others that are named, too, once: through the first."""
-    shown: dict[tuple[str, str], str] = {}
-    for path in paths:  # masters first, whatever their names
-        for place in _origins_elsewhere(path, selection):
-            shown.setdefault(place, path)
-    said: set[str] = set()
-    for path in paths:
-        for frame in frames_of(path, selection):
-            master = _shown_by(frame, shown)
-            if master is None:
-                yield frame
-            elif path not in said:
-                said.add(path)
-                logger.warning("%s: its images are tagged once, as those of %s", path, master)
-
-
-def _shown_by(frame: Frame, shown: Mapping[tuple[str, str], str]) -> str | None:
-    """Return the other file through which a frame is tagged, None if it is tagged through its own."""
-    masters = {shown.get(place) for place in _origins(frame.id.run, frame.id.key)}
-    (master,) = masters if len(masters) == 1 else (None,)
-    return master if master != frame.id.run else None
-
-
-def _origins_elsewhere(path: str, selection: FrameSelection) -> set[tuple[str, str]]:
-    if selection.key is not None:
-        return set()
-    try:
-        found = {place for dataset, _ in data_sets(path) for place in _origins(path, dataset)}
-    except FrameError:
-        return set()
-    here = os.path.realpath(path)
-    return found if any(file != here for file, _ in found) else set()
-
-
-@lru_cache(maxsize=4096)
-def _origins(path: str, dataset: str) -> frozenset[tuple[str, str]]:
-    try:
-        return origins(path, dataset)
-    except FrameError:
-        return frozenset()
-
-
-def frames_of(path: str, selection: FrameSelection | None = None) -> Iterator[Frame]:
-    """Yield the images of a file as frames. A file without images yields one frame that cannot be read.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    selection : FrameSelection, optional
-        Beam centre, mask and, as `key`, the data sets of the images, for formats that name data sets. If it is None, or
-        has no `key`, the data sets that look like images.
-    """
-    selection = selection or FrameSelection()
-    centre = selection.fixed_centre
-
-    def frame(source: _Source, index: int) -> Frame:
-        place = FrameId(path, "", source.dataset, 1, index, path)
-        return Frame(place, centre, selection.mask_of(source.dataset), source)
-
-    for wanted in [None] if selection.key is None else sorted(selection.key):
-        try:
-            for dataset, count in data_sets(path, wanted):
-                source = _Source(path, dataset)
-                yield from (frame(source, index) for index in range(count))
-        except FrameError as error:
-            yield frame(_Source(path, wanted or "", reason=str(error)), 0)
 
 
 def _frames_without_tagging(frames: Iterable[Frame], journal: Journal) -> Iterator[Frame]:
@@ -228,11 +122,11 @@ def _report_progress(
             watch(name, len(journal.taggings), len(frames))
 
 
-def _row(frame: Frame, tagging: Tagging, model: TagModel, name: str) -> Mapping[str, Any]:
+def _row(tagging: Tagging, model: ServedModel, name: str) -> Mapping[str, Any]:
     return {
-        "file": frame.id.run,
-        "dataset": frame.id.key,
-        "index": frame.id.index,
+        "file": tagging.frame.run,
+        "dataset": tagging.frame.key,
+        "index": tagging.frame.index,
         **score_values(name, model.taxonomy, tagging),
         column(name, "tags"): " ".join(tagging.tags),
         column(name, "status"): tagging.status,

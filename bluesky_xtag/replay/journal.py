@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -57,7 +58,11 @@ class Journal:
             self._file.close()
             raise XTagError(f"another process works on {path}: wait until it ends, or stop it") from error
         self.about: dict[str, Any] = {**about, **first}
-        self._resume(json.loads(json.dumps(about)))
+        try:
+            self._resume(json.loads(json.dumps(about)))
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, taggings: Iterable[Tagging]) -> None:
         """Keep taggings. They are on disk when this method returns."""
@@ -67,7 +72,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the journal, so that another process can open it."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written was told when it was added
+            self._file.close()
 
     def remove(self) -> None:
         """Delete the journal, because its contents are now stored elsewhere."""
@@ -117,5 +123,5 @@ def _line(entry: Any) -> bytes:
 
 
 def _read_tagging(fields: dict[str, Any]) -> Tagging:
-    frame, scores, tags = FrameId(**fields.pop("frame")), tuple(fields.pop("scores")), tuple(fields.pop("tags"))
-    return Tagging(frame, scores=scores, tags=tags, **fields)
+    numbers = {name: tuple(fields.pop(name, ())) for name in ("scores", "tags", "strengths")}
+    return Tagging(FrameId(**fields.pop("frame")), **numbers, **fields)

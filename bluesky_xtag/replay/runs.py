@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +27,14 @@ from ..catalog import (
     store,
 )
 from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
-from ..errors import XTagError
-from ..frames import Frame, FrameAssembler, FrameSelection, Mask
-from ..model import load_model
+from ..errors import RootError, XTagError, hide_secrets
+from ..frames import Frame, FrameAssembler, FrameSelection, GuardedImages, Mask, Roots
 from ..tagger import Backend, batches, finish
 from .journal import Journal
-from .settings import Watch, choose_backend, fingerprint, work_directory
+from .settings import Watch, choose_backend, fingerprint, needed, work_directory
 
 if TYPE_CHECKING:
-    from ..model import TagModel
+    from ..model import ServedModel, TagModel
 
 __all__ = ["replay"]
 
@@ -52,10 +51,13 @@ def replay(
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
     root_map: Mapping[str, str] | None = None,
+    roots: str | Path | Iterable[str | Path] | None = None,
     name: str = "xtag",
     again: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    insecure: bool = False,
+    backend: str | None = None,
     work: str | Path | None = None,
     watch: Watch | None = None,
 ) -> pd.DataFrame:
@@ -74,14 +76,26 @@ def replay(
         The model, or its directory. If None, the packaged model.
     key, streams, beam_centre, mask, root_map
         As in `bluesky_xtag.install`.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read. Documents that others wrote can name any file that you may read. If
+        a run names a file elsewhere, also by a link, nothing of the run is tagged, and its outcome says which file. If
+        None, all files are read. Files that the catalogue's server reads are the server's affair.
     name : str
         First part of the column names.
     again : bool
         Also replay runs that were replayed with this model and these settings, for example when missing files are back.
     workers : int, optional
-        How many processes to start on this machine with Dask. If None, this process does the work alone.
+        How many processes to start on this machine with Dask.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do the work, such as ``tcp://host:8786``.
+        Address of a Dask scheduler whose workers do the work, such as ``tls://host:8786``.
+    insecure : bool
+        Also use a scheduler beyond this machine without TLS. Whoever can reach it, or the network between, can run
+        code on its workers and read the frames.
+    backend : str, optional
+        Where frames are read and scored, instead of `workers` and `scheduler`: the address of a Dask scheduler, or the
+        name of one of `bluesky_xtag.tagger.BACKENDS`. "process" is the process that live frames are tagged in by
+        `install(RE, backend="process")`: what hangs or dies there costs its own frame only, and this process loads no
+        TensorFlow. If None, threads of this process.
     work : str or Path, optional
         Directory of the journals. If None, ``~/.local/state/bluesky_xtag``.
     watch : callable, optional
@@ -102,16 +116,20 @@ def replay(
     XTagValueError
         There is no such run, or an argument does not fit.
     """
-    model = load_model(model)
+    model, known = needed(model, backend)
     selection = FrameSelection(key, streams, beam_centre, mask)
-    settings = fingerprint(model, name, key, streams, beam_centre, selection.mask)
+    settings = fingerprint(known, name, key, streams, beam_centre, selection.mask)
     place = as_catalog(catalog)
+    allowed = Roots.of(roots)
     outcomes = []
-    with closing(choose_backend(model, scheduler, workers)) as backend, catalog_errors(place.name, "read"):
-        one = _OneRun(place, model, backend, name, settings, again, Path(work or work_directory()), watch)
+    with (
+        closing(choose_backend(model, scheduler, workers, insecure=insecure, backend=backend)) as tagging,
+        catalog_errors(place.name, "read"),
+    ):
+        one = _OneRun(place, tagging, name, settings, again, Path(work or work_directory()), watch)
         for run in select_runs(place, runs):
             begin = time.perf_counter()
-            outcome = one.replay(run, FrameAssembler(selection, root_map))
+            outcome = one.replay(run, FrameAssembler(selection, root_map, allowed))
             known = {"run": run.uid, "scan_id": run.start.get("scan_id"), "seconds": time.perf_counter() - begin}
             outcomes.append(known | outcome)
     empty = {"run": "", "scan_id": None, "outcome": "", "frames": 0} | dict.fromkeys(STATUSES, 0)
@@ -124,7 +142,6 @@ class _OneRun:
     """The settings that all runs of a replay share."""
 
     catalog: Catalog
-    model: TagModel
     backend: Backend
     name: str
     settings: str
@@ -132,25 +149,34 @@ class _OneRun:
     work: Path
     watch: Watch | None
 
+    @property
+    def model(self) -> ServedModel:
+        """The model whose tags these are."""
+        return self.backend.model
+
     def replay(self, run: Run, assemble: FrameAssembler) -> dict[str, Any]:
         """Replay one run, and return the outcome for the table."""
         try:
             return self._replay(run, assemble)
+        except RootError as error:
+            return {"outcome": f"failed: {error}"}
         except XTagError:
             raise
         except Exception as error:
             if is_away(error):
                 raise
             logger.exception("run %s could not be replayed", run.uid)
-            return {"outcome": f"failed: {type(error).__name__}: {error}"}
+            return {"outcome": hide_secrets(f"failed: {type(error).__name__}: {error}")}
 
     def _replay(self, run: Run, assemble: FrameAssembler) -> dict[str, Any]:
         original = run.uid
         number, uid = self._next(original)
+        if number:  # a journal is left if the last answer of the catalogue was lost
+            self._journal(self._uid(original, number - 1)).unlink(missing_ok=True)
         if number and not self.again:
             return {"outcome": "tagged before", "derived": self._uid(original, number - 1)}
         about = {"run": original, "model": self.model.sha256, "settings": self.settings, "number": number}
-        journal = Journal(self.work / f"{uid}.jsonl", about, at=time.time())
+        journal = Journal(self._journal(uid), about, at=time.time())
         with closing(journal):
             places = self._tag(run, assemble, journal)
             taggings = [journal.taggings[place] for place in places]
@@ -168,6 +194,9 @@ class _OneRun:
             )
         return {"outcome": "tagged", "frames": len(taggings), "derived": uid} | counts
 
+    def _journal(self, uid: str) -> Path:
+        return self.work / f"{uid}.jsonl"
+
     def _tag(self, run: Run, assemble: FrameAssembler, journal: Journal) -> list[FrameId]:
         """Tag the frames that are not in the journal yet; return all of them, in their order."""
         frames: list[FrameId] = []
@@ -177,11 +206,13 @@ class _OneRun:
                 for frame in assemble(name, doc):
                     frames.append(frame.id)
                     if frame.id not in journal.taggings:
+                        if isinstance(frame.source, GuardedImages):
+                            frame.source.check()  # here: a run of others is refused as a whole
                         yield frame
 
         total = (run.stop.get("num_events") or {}).get(STREAM)
         for done in batches(self.backend.tag(missing())):
-            journal.add(map(finish, done))
+            journal.add(finish(outcome, self.backend.model.device) for outcome in done)
             if self.watch is not None:
                 self.watch(run.uid, len(journal.taggings), total)
         return frames

@@ -13,7 +13,7 @@ import pandas as pd
 from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
 from ..documents import PLACE, describes, identity, score_tags
 from ..errors import NoTagsError, XTagValueError
-from ..search import configuration, find_tagging, hint_at_models, known_models, own_tags
+from ..search import configuration, find_tagging, hint_at_models, known_models
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,10 +58,13 @@ class Comparison:
     def tables(self, frames: int = 20) -> list[Table]:
         """Return the comparison as tables for a terminal: by tag, and the first frames on which the models disagree."""
         from rich.box import SIMPLE_HEAD
+        from rich.markup import escape  # names of strangers are no markup
         from rich.table import Table
 
         first, second = self.models
-        about = f"A: {first}\nB: {second}\n{self.compared} frames, {len(self.frames)} with different tags"
+        about = (
+            f"A: {escape(first)}\nB: {escape(second)}\n{self.compared} frames, {len(self.frames)} with different tags"
+        )
         if self.left_out:
             about += f"; {self.left_out} left out, because only one of them scored these"
         by_tag = Table("tag", box=SIMPLE_HEAD, title=about, title_justify="left", title_style="")
@@ -69,13 +72,14 @@ class Comparison:
             by_tag.add_column(heading, justify="right")
         for tag, row in self.tags.iterrows():
             counts = [str(row[key]) for key in ("both", "only_first", "only_second", "neither")]
-            by_tag.add_row(str(tag), *counts, "" if np.isnan(row["kappa"]) else f"{row['kappa']:.2f}")
+            by_tag.add_row(escape(str(tag)), *counts, "" if np.isnan(row["kappa"]) else f"{row['kappa']:.2f}")
         by_frame = Table("scan", "run", "row", "image", "only A", "only B", "A", "B", box=SIMPLE_HEAD)
         for row in self.frames.head(frames).to_dict("records"):
             image = f"{row['key']} {row['seq_num']}:{row['index']}"
             scores = [f"{row['tag']} {row[side]:.2f}" for side in ("first", "second")]
             where = (str(row["scan_id"]), row["run"][:8], str(row["row"]))
-            by_frame.add_row(*where, image, row["only_first"], row["only_second"], *scores)
+            cells = (*where, image, row["only_first"], row["only_second"], *scores)
+            by_frame.add_row(*map(escape, cells))
         return [by_tag, by_frame] if len(self.frames) else [by_tag]
 
 
@@ -107,9 +111,9 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
             both = [find_tagging(run, model, catalog=whole) for model in (first, second)]
         except NoTagsError:
             continue
-        for held, names in zip(both, models, strict=True):
+        for (held, _), names in zip(both, models, strict=True):
             names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(identity(configuration(held))))
-        pairs.append([plain_rows(own_tags(held), run) for held in both])
+        pairs.append([plain_rows(rows, run) for _, rows in both])
     if not pairs:
         raise NoTagsError(
             f"none of the newest {last} runs has tags by both {_model_name(first)} and {_model_name(second)}: "

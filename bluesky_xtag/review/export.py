@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..catalog import Catalog, Run, RunSelection, StoredCatalog, Where, as_catalog, select_runs, try_pixels
-from ..documents import KEY, Correction, FrameId, verdicts
+from ..documents import KEY, Correction, FrameId, standing, verdicts
 from ..errors import XTagValueError
 from ..frames import LabelledFrame, as_source, check_new, write_labelled
 from ..search import configuration, find_tagging, read_corrections
@@ -67,7 +66,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
     check_new(Path(out))
     place = as_catalog(catalog)
     asked = _corrected_runs(place) if runs is None else list(select_runs(place, runs))
-    said = {run.uid: read_corrections(run, place) for run in asked}
+    said = {run.uid: standing(read_corrections(run, place)) for run in asked}
     corrected = [run for run in asked if said[run.uid]]
     tags = dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, place))
     # The newest model may not know every tag that people spoke of.
@@ -95,15 +94,12 @@ def _corrected_runs(catalog: Catalog) -> list[Run]:
     """Return the runs of a catalogue that people corrected, in the order of their first corrections."""
     human = catalog.search(Where(f"{KEY}.source", "==", "human")).runs()
     uids = dict.fromkeys(each.original_uid for each in human)
-    found = []
-    for uid in uids:
-        with suppress(KeyError):  # what was said may be kept longer than the run
-            found.append(catalog.find(uid))
-    return found
+    found = [catalog.get(uid) for uid in uids]  # what was said may be kept longer than the run
+    return [run for run in found if run is not None]
 
 
 def _taxonomy(run: Run, catalog: Catalog) -> list[str]:
-    settings = configuration(find_tagging(run, catalog=catalog))
+    settings = configuration(find_tagging(run, catalog=catalog)[0])
     (taxonomy,) = [tags for key, tags in settings.items() if key.endswith("_taxonomy")]
     return [str(tag) for tag in taxonomy]
 

@@ -91,6 +91,7 @@ def review(
 def review_table(proposed: pd.DataFrame) -> Table:
     """Return what `review` proposes as a table for a terminal."""
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape  # names of strangers are no markup
     from rich.table import Table
 
     shown = Table("scan", "run", "row", "image", "tags", "doubt", "doubtful", box=SIMPLE_HEAD)
@@ -99,7 +100,8 @@ def review_table(proposed: pd.DataFrame) -> Table:
     for row in proposed.to_dict("records"):
         image = f"{row['key']} {row['seq_num']}:{row['index']}"
         cells = [str(row["scan_id"]), row["run"][:8], str(row["row"]), image, row["tags"], f"{row['doubt']:.2f}"]
-        shown.add_row(*cells, row["doubtful"], *([f"{row['novelty']:.2f}"] if "novelty" in row else []))
+        cells += [row["doubtful"], *([f"{row['novelty']:.2f}"] if "novelty" in row else [])]
+        shown.add_row(*map(escape, cells))
     return shown
 
 

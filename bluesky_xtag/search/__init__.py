@@ -9,8 +9,8 @@ from .kept import default_directory, recover
 from .live_summary import LiveSummary
 from .models import hint_at_models, known_models
 from .queries import HasTag, runs_with_tag
-from .summarise import summarise_runs
-from .tagged_runs import configuration, own_tags
+from .summarise import summarise_runs, write_if_complete
+from .tagged_runs import configuration, own_tags, positions, summary_of
 from .taggings import find_tagging, read_corrections, tags
 
 __all__ = [
@@ -24,9 +24,12 @@ __all__ = [
     "hint_at_models",
     "known_models",
     "own_tags",
+    "positions",
     "read_corrections",
     "recover",
     "runs_with_tag",
     "summarise_runs",
+    "summary_of",
     "tags",
+    "write_if_complete",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ..model import TagModel
 
 __all__ = ["find_similar", "frames_with_tag"]
+
+logger = logging.getLogger("bluesky_xtag")
 
 _FIRST = ("run", "scan_id", "row", "key", "seq_num", "index")
 _LAST = ("tags", "status", "decided_by")  # the last where people's corrections are told
@@ -99,7 +102,7 @@ def find_similar(
     if rows["status"].at[frame] != "ok":
         raise XTagValueError(f"frame {frame} of run {run.uid} has no scores to compare")
     scores = {f"p_{tag}": score for tag, score in rows.scores().loc[frame].items()}
-    model = identity(configuration(find_tagging(run)))["model_sha256"]
+    model = identity(configuration(find_tagging(run)[0]))["model_sha256"]
     found = search_model(as_catalog(catalog), model).search(
         *began_between(since, until),
         *(
@@ -133,19 +136,20 @@ def _frames(found: Catalog) -> Iterator[pd.DataFrame]:
     seen = set()
     for hit in found.runs():
         summary = summary_of(hit)
-        model = summary["model_sha256"] if summary else "latest"
+        if summary is None:  # a stranger's, which met the conditions of the search
+            continue
+        model = summary["model_sha256"]
         uid = hit.original_uid
         if (uid, model) in seen:
             continue  # replayed twice, or the run itself and a replay with the same model: the newest is read once
         seen.add((uid, model))
         whole = hit.catalog if whole is None else whole  # what is found may not hold the original run
         try:
-            run = whole.find(uid) if hit.is_derived else hit
+            run = (whole.get(uid) or hit) if hit.is_derived else hit  # the original run may not be there any more
             table = tags(run, model, catalog=whole)
-        except KeyError as error:  # the original run, or its rows, are not there any more
-            if isinstance(error, NoTagsError):
-                continue
-            run, table = hit, tags(hit)
+        except NoTagsError as error:
+            logger.warning("Run %s is passed over: %s", hit.uid, error)
+            continue
         yield _describe(run, uid, table)
 
 

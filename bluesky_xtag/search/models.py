@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..catalog import Catalog, Where
 from ..documents import KEY, model_keys
 from ..errors import XTagValueError
-from .tagged_runs import summary_of
+from .tagged_runs import newest_summary
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -36,7 +36,7 @@ def known_models(catalog: Catalog) -> list[Mapping[str, Any]]:
     """Return one summary for each model that the summaries of the catalogue name, with two requests for each model."""
     found: list[Mapping[str, Any]] = []
     left = catalog.search(TAGGED)
-    while (run := left.last()) is not None and (summary := summary_of(run)) is not None:
+    while (summary := newest_summary(left)) is not None:
         found.append(summary)
         left = left.search(Where(f"{KEY}.model_sha256", "!=", summary["model_sha256"]))
     return found

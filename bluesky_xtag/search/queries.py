@@ -10,12 +10,14 @@ from ..documents import KEY
 from ..errors import XTagValueError
 from ..model import DEFAULT_TAXONOMY
 from .models import TAGGED, check_model, search_model
-from .tagged_runs import summary_of
+from .tagged_runs import newest_summary
 
 if TYPE_CHECKING:
     from ..model import TagModel
 
 __all__ = ["HasTag", "find_runs", "runs_with_tag"]
+
+_MOST = 2**53  # frames
 
 
 def HasTag(tag: str, at_least: float = 0.9) -> TiledQuery:  # noqa: N802, reads like the ecosystem's own queries
@@ -40,7 +42,8 @@ def runs_with_tag(
     """Return the catalogue of the runs in which a tag was seen.
 
     The search looks only at summaries (see `bluesky_xtag.documents.summary`). Runs without a summary are not found;
-    `xtag summarise` writes the missing summaries.
+    `xtag summarise` writes the missing summaries. The server compares what is there, whoever wrote it:
+    `frames_with_tag` also checks it, and reads the rows.
 
     Parameters
     ----------
@@ -86,7 +89,9 @@ def find_runs(
     until: Moment | None = None,
 ) -> Catalog:
     """Return the runs in which a tag was seen, with the arguments of `runs_with_tag`."""
-    conditions = [_max_p(tag, at_least), *began_between(since, until)]
+    # The limits leave out what strangers wrote there: text and truth are above all numbers in some stores.
+    limits = [Where(f"{KEY}.max_p.{tag}", "<=", 1.0), TAGGED]
+    conditions = [_max_p(tag, at_least), *limits, *began_between(since, until)]
     if fraction is not None:
         conditions.append(Where(f"{KEY}.fraction.{tag}", ">=", _share("fraction", fraction)))
     if tag not in DEFAULT_TAXONOMY.names:
@@ -109,10 +114,10 @@ def _share(name: str, value: float) -> float:
 
 def _check_known(catalog: Catalog, tag: str) -> None:
     """Raise XTagValueError, with a hint, unless a run was tagged by a model with this tag."""
-    if catalog.search(Where(f"{KEY}.count.{tag}", ">=", 0)).count():
+    known = Where(f"{KEY}.count.{tag}", ">=", 0), Where(f"{KEY}.count.{tag}", "<=", _MOST)  # text is above all numbers
+    if catalog.search(*known).count():
         return
-    newest = catalog.search(TAGGED).last()
-    summary = summary_of(newest) if newest is not None else None
+    summary = newest_summary(catalog.search(TAGGED))
     known = dict.fromkeys([*(summary["count"] if summary else ()), *DEFAULT_TAXONOMY.names])
     near = difflib.get_close_matches(tag, known, n=3)
     meant = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known tags: {', '.join(known)}"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalog import Catalog, Moment, Run, StoredCatalog, as_catalog, began_between, catalog_errors
-from ..documents import KEY, STREAM, summarise
-from ..errors import CatalogError, NoTagsError, XTagError, XTagValueError
-from .tagged_runs import configuration, own_tags, summary_of
+from ..documents import KEY, STREAM, began, summarise
+from ..errors import NoTagsError, XTagError, XTagValueError
+from .tagged_runs import ForeignTagsError, configuration, own_tags, summary_of
 
 __all__ = ["SummariseReport", "summarise_runs", "write_if_complete", "write_summary"]
 
@@ -75,7 +75,8 @@ def summarise_runs(
     Raises
     ------
     CatalogError
-        The catalogue cannot be read or written. The summaries written before stay. The same call continues from there.
+        The catalogue does not answer, or cannot be written. The summaries written before stay. The same call continues
+        from there.
     """
     place = as_catalog(catalog)
     with catalog_errors(name, "read"):
@@ -91,10 +92,12 @@ def summarise_runs(
         try:
             with catalog_errors(name, "read"):
                 found = _summary(run, replays.get(uid))
-        except CatalogError:
-            raise
-        except (XTagError, KeyError, ValueError) as error:  # rows that are not a tagger's, or damaged
-            troubles[uid] = str(error)
+        except Exception as error:  # noqa: BLE001 - rows that are not a tagger's, damaged, or not there any more
+            with catalog_errors(name, "read"):
+                place.count()  # if the catalogue does not even answer this, no other run can be read either
+            troubles[uid] = (
+                str(error) if isinstance(error, XTagError | KeyError) else f"{type(error).__name__}: {error}"
+            )
             continue
         if found is None:
             untagged += 1
@@ -120,14 +123,17 @@ def write_summary(run: Run, found: Mapping[str, Any]) -> None:
     run.update_start({KEY: dict(found)})
 
 
-def write_if_complete(catalog: Catalog, uid: str, found: Mapping[str, Any]) -> bool:
-    """Write the summary of a run if the catalogue holds it with its stop document; return whether it does."""
-    try:
-        run = catalog.find(uid)
-    except KeyError:
+def write_if_complete(catalog: Catalog, uid: str, found: Mapping[str, Any] | None) -> bool:
+    """Write the summary of a run if the catalogue holds it with its stop document; return whether it does.
+
+    Before that it would be too early: while the run is being written, one writer could undo the other. If `found` is
+    None, the rows are counted that the catalogue holds.
+    """
+    run = catalog.get(uid)
+    if run is None or not run.stop:
         return False
-    if not run.stop:
-        return False
+    if found is None and (found := _summary(run, None)) is None:
+        raise XTagValueError(f"run {uid} has no rows to count in this catalogue")
     write_summary(run, found)
     return True
 
@@ -135,8 +141,13 @@ def write_if_complete(catalog: Catalog, uid: str, found: Mapping[str, Any]) -> b
 def _summary(run: Run, replay: Run | None) -> dict[str, Any] | None:
     try:
         table = own_tags(run)
-    except NoTagsError:
-        return dict(summary_of(replay) or {}) | {"derived": False} if replay is not None else None
+    except NoTagsError as error:
+        if replay is None:
+            if isinstance(error, ForeignTagsError):
+                raise
+            return None
+        # From its rows, since its summary may be anybody's.
+        return summarise(own_tags(replay), configuration(replay), source="replay")
     return summarise(table, configuration(run), source="replay" if run.is_derived else "live", derived=run.is_derived)
 
 
@@ -145,10 +156,10 @@ def _replays(runs: Iterable[Run]) -> dict[str, Run]:
     replays = [
         run for run in runs if (summary_of(run) or {}).get("source") == "replay" and run.is_derived and run.is_complete
     ]
-    return {run.original_uid: run for run in sorted(replays, key=lambda replay: replay.start["time"])}
+    return {run.original_uid: run for run in sorted(replays, key=lambda replay: began(replay.start))}
 
 
 def _counts_tags(run: Run) -> bool:
     """Return whether a run may have tags; its stop document usually tells, without another request."""
     events = run.stop.get("num_events")
-    return not events or bool(events.get(STREAM))
+    return not isinstance(events, Mapping) or not events or bool(events.get(STREAM))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..catalog import Catalog, Run, StoredCatalog, StoredRun, as_catalog, as_run
-from ..documents import Correction, describes, identity, overlay
+from ..documents import Correction, describes, identity, in_order, overlay, read_said
 from ..errors import NoTagsError
 from .models import hint_at_models, known_models, model_label
 from .tagged_runs import configuration, derived_runs, has_tags, own_tags, summary_of
 
 if TYPE_CHECKING:
     from ..model import TagModel
+
+logger = logging.getLogger("bluesky_xtag")
 
 __all__ = ["find_tagging", "read_corrections", "tags"]
 
@@ -57,16 +61,18 @@ def tags(run: StoredRun, model: str | TagModel = "latest", *, catalog: StoredCat
     if model == "own" or run.is_derived:
         return overlay(own_tags(run), [])
     derived = derived_runs(run, place)
-    held = _choose(run, model, derived)
-    if held is None:
+    found = _choose(run, model, derived)
+    if found is None:
         known = [*(_model_of(each) for each in (run, *derived)), *known_models(place or run.catalog)]
         hint = hint_at_models(model, [each for each in known if each["model"]])
         raise NoTagsError(f"run {run.uid} has no tags by the model {model_label(model)!r}: {hint}")
-    return overlay(own_tags(held), _read(derived))
+    return overlay(found[1], _read(derived))
 
 
-def find_tagging(run: Run, model: str | TagModel = "latest", *, catalog: Catalog | None = None) -> Run:
-    """Return the stored run that holds a tagging of a run: a derived run, or the run itself.
+def find_tagging(
+    run: Run, model: str | TagModel = "latest", *, catalog: Catalog | None = None
+) -> tuple[Run, pd.DataFrame]:
+    """Return the stored run that holds a tagging of a run, a derived run or the run itself, and its rows.
 
     People's corrections are not taggings of a model, so they are ignored.
 
@@ -83,19 +89,26 @@ def find_tagging(run: Run, model: str | TagModel = "latest", *, catalog: Catalog
         There is no tagging by that model.
     """
     if model == "own" or run.is_derived:
-        return run
-    held = _choose(run, model, derived_runs(run, catalog))
-    if held is None:
+        return run, own_tags(run)
+    found = _choose(run, model, derived_runs(run, catalog))
+    if found is None:
         raise NoTagsError(f"run {run.uid} has no tags by the model {model_label(model)!r}")
-    return held
+    return found
 
 
-def _choose(run: Run, model: str | TagModel, derived: Sequence[Run]) -> Run | None:
+def _choose(run: Run, model: str | TagModel, derived: Sequence[Run]) -> tuple[Run, pd.DataFrame] | None:
+    """Return the tagging and its rows; a derived run that says that it is one, but holds no rows, is passed over."""
     for each in reversed(derived):
         summary = summary_of(each)
         if summary and summary["source"] != "human" and (model == "latest" or describes(model, summary)):
-            return each
-    return run if model == "latest" or describes(model, _own_identity(run)) else None
+            try:
+                recorded = identity(configuration(each))
+                if any(summary[key] != value for key, value in recorded.items()):
+                    raise NoTagsError("its summary names another model than its stream")
+                return each, own_tags(each)
+            except NoTagsError as error:
+                logger.warning("The tags of run %s in run %s are passed over: %s", run.uid, each.uid, error)
+    return (run, own_tags(run)) if model == "latest" or describes(model, _own_identity(run)) else None
 
 
 def _model_of(run: Run) -> Mapping[str, Any]:
@@ -103,12 +116,12 @@ def _model_of(run: Run) -> Mapping[str, Any]:
 
 
 def read_corrections(run: Run, catalog: Catalog | None = None) -> list[Correction]:
-    """Return everything that people said about the frames of a stored run, oldest first."""
+    """Return everything that people said about the frames of a stored run, in the order in which it counts."""
     return _read(derived_runs(run, catalog, source="human"))
 
 
 def _read(derived: Sequence[Run]) -> list[Correction]:
-    return [said for each in derived if "said" in (summary_of(each) or ()) for said in Correction.read(each.start)]
+    return in_order(said for each in derived for said in read_said(each.start))
 
 
 def _own_identity(run: Run) -> Mapping[str, Any]:
@@ -117,5 +130,6 @@ def _own_identity(run: Run) -> Mapping[str, Any]:
     if summary and summary["source"] == "live":
         return summary
     if has_tags(run):
-        return identity(configuration(run))
+        with suppress(NoTagsError):  # a stream of somebody else
+            return identity(configuration(run))
     return {"model": "", "model_version": "", "model_sha256": ""}

@@ -15,7 +15,8 @@ from .colours import colour, group, order_tags
 __all__ = ["Labels", "Lines"]
 
 _STATUS_STYLES = {"ok": "green", "late": "yellow", "dropped": "yellow"}
-_POSITION, _KNOWN, _STATUS, _LATENCY = 8, 18, 8, 8  # widths of columns
+_NUMBER, _POSITION, _KNOWN, _STATUS, _LATENCY = 4, 8, 18, 10, 8  # widths of columns; a status has ten letters
+_ROOM = 30  # width that tags need: other columns are left out for it
 _NEAR = 0.2  # scores of rejected tags are shown from here on
 
 
@@ -53,6 +54,9 @@ _ASCII = Signs("01234567", "+", "!", "crop")
 class Lines:
     """Lays out the lines of one run.
 
+    Where the terminal is too narrow for all columns, the number, the tags and the status stay. Of the others the
+    latency is left out first, then what is known, then the motors from the last one on.
+
     Parameters
     ----------
     console : rich.console.Console
@@ -68,8 +72,14 @@ class Lines:
         self._motors = tuple(motors)
         self._labelled = labelled
         width = console.width if console.is_terminal else max(console.width, 120)
-        fixed = [4, *(_POSITION for _ in motors), *([_KNOWN] if labelled else []), _STATUS, _LATENCY]
-        self._room = max(width - sum(fixed) - len(fixed) - 1, 16)
+        self._room = width - _NUMBER - _STATUS - 3
+        wanted = [*(_POSITION for _ in motors), *([_KNOWN] if labelled else []), _LATENCY]
+        while wanted and self._room - sum(wanted) - len(wanted) < _ROOM:
+            wanted.pop()
+        self._room = max(self._room - sum(wanted) - len(wanted), 8)
+        self._positions = min(len(wanted), len(self._motors))
+        self._known = labelled and len(wanted) > len(self._motors)
+        self._latency = len(wanted) == len(self._motors) + labelled + 1
 
     def heading(self) -> Text:
         """Return the line above the first frame."""
@@ -78,7 +88,7 @@ class Lines:
             legend += f"; {self._signs.right} {self._signs.wrong}: as known"
         tags = Text("tags", style="bold").append(f"  ({legend})", style="dim")
         return self._join(
-            _right("#", 4, "bold"),
+            _right("#", _NUMBER, "bold"),
             [_right(name, _POSITION, "bold") for name in self._motors],
             Text("known", style="bold"),
             tags,
@@ -102,7 +112,7 @@ class Lines:
         """
         latency = f"{1000 * row['latency']:.0f} ms" if math.isfinite(row["latency"]) else ""
         return self._join(
-            _right(str(number), 4, "dim"),
+            _right(str(number), _NUMBER, "dim"),
             [_right(_number(reading.get(name)), _POSITION) for name in self._motors],
             Text(labels.name if labels else "", style="cyan"),
             self._tags(row, labels or Labels("")),
@@ -143,9 +153,11 @@ class Lines:
         return bars[min(int(score * len(bars)), len(bars) - 1)] if math.isfinite(score) else " "
 
     def _join(self, number: Text, positions: list[Text], known: Text, tags: Text, status: Text, latency: Text) -> Text:
-        columns = [(number, 4), *((position, _POSITION) for position in positions)]
-        columns += [(known, _KNOWN)] if self._labelled else []
-        columns += [(tags, self._room), (status, _STATUS), (latency, _LATENCY)]
+        more = max(len(number) - _NUMBER, 0)
+        columns = [(number, _NUMBER + more), *((position, _POSITION) for position in positions[: self._positions])]
+        columns += [(known, _KNOWN)] if self._known else []
+        columns += [(tags, self._room - more), (status, _STATUS)]
+        columns += [(latency, _LATENCY)] if self._latency else []
         line = Text(no_wrap=True, overflow="ignore")
         for cell, width in columns:
             cell.truncate(width, overflow=self._signs.overflow, pad=True)

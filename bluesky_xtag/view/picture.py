@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from .brightness import log_counts
 from .colours import colour, group, most_specific, order_tags
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ GROUND, INK, SOFT = "#ffffff", "#1f2933", "#6b7682"
 _GAP = "#c4c9d1"
 _BARS = 4  # scores shown below a frame
 _TITLE = 28  # characters
+_SHOWN = 400  # rows or columns of a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,9 @@ class SampleMap:
     size: tuple[float, float]
 
 
-def draw_points(path: str | Path, points: Sequence[Point], title: str, sample: SampleMap | None = None) -> None:
+def draw_points(
+    path: str | Path, points: Sequence[Point], title: str, sample: SampleMap | None = None, *, model: str = ""
+) -> None:
     """Draw the picture of a scan.
 
     Parameters
@@ -80,6 +84,8 @@ def draw_points(path: str | Path, points: Sequence[Point], title: str, sample: S
         Stands above.
     sample : SampleMap, optional
         The map below the points. Without it the picture has no map, only frames.
+    model : str
+        The name and version of the model whose tags are shown, which a PNG names in its metadata.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -100,7 +106,8 @@ def draw_points(path: str | Path, points: Sequence[Point], title: str, sample: S
         row, column = divmod(number, columns)
         draw_pixels(frames.add_subplot(grid[2 * row, column]), point.title, point.pixels)
         _draw_scores(frames.add_subplot(grid[2 * row + 1, column]), point)
-    figure.savefig(path, dpi=150)
+    png = Path(path).suffix.lower() == ".png"
+    figure.savefig(path, dpi=150, metadata={"Model": model} if model and png else None)
 
 
 def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
@@ -130,6 +137,7 @@ def _draw_map(side: Any, points: Sequence[Point], sample: SampleMap) -> None:
         handles=handles,
         title="disc: the most specific tag; ring around it: all other tags of the frame",
         loc="outside lower center",
+        borderaxespad=0.0,  # the axis above needs the room
         ncols=4,
         columnspacing=1.2,
         handletextpad=0.2,
@@ -193,14 +201,9 @@ def draw_pixels(axes: Axes, title: str, pixels: np.ndarray | None) -> None:
     """
     from matplotlib import colormaps
 
-    if pixels is None:
-        pixels = np.full((100, 100), -1)
-    counts = _thin(np.asarray(pixels, float))
-    valid = np.isfinite(counts) & (counts >= 0) & (counts < 2**32 - 2)
-    values = np.log1p(np.where(valid, counts, np.nan))
-    low, high = np.nanpercentile(values, (2, 99.8)) if valid.any() else (0.0, 1.0)
+    values, low, high = log_counts(np.full((100, 100), -1) if pixels is None else pixels, _SHOWN)
     colours = colormaps["magma"].with_extremes(bad=_GAP)
-    axes.imshow(values, cmap=colours, vmin=low, vmax=max(high, low + 1.8), interpolation="none")
+    axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="none")
     axes.set_anchor("S")  # so that frames of any shape stand on their scores
     shown = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
     axes.set_title(shown, fontsize=9.5, color=INK, loc="left", pad=3)
@@ -237,14 +240,6 @@ def _pitch(points: Sequence[Point]) -> float:
         return 1.0
     apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
     return float(np.median(np.where(apart > 0, apart, np.inf).min(axis=1)))
-
-
-def _thin(counts: np.ndarray) -> np.ndarray:
-    """Return the brightest pixel of each block, so that spots and gaps survive the small picture."""
-    block = max(1, round(max(counts.shape) / 400))
-    rows, columns = (size // block * block for size in counts.shape)
-    blocks = counts[:rows, :columns].reshape(rows // block, block, columns // block, block)
-    return blocks.max(axis=(1, 3))
 
 
 def _soften(axes: Axes) -> None:

@@ -10,16 +10,18 @@ from support.detectors import ArrayDetector, FileDetector
 from support.models import CountsModel, MarkingModel
 
 from bluesky_xtag import XTagError, XTagValueError
-from bluesky_xtag.model import TagModel
 from bluesky_xtag.replay import replay, tag_files
 from bluesky_xtag.search import tags
 
 pytestmark = pytest.mark.timeout(600)  # workers that share two cores with other tests take long to load TensorFlow
 
+# Dask starts a server of pages at a fixed port otherwise, where another cluster may have its own.
+QUIET = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+
 
 @pytest.fixture(scope="module")
-def model():
-    return TagModel.load()
+def model(packaged_model):
+    return packaged_model
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def cluster():
 
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="2 GiB") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, **QUIET, memory_limit="2 GiB") as cluster,
     ):
         yield cluster
 
@@ -45,10 +47,11 @@ def test_runs_on_an_existing_cluster_get_the_same_rows_bit_for_bit(RE, tiled_sql
     (tmp_path / "files_3.h5").unlink()
     here = replay(catalog, uid, model=model, work=tmp_path / "work")
     alone = tags(catalog[here["derived"][0]])
-    there = replay(catalog, uid, model=model, work=tmp_path / "work", again=True, scheduler=cluster.scheduler_address)
+    there = replay(catalog, uid, model=model, work=tmp_path / "work", again=True, backend=cluster.scheduler_address)
     assert dict(there.iloc[0][["frames", "ok", "unreadable"]]) == {"frames": 40, "ok": 39, "unreadable": 1}
     together = tags(catalog[there["derived"][0]])
-    varying = ["time", "xtag_latency"]
+    assert {place.partition(" at ")[0] for place in together["xtag_device"]} == {*alone["xtag_device"]} == {"CPU", ""}
+    varying = ["time", "xtag_latency", "xtag_device"]
     pd.testing.assert_frame_equal(together.drop(columns=varying), alone.drop(columns=varying), check_exact=True)
 
 
@@ -65,7 +68,7 @@ def test_a_worker_loads_the_model_once(cluster, tmp_path):
 
 
 def test_what_cannot_be_reached_or_does_not_fit_is_explained(tmp_path, monkeypatch):
-    monkeypatch.setattr("bluesky_xtag.tagger.backends.dask_cluster._PATIENCE", 1)
+    monkeypatch.setattr("bluesky_xtag.tagger.backends.dask_cluster._REACH", 1)
     (tmp_path / "a.h5").touch()
     arguments = {"files": tmp_path / "a.h5", "out": tmp_path / "tags.csv", "model": CountsModel()}
     with pytest.raises(XTagError, match="the Dask scheduler tcp://127.0.0.1:9 cannot be reached"):
@@ -74,3 +77,9 @@ def test_what_cannot_be_reached_or_does_not_fit_is_explained(tmp_path, monkeypat
         tag_files(**arguments, scheduler="tcp://127.0.0.1:9", workers=1)
     with pytest.raises(XTagValueError, match="workers=0"):
         tag_files(**arguments, workers=0)
+    with pytest.raises(XTagValueError, match="a place of its own"):
+        tag_files(**arguments, workers=1, backend="threads")
+    with pytest.raises(XTagValueError, match="backend='clowd' is not known"):
+        tag_files(**arguments, backend="clowd")
+    with pytest.raises(XTagValueError, match="--insecure"):
+        tag_files(**arguments, backend="tcp://scheduler:8786")

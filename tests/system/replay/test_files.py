@@ -114,6 +114,77 @@ def test_the_command_tags_files(directory):
     assert len(pd.read_csv(out)) == 2
 
 
+@pytest.fixture
+def moved(tmp_path):
+    """A master whose images were in /gone/mount, as it says, and are in "here" now."""
+    (tmp_path / "here" / "2019").mkdir(parents=True)
+    nexus(tmp_path / "master.nxs", tmp_path / "here" / "2019" / "data_1.hdf5")
+    with h5py.File(tmp_path / "master.nxs", "a") as file:
+        del file["entry/data/data_000001"]
+        file["entry/data/data_000001"] = h5py.ExternalLink("/gone/mount/2019/data_1.hdf5", "entry/data/data")
+    return tmp_path
+
+
+def test_the_images_of_a_master_are_found_where_they_are_now(moved):
+    roots = {"/gone/mount": str(moved / "here")}
+    tag_files(moved / "master.nxs", moved / "tags.csv", model=Seeing(), root_map=roots)
+    table = pd.read_csv(moved / "tags.csv")
+    assert list(table["xtag_status"]) == ["ok", "ok"]
+    np.testing.assert_allclose(table["xtag_p_ring"], [0.3, 0.4], rtol=1e-6)
+
+
+def test_without_a_root_map_the_missing_file_is_named(moved):
+    counts = tag_files(moved / "master.nxs", moved / "tags.csv", model=Seeing())
+    assert counts["ok"] == 0 and counts["unreadable"] >= 1
+    assert pd.read_csv(moved / "tags.csv")["xtag_reason"].str.contains("/gone/mount/2019/data_1.hdf5").all()
+
+
+def test_images_that_a_moved_link_shows_again_are_one_row(moved):
+    roots = {"/gone/mount": str(moved / "here")}
+    files = [moved / "master.nxs", moved / "here" / "2019" / "data_1.hdf5"]
+    assert tag_files(files, moved / "tags.csv", model=Seeing(), root_map=roots)["ok"] == 2
+
+
+@pytest.mark.parametrize("named", ["/gone/mount", "/gone/mount/2019"])
+def test_the_command_takes_roots(moved, named):
+    now = moved / "here" if named == "/gone/mount" else moved / "here" / "2019"
+    out = moved / "tags.csv"
+    options = ["--out", str(out), "--root-map", "X:\\data=/elsewhere", "--root-map", f"{named}={now}"]
+    done = CliRunner().invoke(app, ["tag-files", str(moved / "master.nxs"), *options])
+    assert done.exit_code == 0, done.output
+    assert "2 frames: ok 2" in done.output
+
+
+def test_a_folder_gives_a_table_with_its_header_alone_and_a_word(tmp_path, caplog):
+    (tmp_path / "series").mkdir()
+    counts = tag_files(tmp_path / "series", tmp_path / "tags.csv", model=Seeing())
+    assert set(counts.values()) == {0}
+    table = pd.read_csv(tmp_path / "tags.csv")
+    assert len(table) == 0
+    assert {"file", "dataset", "index", "xtag_p_ring", "xtag_tags", "xtag_status", "xtag_reason"} <= set(table)
+    assert "series is a directory: name the files in it" in caplog.text
+
+
+def test_a_pattern_passes_folders_over_without_a_word(tmp_path, caplog):
+    (tmp_path / "a.h5").mkdir()
+    (tmp_path / "series.edf").mkdir()
+    fabio.edfimage.EdfImage(data=image(2)).write(str(tmp_path / "series_1.edf"))
+    assert tag_files(tmp_path / "series*", tmp_path / "tags.csv", model=Seeing())["ok"] == 1
+    assert "is a directory" not in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_header_of_an_empty_table_is_that_of_a_full_one(tmp_path, suffix):
+    fabio.edfimage.EdfImage(data=image(2)).write(str(tmp_path / "a.edf"))
+    (tmp_path / "folder").mkdir()
+    tables = []
+    for name in ("a.edf", "folder"):
+        out = tmp_path / f"{name}{suffix}"
+        tag_files(tmp_path / name, out, model=Seeing())
+        tables.append(pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out))
+    assert list(tables[0]) == list(tables[1]) and len(tables[1]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -121,6 +192,9 @@ def test_the_command_tags_files(directory):
         (["replay", "nowhere"], "there is no catalogue 'nowhere'"),
         (["tag-files", "a.h5"], "Missing option '--out'"),
         (["tag-files", "a.h5", "--out", "a.txt"], "a.txt must end in .csv or .parquet"),
+        (["tag-files", "a.h5", "--out", "a.csv", "--root-map", "/old"], "--root-map /old: give OLD=NEW"),
+        (["tag-files", "a.h5", "--out", "a.csv", "--root-map", "=/new"], "--root-map =/new: give OLD=NEW"),
+        (["tag-files", "a.h5", "--out", "a.csv", "--root-map", "/old="], "--root-map /old=: give OLD=NEW"),
         (["decisions", "nowhere"], "there is no catalogue 'nowhere'"),
     ],
 )

@@ -17,21 +17,19 @@ from support.models import CountsModel
 
 from bluesky_xtag import XTagValueError
 from bluesky_xtag.catalog import as_catalog, as_run
-from bluesky_xtag.model import TagModel
 from bluesky_xtag.replay import replay
 from bluesky_xtag.search import tags
 from bluesky_xtag.search.tagged_runs import derived_runs
 from bluesky_xtag.simulate import PhotonCounter
 from bluesky_xtag.simulate import motor as sample_motor
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
 LATENCY_AND_UIDS = ["time", "xtag_latency", "xtag_frame_event"]  # Tiled does not keep the uids of events
 
 
 @pytest.fixture(scope="session")
-def model():
+def model(packaged_model):
     """The packaged model: what is said of bits must be true of a real network."""
-    return TagModel.load()
+    return packaged_model
 
 
 @pytest.fixture
@@ -182,6 +180,38 @@ def test_files_that_are_gone_or_torn_give_unreadable_rows(taken, catalog, model,
     (again,) = replay(catalog, uid, model=model, work=tmp_path / "work", again=True).to_dict("records")
     assert (again["ok"], again["unreadable"]) == (2, 1)
     assert len(derived_runs(as_run(run), as_catalog(catalog), source="replay")) == 2
+
+
+@on_both
+@pytest.mark.parametrize("options", [{}, {"chunks": (1, 32, 32), "compression": "lzf"}])
+def test_the_detectors_own_mask_stays_with_the_frames(taken, catalog, model, tmp_path, options):
+    images, hidden = noise((1, 32, 32)), np.zeros((32, 32), np.uint32)
+    hidden[4:12, 3:30] = 8
+
+    def write(path, number):
+        with h5py.File(path, "w") as file:
+            file.create_dataset(DATASET, data=np.where(hidden, 20_000, images()), **options)
+            file["entry/instrument/detector/pixel_mask"] = hidden
+
+    run = taken(bp.count([FileDetector(tmp_path, write, shape=(32, 32))], 3))
+    check(catalog, run, model, tmp_path, 3)
+    frames = list(as_run(run).frames())
+    assert all((np.ma.getmaskarray(frame.pixels()) == (hidden > 0)).all() for frame in frames)
+
+
+@on_both
+def test_a_run_whose_files_moved_is_replayed_from_where_they_are(taken, catalog, model, tmp_path):
+    (tmp_path / "old").mkdir()
+    run = taken(bp.count([FileDetector(tmp_path / "old")], 3), model=model)
+    (tmp_path / "old").rename(tmp_path / "new")
+    arguments = {"model": model, "work": tmp_path / "work"}
+    uid = run.start["uid"]
+    (row,) = replay(catalog, uid, **arguments).to_dict("records")
+    assert (row["ok"], row["unreadable"]) == (0, 3)
+    roots = {str(tmp_path / "old"): str(tmp_path / "new")}
+    (row,) = replay(catalog, uid, **arguments, again=True, root_map=roots).to_dict("records")
+    assert (row["ok"], row["unreadable"]) == (3, 0)
+    assert_same(tags(run, "own"), tags(catalog[row["derived"]]))
 
 
 def test_earlier_taggings_stay_and_each_model_is_found(taken, catalog, model, tmp_path):

@@ -9,8 +9,6 @@ from support.retagged import tag_again
 from bluesky_xtag import DEFAULT_TAXONOMY, NoTagsError, XTagValueError
 from bluesky_xtag.review import compare, correct, draw_disputed
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
-
 
 class Other(CountsModel):
     name = "other"

@@ -7,10 +7,9 @@ from ophyd.sim import det1 as counter
 from support.detectors import ArrayDetector, numbered
 
 from bluesky_xtag import NoTagsError, XTagValueError
-from bluesky_xtag.review import correct, corrections
-from bluesky_xtag.search import tags
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
+from bluesky_xtag.catalog import as_run
+from bluesky_xtag.review import Words, correct, correct_all, corrections, export_labels, retract
+from bluesky_xtag.search import read_corrections, tags
 
 
 @pytest.fixture
@@ -144,3 +143,88 @@ def test_runs_without_tags_say_so(RE, catalog):
     (uid,) = RE(bp.count([counter], 1))
     with pytest.raises(NoTagsError, match=f"run {uid} has no stream 'tags'"):
         correct(catalog[uid], 1, add="ring", by="ab")
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
+def test_a_correction_that_is_taken_back_counts_no_more(scan, catalog, tmp_path):
+    run = scan()
+    first = correct(run, [1, 2], add="empty", by="ab")
+    second = correct(run, 1, remove="ring", by="cd")
+    back = retract(run, second, by="cd", note="the wrong key")
+    assert retract(run, second, by="cd") == back  # once is enough
+    assert list(tags(run)["xtag_tags"]) == ["empty ring", "empty ring", "ring"]
+    assert list(tags(run)["xtag_decided_by"]) == ["ab", "ab", "model"]
+    assert retract(run, first, by="ab")
+    assert list(tags(run)["xtag_tags"]) == ["ring"] * 3 and set(tags(run)["xtag_decided_by"]) == {"model"}
+    # The same words again are a new correction, not the one that was taken back.
+    assert correct(run, 1, remove="ring", by="cd") != second
+    assert list(tags(run)["xtag_tags"]) == ["", "ring", "ring"]
+    assert len(corrections(run)) == 7  # nothing is removed
+    done = export_labels(catalog, tmp_path / "labels.h5", run)
+    assert (done.frames, done.labels, dict(done.unreadable)) == (1, 1, {})
+
+
+def test_a_correction_that_is_not_there_cannot_be_taken_back(scan):
+    run = scan()
+    with pytest.raises(XTagValueError, match="has no correction 'abc'"):
+        retract(run, "abc", by="ab")
+    back = retract(run, correct(run, 1, remove="ring", by="ab"), by="ab")
+    with pytest.raises(XTagValueError, match="has no correction"):
+        retract(run, back, by="ab")
+
+
+@pytest.mark.parametrize("catalog", ["databroker.temp", "tiled sqlite"], indirect=True)
+def test_a_request_that_is_made_again_is_stored_once_whatever_was_said_meanwhile(scan):
+    run = scan()
+    first = correct(run, 1, remove="ring", by="ab", request="a1")
+    correct(run, 1, add="ring", by="cd")
+    assert correct(run, 1, remove="ring", by="ab", request="a1") == first
+    assert tags(run)["xtag_tags"][1] == "ring" and len(corrections(run)) == 2
+    assert correct(run, 1, remove="ring", by="ab", request="a2") != first
+    other = scan()
+    assert correct(other, 1, remove="ring", by="ab", request="a1") != first
+
+
+def test_many_corrections_are_stored_together_each_once_and_each_can_be_taken_back(scan):
+    run = scan(points=5)
+    words = [
+        Words([1], remove="ring", by="ab", request="a"),
+        Words([2, 3], add="empty", by="cd", note="dark", request="b"),
+        Words([4], confirm=True, by="ab", request="c"),
+        Words([9], add="empty", by="ab", request="d"),
+    ]
+    problems, state = correct_all(run, words)
+    history = list(state.history)
+    assert [bool(each) for each in problems] == [False, False, False, True] and "no row 9" in problems[3]
+    assert len(history) == 4 and len({each.correction for each in history}) == 1
+    assert history == read_corrections(as_run(run))  # as somebody else finds it
+    assert correct_all(run, words)[1].history == history  # asked again
+    assert correct_all(state, words)[1].history == history
+    assert list(tags(run)["xtag_tags"]) == ["", "empty ring", "empty ring", "ring", "ring"]
+    assert list(tags(run)["xtag_decided_by"]) == ["ab", "cd", "cd", "ab", "model"]
+    _, state = correct_all(state, [Words(by="cd", retracts="b", request="e")])
+    assert state.history == read_corrections(as_run(run))
+    assert list(tags(run)["xtag_tags"]) == ["", "ring", "ring", "ring", "ring"]
+    assert list(tags(run)["xtag_decided_by"]) == ["ab", "model", "model", "ab", "model"]
+
+
+def test_what_is_said_twice_of_a_frame_in_one_call_counts_in_its_order(scan):
+    run = scan()
+    words = [
+        Words([1], remove="ring", by="ab", request="a"),
+        Words([1], add="empty ring", by="ab", request="b"),
+        Words(by="ab", retracts="b", request="c"),
+        Words([2], remove="ring", by="ab", request="d"),
+        Words([2], add="empty", by="ab", request="e"),
+    ]
+    assert correct_all(run, words)[0] == [""] * 5
+    assert list(tags(run)["xtag_tags"]) == ["", "empty", "ring"]
+
+
+def test_what_somebody_else_said_meanwhile_is_seen_by_who_goes_on(scan):
+    run = scan()
+    _, state = correct_all(run, [Words([1], remove="ring", by="ab", request="a")])
+    correct(run, 1, add="ring empty", by="cd")
+    _, state = correct_all(state, [Words([1], remove="empty", by="ab", request="b")])
+    assert [each.by for each in state.history] == ["ab", "cd", "ab"]
+    assert state.history == read_corrections(as_run(run)) and tags(run)["xtag_tags"][1] == "ring"

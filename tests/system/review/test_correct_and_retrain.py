@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from support.detectors import ArrayDetector
+from support.detectors import DATASET, ArrayDetector, FileDetector
 from support.exposures import Numbered
 from typer.testing import CliRunner
 
-from bluesky_xtag import TagModel, XTagValueError
+from bluesky_xtag import XTagValueError
 from bluesky_xtag.catalog import FRAMES, open_catalog
 from bluesky_xtag.cli import app
 from bluesky_xtag.frames import each_frame
@@ -28,8 +28,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def model():
-    return TagModel.load()
+def model(packaged_model):
+    return packaged_model
 
 
 def ring(seed, holds):
@@ -90,6 +90,33 @@ def test_what_people_said_evaluates_and_retrains_the_model(RE, tag, catalog, mod
     adaptation = adapt_model(model, out, tmp_path / "adapted", simulated=0)
     assert adaptation.sources == {"A": 8, "B": 8, "C": 8}
     assert next(row for row in adaptation.tags if row.tag == "ring").positives == 12
+
+
+def test_the_detectors_own_mask_travels_with_the_labels(RE, tag, catalog, model, tmp_path):
+    """Bright pixels below the `pixel_mask` of the file: the exported frame has the scores that the frame had live."""
+    hidden = np.zeros((120, 100), bool)
+    hidden[20:50, 10:80] = True
+
+    def write(path, number):
+        with h5py.File(path, "w") as file:
+            file[DATASET] = np.where(hidden, 3000, ring(number, True))[None]
+            file["entry/instrument/detector/pixel_mask"] = 4 * hidden.astype(np.uint32)
+
+    tag(model=model, deadline=60)
+    (uid,) = RE(bp.count([FileDetector(tmp_path, write, shape=(120, 100))], 3))
+    correct(catalog[uid], [1, 2, 3], add="ring", by="ab")
+    out = tmp_path / "mine.h5"
+    export_labels(catalog, out, uid)
+    frames = list(each_frame(out))
+    assert len(frames) == 3
+    for frame in frames:
+        np.testing.assert_array_equal(frame.mask, hidden)
+        assert (frame.pixels[hidden] == 3000).all()  # what the detector wrote there is kept
+    live, scored = tags(catalog[uid]), score(model, out)
+    for number, name in enumerate(scored.tags):
+        np.testing.assert_allclose(scored.scores[:, number], live[f"xtag_p_{name}"], atol=1e-6)
+    bare = model.predict([frame.pixels for frame in frames], [None] * 3, [None] * 3)
+    assert np.abs(bare - live[[f"xtag_p_{name}" for name in model.taxonomy.names]].to_numpy()).max() > 0.1
 
 
 def run_uid(run):

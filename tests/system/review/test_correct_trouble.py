@@ -12,8 +12,6 @@ from bluesky_xtag import CatalogError
 from bluesky_xtag.review import correct, corrections
 from bluesky_xtag.search import tags
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
-
 WRITING = {"POST", "PUT", "PATCH", "DELETE"}
 
 

@@ -9,8 +9,6 @@ from bluesky_xtag import NoTagsError, XTagValueError
 from bluesky_xtag.review import correct, draw_review, review, review_table
 from bluesky_xtag.review.propose import doubts, farthest_first
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*actually has dtype:UserWarning")  # databroker, of NaN
-
 
 def test_doubt_is_the_expected_number_of_wrong_tags():
     scores = np.array([[0.9, 0.1, np.nan], [0.4, 0.6, 0.0]])

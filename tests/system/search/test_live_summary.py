@@ -76,9 +76,9 @@ def test_a_run_that_never_arrives_in_the_catalogue_is_kept(RE, tag, request, tmp
     tagger = tag(model=GradedModel(), catalog=store.catalog, backup=tmp_path)
     (uid,) = RE(bp.count([detector([95])]))
     tagger.uninstall()
-    ((_, run, found),) = read_summaries(tmp_path)
-    assert run == uid
-    assert found["count"] == {"empty": 0, "ring": 1}
+    (found,) = read_summaries(tmp_path)
+    assert found.run == uid
+    assert found.doc["count"] == {"empty": 0, "ring": 1}
     assert f"`xtag recover CATALOG {tmp_path}` stores it" in caplog.text
 
 

@@ -1,5 +1,6 @@
 import io
 import logging
+import re
 
 import pytest
 from event_model import compose_run, pack_event_page
@@ -8,24 +9,26 @@ from rich.console import Console
 from bluesky_xtag import DEFAULT_TAXONOMY
 from bluesky_xtag.documents import FrameId, Tagging, data_keys, row
 from bluesky_xtag.view import Labels, LiveTags
+from bluesky_xtag.view.lines import Lines
 
 TAXONOMY = DEFAULT_TAXONOMY.subset(["beamstop", "halo", "ring", "spots"])
 NUMBER = {"dtype": "number", "shape": [], "source": "test"}
 
 
 class Run:
-    """The documents of a run whose frames get these scores; None stands for a frame that came too late."""
+    """The documents of a run whose frames get these scores, or a status; None stands for one that came too late."""
 
-    def __init__(self, *scores, points=None, name="xtag", paged=False):
-        run = compose_run(metadata={"motors": ["x"]} | ({"num_points": points} if points else {}))
+    def __init__(self, *scores, points=None, name="xtag", paged=False, motors=("x",)):
+        run = compose_run(metadata={"motors": list(motors)} | ({"num_points": points} if points else {}))
         self.documents = [("start", run.start_doc)]
-        primary = self.stream(run, "primary", {"x": NUMBER})
+        primary = self.stream(run, "primary", dict.fromkeys(motors, NUMBER))
         tags = self.stream(run, "tags", data_keys(name, TAXONOMY)) if scores else None
         for number, of in enumerate(scores, start=1):
-            event = primary.compose_event(data={"x": 0.5 * number}, timestamps={"x": 0.0})
-            accepted = TAXONOMY.accepted(of or (0, 0, 0, 0), [0.5] * 4)
-            more = {"scores": of, "tags": accepted, "latency": 0.031} if of else {}
-            tagging = Tagging(FrameId("", "", "image", number, 0, event["uid"]), "ok" if of else "late", **more)
+            data, timestamps = dict.fromkeys(motors, 0.5 * number), dict.fromkeys(motors, 0.0)
+            event = primary.compose_event(data=data, timestamps=timestamps)
+            status = "late" if of is None else of if isinstance(of, str) else "ok"
+            more = {"scores": of, "tags": TAXONOMY.accepted(of, [0.5] * 4), "latency": 0.031} if status == "ok" else {}
+            tagging = Tagging(FrameId("", "", "image", number, 0, event["uid"]), status, **more)
             data = row(name, TAXONOMY, tagging)
             tagged = tags.compose_event(data=data, timestamps=dict.fromkeys(data, 0.0))
             self.documents += [("event", event)]
@@ -45,6 +48,7 @@ def shown(*runs, labels=None, progress=False, **console):
     for documents in zip(*(run.documents for run in runs), strict=True):
         for name, doc in documents:
             live(name, doc)
+    assert live.flush()
     return file.getvalue()
 
 
@@ -119,10 +123,40 @@ def test_a_run_without_tags_shows_nothing():
     assert shown(Run()) == ""
 
 
-@pytest.mark.parametrize("width", [60, 100, 160])
-def test_lines_fit_the_terminal(width):
-    text = shown(Run((0.9, 0.9, 0.9, 0.9)), width=width, force_terminal=True, color_system=None)
-    assert max(map(len, text.splitlines())) <= width
+@pytest.mark.parametrize("motors", [["x"], ["x", "other", "third"]])
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 150])
+def test_lines_fit_the_terminal_with_number_tags_and_status(width, labelled, motors):
+    terminal = {"width": width, "force_terminal": True, "color_system": None}
+    labels = (lambda data: Labels("powder 17")) if labelled else None
+    text = shown(Run((0.9, 0.9, 0.9, 0.1), "unreadable", "dropped", motors=motors), labels=labels, **terminal)
+    heading, first, *others, summary = text.splitlines()
+    assert max(map(len, (heading, first, *others))) <= width
+    assert heading.split()[0] == "#" and " tags" in heading and " status" in heading
+    assert re.match(r" +1 .*█ ring .* ok\b", first)
+    assert [line.split()[0] for line in others] == ["2", "3"]
+    assert [line.split()[-1] for line in others] == ["unreadable", "dropped"]
+    needed = 80 + 20 * labelled + 20 * (len(motors) > 1)
+    assert heading.endswith(" latency") == first.endswith(" 31 ms") == (width >= needed)
+
+
+def test_what_is_left_out_first_on_a_narrow_terminal():
+    def columns(width, labelled=True):
+        heading = Lines(Console(width=width, force_terminal=True), ["x", "y"], labelled).heading().plain
+        return [name for name in ("x", "y", "known", "tags", "status", "latency") if f" {name} " in f" {heading} "]
+
+    assert columns(100) == ["x", "y", "known", "tags", "status", "latency"]
+    assert columns(90) == ["x", "y", "known", "tags", "status"]
+    assert columns(80) == ["x", "y", "tags", "status"]
+    assert columns(80, labelled=False) == ["x", "y", "tags", "status", "latency"]
+    assert columns(60) == ["x", "tags", "status"]
+    assert columns(50) == ["tags", "status"]
+
+
+def test_a_number_of_many_digits_is_whole():
+    lines = Lines(Console(width=80, force_terminal=True), ["x"], labelled=False)
+    line = lines.frame(123_456, {"x": 1.0}, {"status": "ok", "tags": "", "latency": 0.01}, None).plain
+    assert line.startswith("123456    1.000 ") and line.endswith(" ok         10 ms") and len(line) <= 80
 
 
 def test_plain_ascii_does_where_nothing_else_can_be_written():
@@ -130,6 +164,7 @@ def test_plain_ascii_does_where_nothing_else_can_be_written():
     live = LiveTags(console=Console(file=file, highlight=False), labels=lambda data: Labels("", frozenset({"ring"})))
     for name, doc in Run((0.9, 0.1, 0.7, 0.3)).documents:
         live(name, doc)
+    assert live.flush()
     file.flush()
     assert "ring+" in file.buffer.getvalue().decode()
 
