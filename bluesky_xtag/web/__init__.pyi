@@ -1,0 +1,4 @@
+from .page_server import PageServer as PageServer
+from .page_server import open_page as open_page
+from .thumbnail_store import ThumbnailStore as ThumbnailStore
+from .thumbnail_store import thumbnail_file as thumbnail_file
