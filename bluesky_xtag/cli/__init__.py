@@ -10,9 +10,11 @@ import typer
 from .bench_panel import bench
 from .helpful import HelpfulCommand, HelpfulGroup
 from .models_panel import adapt, evaluate, gallery, robustness, simulate, train
-from .people_panel import compare, correct, export_labels, review
+from .people_panel import compare, correct, export_labels, label, review
 from .runs_panel import decisions, recover, replay, summarise, tag_files
-from .tag_panel import demo, info, map_phases
+from .serve_panel import serve
+from .tag_panel import demo, doctor, info, map_phases
+from .web_panel import web
 
 __all__ = ["app"]
 
@@ -29,16 +31,20 @@ _PANELS = {
     "Tag": (
         (demo, "demo", "xtag demo --points 5 5"),
         (map_phases, "map", "xtag map --tag ring --max-points 60"),
+        (doctor, "doctor", "xtag doctor ~/.ipython/profile_collection"),
         (info, "info", "xtag info --model MY-MODEL"),
     ),
     "Runs": (
+        (serve, "serve", "xtag serve xtag-demo --subscribe 127.0.0.1:5578 --publish 127.0.0.1:5577"),
         (summarise, "summarise", "xtag summarise xtag-demo --since 2026-03-01"),
-        (recover, "recover", "xtag recover xtag-demo ~/.local/share/bluesky_xtag"),
+        (recover, "recover", "xtag recover xtag-demo"),
         (replay, "replay", "xtag replay xtag-demo --runs plan_name=grid_scan --model MY-MODEL"),
         (tag_files, "tag-files", "xtag tag-files data/*.h5 --out tags.csv"),
         (decisions, "decisions", "xtag decisions xtag-demo --run -1"),
     ),
     "People": (
+        (web, "web", "xtag web xtag-demo"),
+        (label, "label", "xtag label 'data/*.h5' labels.h5 -n 30 --by ab"),
         (review, "review", "xtag review xtag-demo --order novel -n 10"),
         (correct, "correct", "xtag correct xtag-demo 7 3 --add ring --by ab"),
         (compare, "compare", "xtag compare xtag-demo --models 'default 0.6.0' mine"),

@@ -27,6 +27,15 @@ def train(
     ] = "",
     samples: Annotated[int, typer.Option(min=1, help="How many simulated frames to train on.")] = 100_000,
     epochs: Annotated[int, typer.Option(min=1, help="How many passes over these frames.")] = 10,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Of the steps; to start from a model, choose less.")
+    ] = 2e-3,
+    observed: Annotated[
+        bool, typer.Option("--observed", help="Show what measured frames have beyond the nuisances, too.")
+    ] = False,
+    forms: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the frames that come in the forms of other software.")
+    ] = 0.0,
     seed: Seed = 1,
     workers: Workers = None,
 ) -> None:
@@ -34,31 +43,48 @@ def train(
 
     After a stop, the same command continues from there.
     """
-    with report_errors():
+    with report_errors(), resumable():
         from ..model import DEFAULT
         from ..train import train
 
         first = DEFAULT if start == "default" else Path(start) if start else None
-        print(train(out, workers=workers, start=first, samples=samples, epochs=epochs, seed=seed))
+        settings = {"samples": samples, "epochs": epochs, "learning_rate": learning_rate}
+        shown = {"observed": float(observed), "forms": forms}
+        print(train(out, workers=workers, start=first, seed=seed, **settings, **shown))
 
 
 def adapt(
     frames: Labelled,
     out: Out,
     model: Model = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with the errors before and after, and the changed frames.")
+    ] = None,
+    simulated: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many simulated frames hold the model to what it knew. "
+            "[default: 500 from 100 labelled frames on, else none]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 1,
     workers: Workers = None,
 ) -> None:
-    """Adapt a model to your own labelled frames. Only the last layer learns. You can add new tags."""
+    """Adapt a model to your own labelled frames, in stages that each must help. You can add new tags."""
     with report_errors():
+        check_directory(html)
         from rich.console import Console
 
         from ..model import load_model
         from ..train import adapt_model
 
-        adaptation = adapt_model(load_model(model), frames, out, seed=seed, workers=workers)
-    console = Console(highlight=False)
-    console.print(adaptation.table(), *adaptation.notes, str(out), sep="\n")
+        adaptation = adapt_model(
+            load_model(model), frames, out, html=html, simulated=simulated, seed=seed, workers=workers
+        )
+    console = Console(highlight=False, markup=False)
+    console.print(*adaptation.tables(), *adaptation.notes, str(out), sep="\n")
 
 
 def evaluate(
@@ -129,6 +155,9 @@ def gallery(
     picture: Annotated[Path, typer.Argument(help="The picture to write, such as gallery.png.")],
     seed: Seed = 0,
     nuisances: Nuisances = "all",
+    observed: Annotated[
+        bool, typer.Option("--observed", help="Show what measured frames have beyond the nuisances, too.")
+    ] = False,
 ) -> None:
     """Draw examples of each tag and of each nuisance."""
     with report_errors():
@@ -137,7 +166,7 @@ def gallery(
         from ..simulate import draw_gallery, nuisance_names
 
         with Console().status(f"Drawing {picture.name}"):
-            draw_gallery(picture, seed, nuisance_names(nuisances))
+            draw_gallery(picture, seed, nuisance_names(nuisances), observed=observed)
         print(picture)
 
 

@@ -10,16 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import XTagError, XTagValueError
+from ..errors import XTagError, XTagValueError, hide_secrets, printable
 
 __all__ = [
     "ApiKey",
     "Catalog",
+    "BackendName",
+    "Centre",
+    "ImageKey",
     "JsonFile",
     "Last",
+    "Insecure",
+    "Masked",
     "Model",
     "Number",
     "Picture",
+    "RootMaps",
     "Runs",
     "Seed",
     "Since",
@@ -28,6 +34,7 @@ __all__ = [
     "check_directory",
     "finish",
     "open_catalogue",
+    "parse_roots",
     "report_errors",
     "resumable",
     "show_progress",
@@ -61,15 +68,53 @@ Workers = Annotated[int | None, typer.Option(min=1, help="How many processes sim
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Number = Annotated[int, typer.Option("-n", min=1, help="How many frames.")]
 
+Centre = Annotated[
+    tuple[float, float] | None,
+    typer.Option(help="Column and row of the beam centre in pixels. By default xtag finds it."),
+]
+Masked = Annotated[str | None, typer.Option(help="Mask file: the pixels that must not be used.")]
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="PLACE",
+        help="Where frames are tagged: threads of this process (the default), process (one of its own, which is looked "
+        "after), inline, dask, or the address of a Dask scheduler, such as tls://host:8786.",
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Also use a Dask scheduler on another machine without encryption.")
+]
+RootMaps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root-map",
+        metavar="OLD=NEW",
+        help="Where a directory is now that documents, or links in files, name by an earlier place, such as "
+        "/old/mount=/data/archive. May be given several times.",
+    ),
+]
+ImageKey = Annotated[
+    str | None, typer.Option(help="The data set of the images in HDF5 files. By default xtag finds it.")
+]
+
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for other errors of this package."""
+    """End with a message instead of a traceback: status 2 for a wrong argument, 1 for others of this package's errors.
+
+    So do errors of the system, such as a full disk or a directory that must not be written to.
+    """
     try:
         yield
     except XTagError as error:
         print(f"xtag: {error}", file=sys.stderr)
         raise typer.Exit(2 if isinstance(error, XTagValueError) else 1) from error
+    except BrokenPipeError:  # whoever reads the output has ended: Typer ends quietly
+        raise
+    except OSError as error:
+        print(f"xtag: {printable(hide_secrets(str(error)))}", file=sys.stderr)
+        raise typer.Exit(1) from error
 
 
 @contextmanager
@@ -86,7 +131,7 @@ def finish(troubles: Iterable[str]) -> None:
     """Print the troubles, and end with status 1 if there are any."""
     troubles = list(troubles)
     for trouble in troubles:
-        print(f"xtag: {trouble}", file=sys.stderr)
+        print(f"xtag: {printable(hide_secrets(trouble))}", file=sys.stderr)
     if troubles:
         raise typer.Exit(1)
 
@@ -98,7 +143,7 @@ def open_catalogue(catalog: str, api_key: str | None) -> Iterator[Any]:
 
     from ..catalog import open_any
 
-    with Console(stderr=True).status(f"Opening {catalog}"):
+    with Console(stderr=True).status(f"Opening {hide_secrets(catalog)}"):
         client = open_any(catalog, api_key)
     try:
         yield client
@@ -119,3 +164,14 @@ def check_directory(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise XTagValueError(f"there is no directory {path.parent} for {path.name}: make it first")
+
+
+def parse_roots(options: list[str] | None) -> dict[str, str]:
+    """Return old and new roots; XTagValueError if one is missing."""
+    roots = {}
+    for option in options or ():
+        old, _, new = option.partition("=")
+        if not (old.strip() and new.strip()):
+            raise XTagValueError(f"--root-map {option}: give OLD=NEW, such as /old/mount=/data/archive")
+        roots[old.strip()] = new.strip()
+    return roots

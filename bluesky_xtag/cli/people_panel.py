@@ -1,18 +1,118 @@
-"""`xtag review`, `correct`, `compare` and `export-labels`: commands for people who check the tags of a model."""
+"""`xtag label`, `review`, `correct`, `compare` and `export-labels`: commands for people who label and check tags."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import XTagValueError
-from .options import ApiKey, Catalog, Last, Number, Picture, Runs, check_directory, open_catalogue, report_errors
+from .options import (
+    ApiKey,
+    Catalog,
+    Centre,
+    ImageKey,
+    Last,
+    Masked,
+    Model,
+    Number,
+    Picture,
+    RootMaps,
+    Runs,
+    Seed,
+    check_directory,
+    open_catalogue,
+    parse_roots,
+    report_errors,
+    resumable,
+)
 
-__all__ = ["compare", "correct", "export_labels", "review"]
+__all__ = ["compare", "correct", "export_labels", "label", "review"]
 
+View = Callable[[Any], None]
 Run = Annotated[str, typer.Argument(help="The run: a uid or its first digits, or a scan_id.")]
+
+
+def label(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="Image files, or patterns such as 'data/**/*.cbf' in quotes."),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.h5", help="HDF5 file for the labels. If it exists, frames are added to it.")
+    ],
+    n: Number = 30,
+    order: Annotated[
+        str,
+        typer.Option(help="Which frames come first: novel, uncertain, random, or files for the order of the files."),
+    ] = "novel",
+    seed: Seed = 0,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG",
+            help="Ask for this tag only, or for a tag of your own: 'ice=rings of ice'. You can repeat it. By default "
+            "for all tags that OUT.h5 has, or the model knows.",
+        ),
+    ] = None,
+    model: Model = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Show no proposals and no scores of the model.")] = False,
+    by: Annotated[str | None, typer.Option(help="Who labels: a name or initials. Default: the user.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="What the frames come from, such as a sample. Default: each file, or each series."),
+    ] = None,
+    key: ImageKey = None,
+    beam_centre: Centre = None,
+    mask: Masked = None,
+    root_map: RootMaps = None,
+    window: Annotated[
+        bool, typer.Option("--window", help="Show the frames in a browser, not in this terminal.")
+    ] = False,
+) -> None:
+    """Label frames of files, with a key for each tag, for `xtag adapt` and `xtag evaluate`.
+
+    A model proposes the tags, and you change what is wrong. Each frame is on disk as soon as you keep it. After a stop,
+    the same command continues from there.
+    """
+    with report_errors(), resumable():
+        from ..review import label_files
+
+        show = _choose_view(window)
+        with _progress() as (track, after):
+            done = label_files(
+                files,
+                out,
+                show=after(show),
+                n=n,
+                order=order,
+                seed=seed,
+                tags=_parse_tags(ask),
+                model=model,
+                blind=blind,
+                by=by,
+                source=source,
+                key=key,
+                beam_centre=beam_centre,
+                mask=mask,
+                root_map=parse_roots(root_map),
+                track=track,
+            )
+    print(f"{out}: {done.labelled} frames of {done.sources} sources, {done.added} of them new")
+    counts = {"skipped": done.skipped, "left out because their pixels are labelled": done.known}
+    print("".join(f"{count} frames were {what}\n" for what, count in counts.items() if count), end="")
+    for frame, reason in done.unreadable.items():
+        print(f"xtag: {frame} cannot be read: {reason}", file=sys.stderr)
+    if done.left and done.stopped:
+        print(f"{done.left} are left: the same command goes on from there")
+    elif done.left:
+        print(f"there are no more frames in these files, though {done.left} more were asked for")
+    elif not done.added:
+        print(f"the {n} frames that you asked for are labelled: a larger -n asks for more")
 
 
 def correct(
@@ -117,6 +217,50 @@ def compare(
                 draw_disputed(client, found, picture)
     for table in found.tables(n):
         Console(highlight=False).print(table)
+
+
+def _choose_view(window: bool) -> View:
+    """Return what shows the frames: the browser if it is wanted, or if the terminal can show no picture."""
+    from ..review import can_show, check_terminal, check_window, label_in_terminal, label_in_window
+
+    if not window:
+        check_terminal()
+        if can_show():
+            return label_in_terminal
+    check_window()
+    return label_in_window
+
+
+def _parse_tags(options: list[str] | None) -> dict[str, str]:
+    """Return tags and what they mean."""
+    pairs = (option.partition("=") for option in options or ())
+    return {tag.strip(): definition.strip() for tag, _, definition in pairs}
+
+
+@contextmanager
+def _progress() -> Iterator[tuple[Any, Callable[[View], View]]]:
+    """Yield what shows how many frames are scored, and what makes a view end that before it shows frames."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Loading the model", total=None)
+
+        def track(candidates: Iterable[Any], count: int) -> Iterator[Any]:
+            for number, candidate in enumerate(candidates, 1):
+                progress.update(task, description="Looking at frames", completed=number, total=count)
+                yield candidate
+
+        def after(show: View) -> View:
+            def stop_and_show(session: Any) -> None:
+                progress.stop()
+                show(session)
+
+            return stop_and_show
+
+        yield track, after
 
 
 def _frame(text: str) -> int | tuple[int, int]:

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import XTagValueError
 from .options import (
     ApiKey,
+    BackendName,
     Catalog,
+    Centre,
+    ImageKey,
+    Insecure,
+    Masked,
     Model,
+    RootMaps,
     Runs,
     Since,
     Until,
     finish,
     open_catalogue,
+    parse_roots,
     report_errors,
     resumable,
     show_progress,
@@ -28,13 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["decisions", "recover", "replay", "summarise", "tag_files"]
 
-Centre = Annotated[
-    tuple[float, float] | None,
-    typer.Option(help="Column and row of the beam centre in pixels. By default xtag finds it."),
-]
-Masked = Annotated[str | None, typer.Option(help="Mask file: the pixels that must not be used.")]
 Processes = Annotated[int | None, typer.Option("--workers", min=1, help="How many processes to start on this machine.")]
-Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tcp://host:8786.")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler to use, such as tls://host:8786.")]
 
 
 def summarise(
@@ -63,7 +66,13 @@ def summarise(
 
 def recover(
     catalog: Catalog,
-    directory: Annotated[Path, typer.Argument(help="Directory in which runs or summaries were kept.")],
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Directory in which runs or summaries were kept; the log named it. By default that of `install` "
+            "without `backup`, in the user's data directory."
+        ),
+    ] = None,
     api_key: ApiKey = None,
 ) -> None:
     """Store the runs and summaries that were kept on this machine because the catalogue did not accept them.
@@ -71,8 +80,10 @@ def recover(
     The command removes a file when all of it is stored, so you can call the command again.
     """
     with report_errors():
+        from ..search import default_directory
         from ..search import recover as store
 
+        directory = default_directory() if directory is None else directory
         with open_catalogue(catalog, api_key) as client:
             found = store(client, directory, name=catalog, track=show_progress("Recovering"))
     print(f"recovered {len(found.runs)} runs and {len(found.summaries)} summaries from {directory}")
@@ -86,11 +97,18 @@ def replay(
     key: Annotated[str | None, typer.Option(help="The data key of the images. By default xtag finds it.")] = None,
     beam_centre: Centre = None,
     mask: Masked = None,
+    root_map: RootMaps = None,
     again: Annotated[
         bool, typer.Option("--again", help="Also replay runs that were replayed with this model before.")
     ] = False,
     workers: Processes = None,
     scheduler: Scheduler = None,
+    insecure: Insecure = False,
+    backend: BackendName = None,
+    roots: Annotated[
+        list[Path] | None,
+        typer.Option("--root", help="Read only files below this directory. You can name several."),
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(help="Directory that keeps the progress of the replay. Default: one in ~/.local/state."),
@@ -103,7 +121,9 @@ def replay(
     """
     with report_errors(), open_catalogue(catalog, api_key) as client, resumable():
         options = {"key": key, "beam_centre": beam_centre, "mask": mask, "again": again, "work": work}
-        troubles = _replay(client, runs, model=model, workers=workers, scheduler=scheduler, **options)
+        options |= {"root_map": parse_roots(root_map), "roots": roots or None}
+        options |= {"scheduler": scheduler, "insecure": insecure, "backend": backend}
+        troubles = _replay(client, runs, model=model, workers=workers, **options)
     finish(troubles)
 
 
@@ -114,13 +134,14 @@ def tag_files(
     ],
     out: Annotated[Path, typer.Option(help="The table to write: a .csv or .parquet file that does not exist yet.")],
     model: Model = None,
-    key: Annotated[
-        str | None, typer.Option(help="The data set of the images in HDF5 files. By default xtag finds it.")
-    ] = None,
+    key: ImageKey = None,
     beam_centre: Centre = None,
     mask: Masked = None,
+    root_map: RootMaps = None,
     workers: Processes = None,
     scheduler: Scheduler = None,
+    insecure: Insecure = False,
+    backend: BackendName = None,
 ) -> None:
     """Tag the images of files, without a catalogue, and write a table with a row for each image.
 
@@ -137,8 +158,11 @@ def tag_files(
                 key=key,
                 beam_centre=beam_centre,
                 mask=mask,
+                root_map=parse_roots(root_map),
                 workers=workers,
                 scheduler=scheduler,
+                insecure=insecure,
+                backend=backend,
                 watch=watch,
             )
     print(f"{sum(counts.values())} frames: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}")
@@ -156,9 +180,17 @@ def decisions(
     finish(troubles)
 
 
+def _scan_id(value: Any) -> str:
+    """Return a scan_id as text: a column of them may hold floats, none, and whatever a stranger wrote."""
+    if value is None or value != value:
+        return ""
+    return f"{value:.0f}" if isinstance(value, int | float) else str(value)
+
+
 def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     """Replay runs with a progress bar, and print the results; return the troubles."""
     from rich.console import Console
+    from rich.markup import escape  # what strangers wrote is no markup
     from rich.table import Table
 
     from ..replay import replay as tag_again
@@ -168,9 +200,9 @@ def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     shown = ["run", "scan_id", "outcome", "frames", "ok", "unreadable", "failed", "seconds"]
     table = Table(*shown)
     for row in outcomes.to_dict("records"):
-        scan_id = "" if row["scan_id"] is None or row["scan_id"] != row["scan_id"] else f"{row['scan_id']:.0f}"
         counts = (str(row[name]) for name in shown[3:-1])
-        table.add_row(row["run"][:8], scan_id, row["outcome"], *counts, f"{row['seconds']:.1f}")
+        cells = (row["run"][:8], _scan_id(row["scan_id"]), row["outcome"], *counts, f"{row['seconds']:.1f}")
+        table.add_row(*map(escape, cells))
     tagged = outcomes[outcomes["outcome"] == "tagged"]
     seconds = tagged["seconds"].sum()
     console = Console(highlight=False)
@@ -216,7 +248,6 @@ def _decide_again(client: Any, run: str) -> Iterator[str]:
     str
         The first decision that differs, if there is one.
     """
-    from ..errors import XTagValueError
     from ..plans import replay_decisions
 
     try:

@@ -19,23 +19,24 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...errors import XTagValueError
-from ...model import TagModel, without_build_notes
+from ...model import ModelCard, TagModel, without_build_notes
+from ...plans import STRATEGIES_REVISION
 from ...simulate import worker_pool
 from . import ax_agent
 from .bars import Row, rows
 from .machine import describe
-from .suggestions import THINKING, milliseconds
+from .suggestions import POINTS, THINKING, timed
 from .tasks import TASKS, raster_doses, run, seek_run
 
 __all__ = ["KINDS", "adaptive", "bars_missed"]
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "boundary": ("adaptive", "faulty", "random", "grid"),
+    "boundary": ("adaptive", "faulty", "very_faulty", "random", "grid"),
     "phases": ("adaptive", "faulty", "random", "grid"),
     "seek": ("adaptive", "faulty", "random", "grid"),
     "skip_empty": ("adaptive", "faulty"),
 }
-"""What is measured of each task: the strategy, the same with faults, and the baselines.
+"""What is measured of each task: the strategy, the same with faults (`FAULTS`), and the baselines.
 
 Where it is installed, bluesky-adaptive's Ax agent, `ax`, is measured on `boundary`, too."""
 SUGGESTION = "suggestion"
@@ -49,6 +50,7 @@ def adaptive(
     seeds: int = 10,
     tasks: Sequence[str] = (),
     workers: int | None = None,
+    journal: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the strategies against their bars and baselines, and print it.
 
@@ -64,6 +66,9 @@ def adaptive(
         Of `KINDS`; all if none is given.
     workers : int, optional
         Processes; as many as there are cores if not given.
+    journal : Path, optional
+        Where each scan is written as soon as it is over. Scans of the same model and revision that are found there are
+        not made again.
 
     Returns
     -------
@@ -81,9 +86,9 @@ def adaptive(
     if unknown := [task for task in tasks if task not in known]:
         raise XTagValueError(f"no task {', '.join(unknown)}; known tasks: {', '.join(known)}")
     console = Console()
-    found = _measure([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers)
+    found = _measure([scan for task in tasks if task in KINDS for scan in _scans(task, seeds)], workers, journal)
     if SUGGESTION in tasks:
-        found[SUGGESTION] = {name: [milliseconds(name)] for name in THINKING}  # alone, so that nothing else counts
+        found[SUGGESTION] = {name: [timed(name, points) for points in POINTS] for name in THINKING}
     reached = rows(found)
     figures = {"seeds": seeds, "tasks": found, "rows": [asdict(row) for row in reached]} | describe(
         _model(), "scikit-learn", "numpy"
@@ -114,31 +119,59 @@ def _scans(task: str, seeds: int) -> list[tuple[str, str, int]]:
     return scans
 
 
-def _measure(jobs: Sequence[tuple[str, str, int]], workers: int | None) -> dict[str, dict[str, list[Any]]]:
+def _measure(
+    jobs: Sequence[tuple[str, str, int]], workers: int | None, journal: Path | None
+) -> dict[str, dict[str, list[Any]]]:
     found: dict[str, dict[str, list[Any]]] = {}
     for task, kind, _ in jobs:
         found.setdefault(task, {}).setdefault(kind, [])
-    if not jobs:
-        return found
-    with Progress() as progress, worker_pool(workers, len(jobs)) as pool:
-        bar = progress.add_task(f"{len(jobs)} scans", total=len(jobs))
-        running = [pool.submit(_outcome, *job) for job in jobs]
-        for _ in as_completed(running):
-            progress.advance(bar)
-        for (task, kind, _), future in zip(jobs, running, strict=True):
-            found[task][kind].append(future.result())
+    done = _read(journal)
+    ahead = [job for job in jobs if job not in done]
+    if ahead:
+        with Progress() as progress, worker_pool(workers, len(ahead)) as pool:
+            bar = progress.add_task(f"{len(ahead)} scans", total=len(ahead))
+            running = {pool.submit(_outcome, *job): job for job in ahead}
+            for future in as_completed(running):
+                done[running[future]] = future.result()
+                _write(journal, running[future], future.result())
+                progress.advance(bar)
+    for task, kind, seed in jobs:
+        found[task][kind].append(done[task, kind, seed])
     return found
+
+
+def _read(journal: Path | None) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Return the outcomes in a journal that are of this model and revision; a line that was torn off is left out."""
+    done = {}
+    for line in journal.read_text("utf-8").splitlines() if journal is not None and journal.exists() else ():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if (row["model"], row["revision"]) == _of_now():
+            done[row["task"], row["kind"], row["outcome"]["seed"]] = row["outcome"]
+    return done
+
+
+def _write(journal: Path | None, job: tuple[str, str, int], outcome: dict[str, Any]) -> None:
+    if journal is not None:
+        model, revision = _of_now()
+        row = {"model": model, "revision": revision, "task": job[0], "kind": job[1], "outcome": outcome}
+        with journal.open("a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps(row)}")  # the end of a torn line, if there is one
+
+
+def _of_now() -> tuple[str, int]:
+    """Return what outcomes depend on: name and version of the packaged model, and the revision of the strategies."""
+    card = ModelCard.load()
+    return f"{card.name} {card.version}", STRATEGIES_REVISION
 
 
 def _outcome(task: str, kind: str, seed: int) -> dict[str, Any]:
     """Return what came out of one scan, as JSON can hold it."""
-    faulty, chooser = kind == "faulty", "adaptive" if kind == "faulty" else kind
     if task == "skip_empty":
-        return {"seed": seed} | raster_doses(_model(), seed, faulty=faulty)
-    if task == "seek":
-        outcome, _ = seek_run(_model(), seed, chooser, faulty=faulty)
-    else:
-        outcome, _ = run(TASKS[task], _model(), seed, chooser, faulty=faulty)
+        return {"seed": seed} | raster_doses(_model(), seed, faulty=kind == "faulty")
+    outcome, _ = seek_run(_model(), seed, kind) if task == "seek" else run(TASKS[task], _model(), seed, kind)
     found = asdict(outcome)
     found["trace"] = [(number, round(score, 4)) for number, score in outcome.trace]
     return {"seed": seed} | found

@@ -45,7 +45,7 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Any]]], model: TagModel, path
             _draw_map(upper, task, model, found[task]["adaptive"][0]["stopped"])
         upper.set(xlabel="x, mm", ylabel="y, mm", aspect="equal", xlim=(0, SIZE), ylim=(0, SIZE))
         _traces(figure.add_subplot(2, len(tasks), 1 + len(tasks) + column), task, found[task])
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, metadata={"Model": f"{model.name} {model.version}"})
 
 
 def _draw_map(axes: Axes, name: str, model: TagModel, stopped: int | None) -> None:

@@ -8,19 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .suggestions import POINTS
 from .tasks import RASTER, SEEK_FRAMES, SEEK_WITHIN, TASKS
 
-__all__ = ["DOSE", "MORE", "SEEK_SHARE", "THINKING_MS", "Row", "rows"]
+__all__ = ["DOSE", "MORE", "SEEK_SHARE", "THINKING_MS", "VERY_FAULTY", "Row", "rows"]
 
 MORE = 1.5
 """By how much more frames, or dose, may be used where 5 % of the tags are wrong and 5 % are missing."""
-SEEK_SHARE = 0.9
-"""Share of the samples where the best place must be found."""
+VERY_FAULTY = 100
+"""Frames to the border where 10 % of the tags are wrong and 10 % are missing."""
+SEEK_EARLY, SEEK_SHARE = 30, 0.9
+"""After so many frames the best place must be found in this share of the samples; in all after the last one."""
 DOSE = 0.4
 """Of the plain raster, that skip_empty may use."""
-THINKING_MS = 100
-"""That a strategy may take for the next point."""
+THINKING_MS = {200: 100, 1_000: 20, 10_000: 100}
+"""Of the processor, that a strategy may take for the next point after so many, p95."""
+MEGABYTES = 500
+"""Memory of a process with a strategy that has seen 10 000 points."""
 
 _SCORES = {"boundary": "overlap with the truth", "phases": "adjusted Rand index"}
 _Found = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -62,14 +65,20 @@ def _maps(name: str, kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterat
     task, frames = TASKS[name], {kind: [one["frames"] for one in kinds[kind]] for kind in kinds}
     median = {kind: _median(frames[kind]) for kind in kinds}
     to = f"frames to {_SCORES[name]} >= {task.bar:g}"
-    yield Row(name, to, _spread(frames["adaptive"]), f"<= {task.budget}", median["adaptive"] <= task.budget)
-    with_faults = math.floor(MORE * task.budget)
-    holds = median["faulty"] <= with_faults
-    yield Row(name, f"{to}, 5 % wrong and 5 % missing", _spread(frames["faulty"]), f"<= {with_faults}", holds)
-    if math.isfinite(median["faulty"]):
+    yield Row(name, to, _spread(frames["adaptive"]), f"<= {task.frames}", median["adaptive"] <= task.frames)
+    if "faulty" in kinds:
+        with_faults = math.floor(MORE * task.frames)
+        holds = median["faulty"] <= with_faults
+        yield Row(name, f"{to}, 5 % wrong and 5 % missing", _spread(frames["faulty"]), f"<= {with_faults}", holds)
+    if "very_faulty" in kinds:
+        told, holds = f"{to}, 10 % wrong and 10 % missing", median["very_faulty"] <= VERY_FAULTY
+        yield Row(name, told, _spread(frames["very_faulty"]), f"<= {VERY_FAULTY}", holds)
+    if math.isfinite(median.get("faulty", math.inf)):
         ratio = median["faulty"] / median["adaptive"]
         yield Row(name, "the same, in units of the frames without faults", f"{ratio:.2f}")
     for kind, told in (("random", "random places, same map made of them"), ("grid", "coarse grid, interpolated")):
+        if kind not in kinds:
+            continue
         fewer = median["adaptive"] < median[kind]
         if name == "boundary":
             yield Row(name, f"{to}: {told}", _spread(frames[kind]), f"> {_number(median['adaptive'])}", fewer)
@@ -82,6 +91,8 @@ def _maps(name: str, kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterat
         yield Row(name, f"{_SCORES[name]} at {task.budget} frames: {told}", _spread(scores))
     yield Row(name, f"{_SCORES[name]} at {task.budget} frames", _spread([one["score"] for one in kinds["adaptive"]]))
     for kind, told in (("adaptive", ""), ("faulty", ", 5 % wrong and 5 % missing")):
+        if kind not in kinds:
+            continue
         stopped = [one["stopped"] for one in kinds[kind]]
         scores = [one["score_at_stop"] for one in kinds[kind] if one["stopped"] is not None]
         yield Row(name, f"frames at which it stops by itself{told}", _spread(stopped))
@@ -98,8 +109,17 @@ def _seeks(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
         "grid": "36 frames on a grid",
     }
     for kind, words in told.items():
+        if kind not in kinds:
+            continue
         near = [-one["score"] <= SEEK_WITHIN for one in kinds[kind]]
-        wanted = math.ceil(SEEK_SHARE * len(near))
+        wanted = len(near)
+        if kind == "adaptive":
+            early = [-dict(one["trace"]).get(SEEK_EARLY, -1) <= SEEK_WITHIN for one in kinds[kind]]
+            least = math.ceil(SEEK_SHARE * len(early))
+            told_early = f"best place within {SEEK_WITHIN:.0%} after {SEEK_EARLY} frames"
+            yield Row(
+                "seek", told_early, f"{sum(early)} of {len(early)}", f">= {least} of {len(early)}", sum(early) >= least
+            )
         bar = (f">= {wanted} of {len(near)}", sum(near) >= wanted) if kind in ("adaptive", "faulty") else ("", None)
         yield Row("seek", f"best place within {SEEK_WITHIN:.0%} after {words}", f"{sum(near)} of {len(near)}", *bar)
         errors = [-100 * one["score"] for one in kinds[kind]]
@@ -116,10 +136,15 @@ def _doses(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
 
 
 def _suggestions(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
-    for name, (one,) in kinds.items():
-        reached = f"{one['median']:.0f} (longest {one['longest']:.0f})"
-        what = f"{name}: ms to the next point after {POINTS}"
-        yield Row("suggestion", what, reached, f"<= {THINKING_MS}", one["median"] <= THINKING_MS)
+    for name, times in kinds.items():
+        for one in times:
+            points, most = one["points"], THINKING_MS[one["points"]]
+            reached = f"{one['busy']:.1f} (by the clock {one['p95']:.0f})"
+            what = f"{name}: ms of the processor to the next point after {points}, p95"
+            yield Row("suggestion", what, reached, f"<= {most}", one["busy"] <= most)
+            if points == max(THINKING_MS):
+                what, held = f"{name}: MB of the process after {points} points", one["megabytes"] <= MEGABYTES
+                yield Row("suggestion", what, f"{one['megabytes']:.0f}", f"<= {MEGABYTES}", held)
 
 
 def _median(values: Iterable[float | None]) -> float:

@@ -9,8 +9,8 @@ from ...simulate import SIZE, Exposed, Map
 
 __all__ = ["FAULTS", "Camera"]
 
-FAULTS = 0.05
-"""Share of the frames that are tagged wrongly, and of those that are not tagged at all."""
+FAULTS = {"faulty": 0.05, "very_faulty": 0.1}
+"""Share of the frames that are tagged wrongly, and of those that are not tagged at all, by kind of scan."""
 
 
 class Camera:
@@ -25,8 +25,8 @@ class Camera:
         Of the noise and of the faults.
     seconds : float
         Exposure of a frame.
-    faulty : bool
-        Leave out the tags of some frames, and give wrong ones to some.
+    faults : float
+        Share of the frames whose tags are left out, and of those that get wrong ones.
     tag : str, optional
         A wrong frame has 1 - p in place of the probability p of this tag. If it is not given, a wrong frame has the
         tags of another phase, seen at another place.
@@ -38,13 +38,13 @@ class Camera:
     """
 
     def __init__(
-        self, what: Map, model: TagModel, seed: int, seconds: float, *, faulty: bool = False, tag: str | None = None
+        self, what: Map, model: TagModel, seed: int, seconds: float, *, faults: float = 0.0, tag: str | None = None
     ) -> None:
         self.map, self.frames = what, 0
         self._model, self._seconds, self._tag = model, seconds, tag
         self._exposed = Exposed(what, seed, model.preparation)
         self._chance = np.random.default_rng([seed, 6])
-        self._faults = FAULTS if faulty else 0.0
+        self._faults = faults
 
     def look(self, places: np.ndarray) -> list[dict[str, float] | None]:
         """Return the tags of a frame at each place (n, 2) in mm; None where there are none."""

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import statistics
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from bluesky import RunEngine
 from bluesky import plans as bp
 from rich.console import Console
 from rich.progress import Progress
@@ -22,11 +19,12 @@ from rich.table import Table
 
 from ...model import TagModel, without_build_notes
 from ...tagger import Tagger, install, percentile
-from .machine import describe, frames
+from .machine import describe
+from .scanning import PILATUS_1M, Camera, run_engine
 
 __all__ = ["live"]
 
-_SHAPE = (1043, 981)  # a Pilatus 1M
+_SHAPE = PILATUS_1M
 _EXPOSURE = 0.05  # seconds
 _KINDS: tuple[Literal["without", "overlap", "point"], ...] = ("without", "overlap", "point")
 
@@ -77,67 +75,16 @@ def live(json_path: Path | None = None, points: int = 100, rounds: int = 5) -> d
 
 def _scan(kind: Literal["without", "overlap", "point"], model: TagModel, points: int) -> tuple[float, Tagger | None]:
     """Return the seconds that a scan takes, and its tagger."""
-    with _run_engine() as RE:  # noqa: N806
+    with run_engine() as RE:  # noqa: N806
         with redirect_stdout(None):  # the announcement would fill the screen
             tagger = None if kind == "without" else install(RE, model=model, wait=kind)
-        detector = _Detector()
+        detector = Camera(_SHAPE, exposure=_EXPOSURE)
         begin = perf_counter()
         RE(bp.count([detector], points))
         elapsed = perf_counter() - begin
         if tagger is not None:
             tagger.uninstall()
     return elapsed, tagger
-
-
-@contextmanager
-def _run_engine() -> Iterator[RunEngine]:
-    engine = RunEngine({}, context_managers=[])
-    yield engine
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
-
-
-class _Exposure:
-    """A Status that ends after the exposure, as a detector's does."""
-
-    done = success = False
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._timer = threading.Timer(_EXPOSURE, self._over.set)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def add_callback(self, callback: Any) -> None:
-        def wait() -> None:
-            self._over.wait()
-            self.done = self.success = True
-            callback(self)
-
-        threading.Thread(target=wait, daemon=True).start()
-
-    def exception(self, timeout: float | None = 0.0) -> None:
-        self._over.wait(timeout)
-
-
-class _Detector:
-    """A 1-Mpx photon counter whose frames are in the events."""
-
-    name = "detector"
-    parent = None
-
-    def __init__(self) -> None:
-        self._frames = frames(_SHAPE, 8)
-        self._taken = 0
-
-    def trigger(self) -> _Exposure:
-        self._taken += 1
-        return _Exposure()
-
-    def read(self) -> dict[str, Any]:
-        return {self.name: {"value": self._frames[self._taken % len(self._frames)], "timestamp": 0.0}}
-
-    def describe(self) -> dict[str, Any]:
-        return {self.name: {"source": "simulated", "dtype": "array", "dtype_numpy": "<i4", "shape": list(_SHAPE)}}
 
 
 def _figures(

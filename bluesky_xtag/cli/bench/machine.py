@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ...model import TagModel
+    from ...model import ServedModel
 
-__all__ = ["BATCH", "describe", "frames", "machine"]
+__all__ = ["BATCH", "NO_MODEL", "describe", "frames", "machine"]
 
+NO_MODEL = "none"
+"""What figures name as their model if the packaged one has no part in them."""
 BATCH = 16  # frames a call, as many as the tagger takes
 
 
-def describe(model: TagModel, *packages: str) -> dict[str, Any]:
+def describe(model: ServedModel, *packages: str) -> dict[str, Any]:
     """Return what figures were measured with: machine, load, versions, model and device."""
     return {
         "machine": machine(),

@@ -21,9 +21,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ...frames import Frame
+from ...frames import Frame, frames_of
 from ...model import TagModel, load_model, without_build_notes
-from ...replay import frames_of
 from .bar import Bar, missed, table_of
 from .machine import describe, frames
 

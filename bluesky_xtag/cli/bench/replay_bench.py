@@ -10,21 +10,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import h5py
-import hdf5plugin
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ...frames import Frame
+from ...frames import Frame, frames_of
 from ...model import load_model
-from ...replay import choose_backend, frames_of
+from ...replay import choose_backend
 from ...tagger import BATCH, Backend
 from .machine import describe, frames
+from .scanning import PILATUS_1M, write_frames
 
 __all__ = ["replay"]
 
-_SHAPE = (1043, 981)  # a Pilatus 1M
+_SHAPE = PILATUS_1M
 _DIFFERENT = 8
 
 
@@ -69,14 +67,7 @@ def replay(
 
 
 def _write_file(path: Path, count: int) -> str:
-    images = frames(_SHAPE, _DIFFERENT)
-    with h5py.File(path, "w") as file:
-        dataset = file.create_dataset(
-            "entry/data/data", (count, *_SHAPE), np.int32, chunks=(1, *_SHAPE), **hdf5plugin.Bitshuffle()
-        )
-        for number in range(count):
-            dataset[number] = images[number % len(images)]
-    return str(path)
+    return str(write_frames(path, frames(_SHAPE, _DIFFERENT), count))
 
 
 def _measure(tagging: Backend, path: str, begin: float, workers: int) -> dict[str, float]:

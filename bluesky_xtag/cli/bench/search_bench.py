@@ -27,7 +27,7 @@ from ...catalog import open_catalog
 from ...documents import KEY
 from ...model import DEFAULT_TAXONOMY
 from ...search import runs_with_tag
-from .machine import machine
+from .machine import NO_MODEL, machine
 
 __all__ = ["SEARCHES", "search"]
 
@@ -79,6 +79,7 @@ def search(json_path: Path | None = None, runs: int = 10_000, rounds: int = 7) -
         size = (place / "catalog.db").stat().st_size
         figures: dict[str, Any] = {
             "machine": machine(),
+            "model": NO_MODEL,
             "load": round(os.getloadavg()[0], 2),
             "versions": {name: version(name) for name in ("bluesky_xtag", "tiled")},
             "runs": len(catalog),

@@ -15,7 +15,7 @@ from ...model import TagModel
 from ...plans import SkipEmpty, condition, make
 from ...simulate import SIZE, Domains, Islands, Map, Peaks, Region
 from .ax_agent import AxPlaces
-from .camera import Camera
+from .camera import FAULTS, Camera
 
 __all__ = [
     "RASTER",
@@ -80,8 +80,10 @@ class MapTask:
         (truth, found), both (n,), to a score; higher is better.
     bar : float
         Score to be reached.
+    frames : int
+        With how many frames, in the median of the samples.
     budget : int
-        Frames that may be used.
+        Frames of which the score is told.
     tag : str or None
         That is mapped.
     seconds : float
@@ -92,6 +94,7 @@ class MapTask:
     sample: Callable[[int], Map]
     score: Callable[[np.ndarray, np.ndarray], float]
     bar: float
+    frames: int
     budget: int
     tag: str | None
     seconds: float = 0.1
@@ -106,8 +109,8 @@ def _overlap(truth: np.ndarray, found: np.ndarray) -> float:
 
 
 TASKS = {
-    "boundary": MapTask("boundary", Region, _overlap, 0.95, RASTER**2 // 12, "ring"),
-    "phases": MapTask("phases", Domains, adjusted_rand_score, 0.9, RASTER**2 // 10, None),
+    "boundary": MapTask("boundary", Region, _overlap, 0.95, 55, RASTER**2 // 12, "ring"),
+    "phases": MapTask("phases", Domains, adjusted_rand_score, 0.9, 50, RASTER**2 // 10, None),
 }
 SEEK_FRAMES = 40
 """Frames that `seek` may use."""
@@ -126,9 +129,7 @@ def truth_of(task: MapTask, sample: Map, places: np.ndarray) -> np.ndarray:
     return phase == 1 if task.tag else phase
 
 
-def run(
-    task: MapTask, model: TagModel, seed: int, kind: str, *, faulty: bool = False, limit: int | None = None
-) -> tuple[Run, Any]:
+def run(task: MapTask, model: TagModel, seed: int, kind: str, *, limit: int | None = None) -> tuple[Run, Any]:
     """Let a strategy map a sample, and return how it did, and the strategy.
 
     Parameters
@@ -138,16 +139,14 @@ def run(
     seed : int
         Of the sample, its noise, the faults and the strategy.
     kind : str
-        "adaptive"; "random" or "ax" (the same map is made of frames at random places, or where bluesky-adaptive's Ax
-        agent wants them); or "grid" (of coarse grids, with linear interpolation of the probability, or the nearest
-        place's group).
-    faulty : bool
-        See `Camera`.
+        "adaptive"; one of `FAULTS`, the same with faults; "random" or "ax" (the same map is made of frames at random
+        places, or where bluesky-adaptive's Ax agent wants them); or "grid" (of coarse grids, with linear interpolation
+        of the probability, or the nearest place's group).
     limit : int, optional
         Frames at most; 1.5 times the budget if not given, four times for random places, and the budget for Ax.
     """
     sample = task.sample(seed)
-    camera = Camera(sample, model, seed, task.seconds, faulty=faulty, tag=task.tag)
+    camera = Camera(sample, model, seed, task.seconds, faults=FAULTS.get(kind, 0.0), tag=task.tag)
     if kind == "grid":
         return _grids(task, model, sample, camera)
     mapper = make(task.strategy, _AXES, tags=model.taxonomy.names, tag=task.tag, seed=seed)
@@ -242,11 +241,11 @@ class _SeekBar:
     bar: float = -SEEK_WITHIN
 
 
-def seek_run(model: TagModel, seed: int, kind: str, *, faulty: bool = False) -> tuple[Run, Any]:
+def seek_run(model: TagModel, seed: int, kind: str) -> tuple[Run, Any]:
     """Let `seek` find the best place of three; the score is the distance from it, negative, in units of the range."""
     sample = Peaks(seed)
-    limit = SEEK_FRAMES * 3 // 2 if faulty else SEEK_FRAMES
-    camera = Camera(sample, model, seed, _SEEK_SECONDS, faulty=faulty, tag="ring")
+    limit = SEEK_FRAMES * 3 // 2 if kind in FAULTS else SEEK_FRAMES
+    camera = Camera(sample, model, seed, _SEEK_SECONDS, faults=FAULTS.get(kind, 0.0), tag="ring")
     seeker: Any = make("seek", _AXES, tags=model.taxonomy.names, tag="ring", seed=seed)
 
     def measure() -> float:
@@ -254,7 +253,7 @@ def seek_run(model: TagModel, seed: int, kind: str, *, faulty: bool = False) -> 
         return -float(np.abs(np.array([best["x"], best["y"]]) - sample.best).max()) / SIZE
 
     bar = _SeekBar(limit)
-    if kind == "adaptive":
+    if kind == "adaptive" or kind in FAULTS:
         return _judge(*follow(seeker, camera, measure, limit, bar)), seeker
     places = np.random.default_rng([seed, 7]).uniform(0, SIZE, (limit, 2)) if kind == "random" else points_of(6)
     tell(seeker, places, camera.look(places))
@@ -271,7 +270,7 @@ def raster_doses(model: TagModel, seed: int, *, faulty: bool = False) -> dict[st
         exposed in full; `places` where it does; `empty`, the share of all others.
     """
     sample, places = Islands(seed), points_of(RASTER)
-    camera = Camera(sample, model, seed, PROBE, faulty=faulty, tag="empty")
+    camera = Camera(sample, model, seed, PROBE, faults=FAULTS["faulty"] if faulty else 0.0, tag="empty")
     names = model.taxonomy.names
     empty = condition("empty", names, of_one_frame=True)
     deciders = [SkipEmpty(empty, names, PROBES[faulty]) for _ in places]

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ...model import TagModel, without_build_notes
 from ...train import SPOILED, VARIANTS, Settings, Variant, model_directory, study
-from .machine import BATCH, describe, frames
+from .machine import BATCH, NO_MODEL, describe, frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,7 @@ def tradeoff(
         results = study(out, settings, variants)
         models = [TagModel.load(model_directory(out, variant)) for variant in variants]
     times = _time_models(models, repeats)
-    timed = describe(models[0], "keras")
-    del timed["model"]
+    timed = describe(models[0], "keras") | {"model": NO_MODEL}
     rows = [result | time for result, time in zip(results, times, strict=True)]
     figures = {"settings": asdict(settings), "variants": rows} | timed
     _print(console, figures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,23 +21,27 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ...catalog import FRAMES, as_catalog, last_scan_id, open_catalog
+from ...catalog import FRAMES, as_catalog, next_scan_id, open_catalog
 from ...errors import XTagError, XTagValueError
 from ...model import without_build_notes
 from ...view import Labels, LiveTags
+from .demo_devices import DETECTOR, Control, Devices, beamline
 from .results import Result, points, summarize
-from .scans import EXPOSURE, Scan, measured_scans, sample_scan
+from .scans import Scan, measured_scans, sample_scan
 
 if TYPE_CHECKING:
     from ...model import TagModel
 
 __all__ = ["measured_scans", "run", "sample_scan", "start"]
 
-_DETECTOR = "det"
-
 
 def run(
-    scans: Sequence[Scan], directory: Path, picture: Path, console: Console, model: Path | None = None
+    scans: Sequence[Scan],
+    directory: Path,
+    picture: Path,
+    console: Console,
+    model: Path | None = None,
+    control: Control = "simulated",
 ) -> list[str]:
     """Run the demo.
 
@@ -52,6 +57,8 @@ def run(
         Where the story goes.
     model : Path, optional
         A model directory; the packaged model if None.
+    control : {"simulated", "ophyd", "ophyd-async"}
+        How the devices are reached, see `beamline`.
 
     Returns
     -------
@@ -71,14 +78,16 @@ def run(
     catalog, network = start(directory, model, console)
     try:
         scans = [replace(scan, labels=_limit_to_model(network, scan.labels)) for scan in scans]
-        uids = _scan(scans, catalog, directory, network, console)
+        with beamline(control, directory / FRAMES, console) as devices:
+            uids = _scan(scans, devices, catalog, network, console)
         console.print("\n[bold]What the catalogue holds[/]")
-        results = [Result.read(catalog[uid], scan, f"{_DETECTOR}_image") for uid, scan in zip(uids, scans, strict=True)]
+        key = DETECTOR if control == "ophyd-async" else f"{DETECTOR}_image"
+        results = [Result.read(catalog[uid], scan, key) for uid, scan in zip(uids, scans, strict=True)]
         summarize(results, console)
         frames = sum(result.frames for result in results)
         title = f"{frames} frame{'s' if frames > 1 else ''}, tagged while the scan ran"
-        draw_points(picture, points(results), title, scans[0].sample)
-        _say_what_next(catalog, directory, picture, console)
+        draw_points(picture, points(results), title, scans[0].sample, model=f"{network.name} {network.version}")
+        _say_what_next(catalog, directory, picture, console, control)
         return [trouble for result in results for trouble in result.troubles()]
     finally:
         catalog.context.close()
@@ -106,33 +115,26 @@ def start(directory: Path, model: Path | None, console: Console) -> tuple[Any, T
         return catalog.result(), network
 
 
-def _scan(scans: Sequence[Scan], catalog: Any, directory: Path, model: TagModel, console: Console) -> list[str]:
+def _scan(scans: Sequence[Scan], devices: Devices, catalog: Any, model: TagModel, console: Console) -> list[str]:
     """Run the scans as a real session would, and return the uids of their runs."""
     from bluesky import RunEngine
     from bluesky.utils import RunEngineInterrupted
 
-    from ...simulate import PhotonCounter, motor
     from ...tagger import install
 
-    RE = RunEngine({"scan_id": last_scan_id(catalog)})  # noqa: N806 (its name in every session)
+    RE = RunEngine({}, scan_id_source=next_scan_id(catalog))  # noqa: N806 (its name in every session)
     RE.subscribe(as_catalog(catalog).writer())
     xtag = install(RE, model=model, catalog=catalog)
-    x, y = motor("x"), motor("y")
     uids: list[str] = []
     try:
         for scan in scans:
             console.print(f"\n[bold]Scanning {scan.title}[/]")
-            detector = PhotonCounter(
-                name=_DETECTOR,
-                exposures=scan.exposures,
-                x=x,
-                y=y,
-                directory=directory / FRAMES,
-                exposure=EXPOSURE,
-            )
-            token = RE.subscribe(LiveTags(labels=scan.labels, progress=True, console=console))
+            detector, x, y = devices(scan.exposures)
+            live = LiveTags(labels=scan.labels, progress=True, console=console)
+            token = RE.subscribe(live)
             uids.extend(cast(tuple[str, ...], RE(scan.plan(detector, x, y))))
             RE.unsubscribe(token)
+            live.flush()
     except RunEngineInterrupted:
         RE.log.logger.setLevel(logging.CRITICAL)  # it would tell of the abort with a traceback
         RE.abort("Ctrl-C")
@@ -155,14 +157,15 @@ def _limit_to_model(
     return known
 
 
-def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Console) -> None:
+def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Console, control: Control) -> None:
     """Print where everything is and what to try."""
     runs = f"{len(catalog)} run{'s' if len(catalog) > 1 else ''}"
     where = _where_commands_are()
     next_steps = (
-        (f"{where}ipython --profile-dir=profiles/xtag", "this beamline, the catalogue and the tagger in IPython:"),
+        (_session(where, directory, control), "this beamline, the catalogue and the tagger in IPython:"),
         ("    RE(bp.scan([det], x, 0, 10, 11))", "scan a line; its tags appear as it goes"),
         ("    tags(catalog[-1])", "the tags of the newest run, a row per frame"),
+        (f"{where}xtag web {shlex.quote(str(directory))}", "look at the frames in a browser, search and correct them"),
         (f"{where}xtag demo --frames FILE.h5", "the same with measured frames"),
         (f"{where}xtag map", "map where a tag begins and ends, with a tenth of a raster's frames"),
         (f"{where}xtag info", "the model: its tags, thresholds and scores"),
@@ -172,6 +175,13 @@ def _say_what_next(catalog: Any, directory: Path, picture: Path, console: Consol
     width = max(len(command) for command, _ in next_steps)
     for command, effect in next_steps:
         console.print(Text.assemble("  ", (f"{command:<{width}}  ", "cyan"), effect), soft_wrap=True)
+
+
+def _session(where: str, directory: Path, control: Control) -> str:
+    """Return the command that opens the profile with such devices on the catalogue."""
+    profile = Path(__file__).parents[3] / "profiles" / ("xtag" if control == "simulated" else "epics")
+    catalog = "" if directory == Path("xtag-demo") else f"XTAG_CATALOG={shlex.quote(str(directory))} "
+    return f"{catalog}{where}ipython --profile-dir={os.path.relpath(profile)}"
 
 
 def _where_commands_are() -> str:

@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ...catalog import FRAMES, as_catalog, as_run, last_scan_id
+from ...catalog import FRAMES, as_catalog, as_run, next_scan_id
 from ...errors import XTagError, XTagValueError
 from ...plans import STREAM as DECISIONS
 from ...plans import DecisionCheck, replay_decisions
@@ -94,7 +94,7 @@ def _scan(
     from ...simulate import SIZE, PhotonCounter, motor
     from ...tagger import install
 
-    RE = RunEngine({"scan_id": last_scan_id(catalog)})  # noqa: N806 (its name in every session)
+    RE = RunEngine({}, scan_id_source=next_scan_id(catalog))  # noqa: N806 (its name in every session)
     RE.subscribe(as_catalog(catalog).writer())
     xtag = install(RE, model=model)
     x, y = motor("x"), motor("y")

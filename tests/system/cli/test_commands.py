@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bluesky_xtag.cli import app
 
+FOR_PIXELS = ("tensorflow", "keras", "numba", "cv2", "ophyd", "matplotlib", "pyFAI", "sklearn", "scipy", "databroker")
 HEAVY = ("tensorflow", "keras", "tiled", "databroker", "bluesky", "ophyd", "matplotlib", "pyFAI", "pandas", "h5py")
 
 
@@ -71,6 +72,32 @@ def test_info_tells_the_model_its_tags_and_the_device(xtag):
         assert word in result.output
 
 
+def test_info_without_the_device_says_the_same_but_for_the_device(xtag):
+    whole, quick = xtag("info"), xtag("info", "--no-device")
+    assert quick.exit_code == 0, quick.output
+    assert quick.output.splitlines() == [line for line in whole.output.splitlines() if not line.startswith("device ")]
+    assert len(quick.output) < len(whole.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "heavy"),
+    [
+        (("info", "--no-device"), "threshold", HEAVY),
+        (("correct", "nowhere", "7", "3", "--add", "ring", "--by", "ab"), "there is no catalogue", FOR_PIXELS),
+        (("review", "nowhere"), "there is no catalogue", FOR_PIXELS),
+    ],
+)
+def test_commands_that_answer_at_once_import_nothing_that_takes_long(arguments, says, heavy):
+    code = (
+        "import sys; from typer.testing import CliRunner; from bluesky_xtag.cli import app;"
+        f"print(CliRunner().invoke(app, {list(arguments)!r}).output);"
+        "print('imported:', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output, _, imported = done.stdout.rpartition("imported:")
+    assert says in output and set(imported.split()) & set(heavy) == set()
+
+
 def test_simulated_frames_can_be_evaluated(xtag, tmp_path):
     frames = tmp_path / "simulated.h5"
     asked = ("simulate", frames, "-n", 3, "--seed", 5, "--workers", 1, "--nuisances", "gaps, beamstop")
@@ -105,7 +132,7 @@ def test_what_cannot_be_simulated_or_drawn_is_named(xtag, tmp_path):
 def test_too_few_frames_to_adapt_to_are_refused(xtag, labelled, tmp_path):
     result = xtag("adapt", labelled, "--out", tmp_path / "adapted")
     assert result.exit_code == 2
-    assert f"{labelled} holds 3 labelled frames, but at least 20 are needed" in result.output
+    assert f"{labelled} holds 3 labelled frames, but at least 10 are needed" in result.output
     assert not (tmp_path / "adapted").exists()
 
 
@@ -126,7 +153,8 @@ def test_evaluate_prints_figures_and_writes_them_as_json_and_as_a_page(xtag, lab
     assert "labelled.h5" in (tmp_path / "page.html").read_text()
 
 
-def test_robustness_is_measured_without_a_file(xtag, tmp_path):
+def test_robustness_is_measured_without_a_file(xtag, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # test_robustness.py measures in several processes
     outputs = "--json", tmp_path / "robustness.json", "--picture", tmp_path / "robustness.png"
     result = xtag("robustness", "-n", 1, "--seed", 3, *outputs)
     assert result.exit_code == 0, result.output

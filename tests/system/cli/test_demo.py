@@ -1,4 +1,4 @@
-"""The demo as a new user starts it: two of them in a row, into one catalogue."""
+"""The demo as a new user starts it, and a second one into the same catalogue."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from support.demos import demo
+from support.demos import demo, demo_here
 
 from bluesky_xtag.catalog import open_catalog
 from bluesky_xtag.cli.demo.results import Result
@@ -30,11 +30,11 @@ def frames(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory, frames):
+def demos(tmp_path_factory, frames, packaged_model):
     """Both demos, and what the catalogue holds in the end."""
     directory = tmp_path_factory.mktemp("demo")
     sample = demo(directory, "--points", "3", "2")
-    measured = demo(directory, "--frames", str(frames), "--picture", "measured.png")
+    measured = demo_here(directory, "--frames", str(frames), "--picture", "measured.png")
     catalog = open_catalog(directory / "catalog")
     yield SimpleNamespace(sample=sample, measured=measured, catalog=catalog, directory=directory)
     catalog.context.close()

@@ -1,4 +1,4 @@
-"""`xtag map` as a user starts it, and its live map."""
+"""`xtag map`, and its live map."""
 
 import io
 import math
@@ -7,13 +7,13 @@ import re
 import cv2
 import pytest
 from rich.console import Console
-from support.demos import demo
+from support.demos import demo_here
 
 from bluesky_xtag.cli.demo.map_demo import RASTER, LiveMap
 
 
-def test_the_map_is_drawn_and_compared_with_a_raster(tmp_path):
-    done = demo(tmp_path, "--max-points", "20", "--picture", "map.png", command="map")
+def test_the_map_is_drawn_and_compared_with_a_raster(tmp_path, packaged_model):
+    done = demo_here(tmp_path, "--max-points", "20", "--picture", "map.png", command="map")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "▀" in done.stdout
     assert re.search(r"a raster +1681 frames \(41 x 41\), \d+ times as many", done.stdout)
