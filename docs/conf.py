@@ -1,11 +1,6 @@
 """Sphinx configuration; `make docs` builds the pages into docs/_build/html."""
 
-import sys
 from importlib.metadata import version as version_of
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-import from_code
 
 project = "bluesky_xtag"
 author = "the bluesky_xtag developers"
@@ -27,5 +22,3 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
-
-from_code.write(Path(__file__).parent / "_build" / "from_code")

@@ -1,10 +1,13 @@
-"""The parts of the reference that come from the code, the packaged model and the measurements.
+"""The parts of the pages that come from the code, the packaged model and the measurements.
 
-They are made anew with every build, so that they cannot differ from what they describe.
+They stand in the pages, so that people can read them wherever the pages are shown. `make docs` writes them anew, as
+`python docs/from_code.py` does, and a test fails if a page differs from what it describes.
 """
 
 import ast
+import importlib.util
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,11 +16,14 @@ from bluesky_xtag import DEFAULT_TAXONOMY
 
 __all__ = [
     "adaptive",
+    "adaptive_before",
     "columns",
     "command_line",
+    "complete",
     "configuration",
     "corrections",
     "decision_columns",
+    "faults",
     "layers",
     "measured",
     "measures",
@@ -41,8 +47,10 @@ REPLAY = BENCH.with_name("bench-replay.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
 ADAPTIVE = BENCH.with_name("adaptive.json")
+ADAPTIVE_BEFORE = BENCH.with_name("adaptive-before.json")
 ADAPTIVE_PICTURE = Path(__file__).parent / "images" / "adaptive.png"
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
+_PART = re.compile(r"^(<!-- from_code: (\w+) -->)$.*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
 MEASURES = {
     "callback_p50_ms": "time taken from the RunEngine per document, p50",
     "callback_p99_ms": "time taken from the RunEngine per document, p99",
@@ -58,28 +66,23 @@ MEASURES = {
 }
 
 
-def write(directory):
-    """Write the generated parts; pages include them."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for part in (
-        adaptive,
-        columns,
-        command_line,
-        configuration,
-        corrections,
-        decision_columns,
-        layers,
-        measured,
-        measures,
-        model,
-        model_measures,
-        replay,
-        robustness,
-        search,
-        tags,
-        tradeoff,
-    ):
-        (directory / f"{part.__name__}.md").write_text(part(), "utf-8")
+def complete(text):
+    """Return the text of a page with its parts from the code as they are now.
+
+    Such a part stands between `<!-- from_code: NAME -->` and `<!-- end -->`, where NAME is a function of this module.
+    """
+    return _PART.sub(lambda found: f"{found[1]}\n\n{globals()[found[2]]()}\n{found[3]}", text)
+
+
+def write(directory=Path(__file__).parent):
+    """Complete the pages of a directory where they differ from the code, and return which those were."""
+    changed = []
+    for page in sorted(directory.rglob("*.md")):
+        text = page.read_text("utf-8")
+        if (completed := complete(text)) != text:
+            page.write_text(completed, "utf-8")
+            changed.append(page)
+    return changed
 
 
 def tags():
@@ -113,9 +116,9 @@ def _first_line(package):
 
 def columns():
     """Return a table of the columns of the stream "tags"."""
-    from bluesky_xtag.documents import ROW, SCORE
+    from bluesky_xtag.documents import ROW, SCORE, STRENGTH
 
-    return _columns("column", "xtag", (SCORE, *ROW))
+    return _columns("column", "xtag", (SCORE, STRENGTH, *ROW))
 
 
 def corrections():
@@ -134,14 +137,24 @@ def configuration():
 
 def decision_columns():
     """Return a table of the columns of the stream "decisions"."""
-    from bluesky_xtag.plans.decisions import CHOSEN, COLUMNS
+    from bluesky_xtag.plans.decisions import ASKED, CHOSEN, COLUMNS
 
-    return _columns("decision column", "decision", (*COLUMNS, CHOSEN))
+    return _columns("decision column", "decision", (*COLUMNS, CHOSEN, *ASKED))
 
 
 def _columns(head, name, described):
     rows = ((f"`{name}_{each.suffix}`", each.dtype, each.meaning) for each in described)
     return _table((head, "dtype", "meaning"), rows)
+
+
+def faults():
+    """Return the table of what happens where a catalogue or a disk fails, from the tests that prove it."""
+    path = ROOT / "tests" / "support" / "faults.py"
+    spec = importlib.util.spec_from_file_location("faults", path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    rows = ((each.step, each.fault, each.there, each.then) for each in found.FAULTS)
+    return _table(("step", "fault", "what is there", "what the next call does"), rows)
 
 
 def model():
@@ -335,6 +348,13 @@ def adaptive():
     )
 
 
+def adaptive_before():
+    """Return the figures of the strategies next to those of the strategies before decision 35."""
+    figures = json.loads(ADAPTIVE_BEFORE.read_text("utf-8"))
+    rows = ((f"`{row['task']}`", row["what"], row["before"], row["now"]) for row in figures["rows"])
+    return f"Model {figures['model']}.\n\n{_table(('task', 'figure', 'before', 'now'), rows)}"
+
+
 def command_line():
     """Return the help of the command `xtag` and of its subcommands."""
     import typer.main
@@ -365,3 +385,8 @@ def _figure(value):
 def _table(head, rows):
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for each in write():
+        print(f"{each.relative_to(ROOT)} is written anew")

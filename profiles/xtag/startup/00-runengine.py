@@ -13,14 +13,14 @@ from bluesky import RunEngine
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.plans import count, grid_scan, list_scan, scan  # noqa: F401 (the Queue Server offers plans by name)
 
-from bluesky_xtag.catalog import FRAMES, last_scan_id, open_catalog, tiled_writer
+from bluesky_xtag.catalog import FRAMES, next_scan_id, open_catalog, tiled_writer
 
 catalog_directory = Path(os.environ.get("XTAG_CATALOG", "xtag-demo")).resolve()
 print(f"Opening the catalogue {catalog_directory} (Tiled in this process; some seconds) ...")
 catalog = open_catalog(catalog_directory)
 frames_directory = catalog_directory / FRAMES  # detectors write here, so that the catalogue may read it
 
-RE = RunEngine({"scan_id": last_scan_id(catalog)})
+RE = RunEngine({}, scan_id_source=next_scan_id(catalog))  # other sessions on this catalogue count with it
 RE.subscribe(tiled_writer(catalog))
 
 bec = BestEffortCallback()
