@@ -1,10 +1,12 @@
 """Fixtures for all tests: a real RunEngine that ends with its test, and what it emits, validated."""
 
 import os
+import signal
 from contextlib import ExitStack
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything brings TensorFlow
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OPHYD_CONTROL_LAYER", "dummy")  # no client of EPICS, except where a test asks for one
 # The tests run side by side: more threads for linear algebra would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,12 +22,17 @@ from support.places import ROOT
 
 from bluesky_xtag import install
 
+# Programs that tests end by it would ignore it if `nohup` started the tests.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # Files that take longest begin first, so that no worker is left alone with one of them at the end.
 SLOWEST = (
     "system/train/",
     "system/cli/",
     "system/test_profile.py",
     "system/test_docs.py",
+    "system/test_queue_server.py",
+    "system/test_blueapi.py",
     "system/simulate/",
     "system/replay/",
     "system/review/",
@@ -87,6 +94,16 @@ def tag(RE):
 def rng():
     """Random numbers that are the same in every run of the tests."""
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def packaged_model():
+    """The packaged model. While it lives, loading it again takes a moment."""
+    from bluesky_xtag import TagModel
+
+    model = TagModel.load()
+    model.warm()
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,14 @@
-"""The demo as a user starts it."""
+"""The demo as a user starts it, and within this process, which need not load TensorFlow and Tiled again."""
 
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from bluesky_xtag.cli import app
 
 
 def demo(directory, *arguments, command="demo"):
@@ -11,3 +17,11 @@ def demo(directory, *arguments, command="demo"):
     started = [sys.executable, "-c", code, command, "--catalog", "catalog", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "150"}
     return subprocess.run(started, cwd=directory, capture_output=True, text=True, env=environment, timeout=240)
+
+
+def demo_here(directory, *arguments, command="demo"):
+    """Run the same within this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        done = CliRunner(env={"COLUMNS": "150"}).invoke(app, [command, "--catalog", "catalog", *arguments])
+    return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr + repr(done.exception))

@@ -51,6 +51,19 @@ class GradedModel(CountsModel):
         return [empty, min(float(image.flat[0]) / 100, 1.0)]
 
 
+class StrengthModel(CountsModel):
+    """Estimates how strong the ring is: a tenth of the counts of the first pixel; no number from 999 on."""
+
+    name = "strength"
+    sha256 = "57" * 32
+    taxonomy = CountsModel.taxonomy.grade(["ring"])
+
+    def predict_all(self, images, beam_centres=None, masks=None):
+        first = [float(image.flat[0]) for image in images]
+        strengths = [[value / 10 if value < 999 else np.inf] for value in first]
+        return self.predict(images, beam_centres, masks), np.array(strengths, np.float32)
+
+
 class RaisingModel(CountsModel):
     """Raises on the frames whose first pixel is in `on`, or on all."""
 

@@ -8,6 +8,8 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -55,14 +57,14 @@ def profile(tmp_path_factory):
 
 
 @pytest.fixture
-def session(profile, tmp_path, monkeypatch):
-    """The session, in an empty directory and with the tagger that the profile installs."""
+def session(profile, packaged_model, tmp_path, monkeypatch):
+    """The session, in an empty directory, with a tagger of its own, which tags in this process to be quick."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     names, RE = dict(profile), profile["RE"]
     first = RE.subscribe(print)
     RE.unsubscribe(first)
-    names["xtag"] = bluesky_xtag.install(RE, model=profile["xtag"].model)
+    names["xtag"] = bluesky_xtag.install(RE, model=packaged_model)
     yield names
     names["xtag"].uninstall()
     for token in range(first, RE.subscribe(print) + 1):  # what the page subscribed
@@ -110,6 +112,42 @@ def test_links_lead_somewhere(page):
 def test_blocks_that_do_not_run_say_so(page):
     for found in _NOT_RUN.finditer(page.read_text("utf-8")):
         assert found["caption"].startswith(":caption: ")
+
+
+@each([page for page in PAGES if "<!-- from_code: " in page.read_text("utf-8")])
+def test_what_comes_from_the_code_is_in_the_page_as_it_is_now(page):
+    text, from_code = page.read_text("utf-8"), runpy.run_path(str(DOCS / "from_code.py"))
+    assert text == from_code["complete"](text), "`make docs` writes it anew"
+    assert text.count("<!-- from_code: ") == text.count("\n<!-- end -->\n") > 0
+
+
+def test_a_page_that_differs_from_the_code_is_written_anew(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- from_code: tags -->\nold\n<!-- end -->\nafter\n")
+    write = runpy.run_path(str(DOCS / "from_code.py"))["write"]
+    assert write(tmp_path) == [page] and write(tmp_path) == []
+    first, *lines, last = page.read_text().splitlines()
+    assert (first, last) == ("before", "after") and "old" not in lines
+    assert [line.split("`")[1] for line in lines if "`" in line] == list(DEFAULT_TAXONOMY.names)
+
+
+def test_nothing_is_included_that_only_a_build_has():
+    """Who reads a page on a forge sees a directive there."""
+    assert [page for page in PAGES if "{include}" in page.read_text("utf-8")] == []
+
+
+def test_what_to_install_is_written_in_one_way():
+    """With double quotes, which all shells take; only the page on installing says what to type in a clone."""
+    code = (path for place in ("bluesky_xtag", "profiles", "tests") for path in (ROOT / place).rglob("*.py"))
+    extras = "|".join(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    named = re.compile(rf"""([^\s`]*)\[((?:{extras})(?:,(?:{extras}))*)\\?\](.?)""")
+    found = Counter()
+    for path in (*PAGES, *code):
+        for before, _, after in named.findall(path.read_text("utf-8").replace("\\[", "[")):
+            if before.strip("\"'(").startswith((".", "bluesky")):
+                found[before, after] += 1
+    assert set(found) - {('".', '"')} == {('"bluesky_xtag', '"')}
+    assert found['".', '"'] == (DOCS / "how-to" / "install.md").read_text("utf-8").count('".[') == 1
 
 
 def test_documented_actions_are_those_of_the_code():

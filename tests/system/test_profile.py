@@ -1,4 +1,7 @@
-"""The profile as IPython and as the Queue Server load it."""
+"""The profile as the Queue Server and as IPython load it, one after the other in one process.
+
+The Queue Server comes first: there is no IPython yet in the process, and its session must not need one.
+"""
 
 import os
 import re
@@ -12,6 +15,9 @@ from support.places import ROOT
 STARTUP = ROOT / "profiles" / "xtag" / "startup"
 
 QUEUE_SERVER = """
+import faulthandler
+import sys
+faulthandler.dump_traceback_later(200, exit=True)  # says where it hangs before the test gives up
 from bluesky_queueserver.manager.profile_ops import (
     existing_plans_and_devices_from_nspace, load_worker_startup_code, prepare_plan, validate_plan
 )
@@ -32,6 +38,16 @@ for name, args, kwargs in items:
                         allowed_plans={"primary": plans}, allowed_devices={"primary": devices})
     (uid,) = namespace["RE"](plan["callable"](*plan["args"], **plan["kwargs"]))
     print("steered:", name, *sorted(namespace["catalog"][uid]))
+namespace["catalog"].context.close()
+"""
+
+IPYTHON = """
+import os
+import IPython
+assert IPython.get_ipython() is None
+os.environ["XTAG_CATALOG"] = "catalog-of-ipython"
+print("IPython:")
+IPython.start_ipython(["--no-banner", f"--profile-dir={sys.argv[2]}", sys.argv[3]])
 """
 
 SCAN = """
@@ -42,36 +58,37 @@ print("latest:", xtag.latest.status, bool(bps))
 """
 
 
-@pytest.fixture
-def run(tmp_path):
-    def run(*command):
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "IPYTHONDIR": str(tmp_path / "ipython"),
-            "XTAG_CATALOG": str(tmp_path / "catalog"),
-            "COLUMNS": "150",
-        }
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=240)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
-
-
-def test_ipython_scans_and_reads_tags_back(run, tmp_path):
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What is printed in the Queue Server's session and in IPython's."""
+    directory = tmp_path_factory.mktemp("profile")
     # IPython writes its history into a profile, so it gets a copy.
-    profile = tmp_path / "profile"
+    profile = directory / "profile"
     shutil.copytree(STARTUP, profile / "startup")
-    script = tmp_path / "scan.py"
+    script = directory / "scan.py"
     script.write_text(SCAN)
-    out = run(sys.executable, "-m", "IPython", "--no-banner", f"--profile-dir={profile}", str(script))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "IPYTHONDIR": str(directory / "ipython"),
+        "XTAG_CATALOG": "catalog-of-the-queue-server",
+        "COLUMNS": "150",
+    }
+    command = [sys.executable, "-c", QUEUE_SERVER + IPYTHON, str(STARTUP), str(profile), str(script)]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, env=environment, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    server, _, ipython = done.stdout.partition("IPython:")
+    return server, ipython
+
+
+def test_ipython_scans_and_reads_tags_back(told):
+    _, out = told
     assert "rows: 1 2 3" in out
     assert re.search("latest: (ok|late) True", out)
     assert "3 frames: " in out, "the live table was not shown"
 
 
-def test_the_queue_server_finds_plans_and_devices_and_runs_plans_steered_by_tags(run):
-    out = run(sys.executable, "-c", "import sys\n" + QUEUE_SERVER, str(STARTUP)).splitlines()
+def test_the_queue_server_finds_plans_and_devices_and_runs_plans_steered_by_tags(told):
+    out = told[0].splitlines()
     plans, devices = (next(line for line in out if line.startswith(name)).split() for name in ("plans:", "devices:"))
     assert {"count", "scan", "grid_scan", "list_scan"} <= set(plans)
     assert {"tag_adaptive_scan", "scan_until", "expose_until", "skip_empty"} <= set(plans)

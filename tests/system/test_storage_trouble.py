@@ -82,7 +82,7 @@ def test_a_server_that_is_killed_and_comes_again(RE, seen, tag, beamline, catalo
     tagger = tag(model=GradedModel(), catalog=catalog, backup=backup)
     uid = scanned(RE, seen, beamline, during=tiled_server.kill)
     tagger.uninstall()
-    assert [run for _, run, _ in read_summaries(backup)] == [uid]
+    assert [found.run for found in read_summaries(backup)] == [uid]
 
     tiled_server.start()
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)
@@ -100,11 +100,11 @@ def test_a_permission_that_is_withdrawn(RE, seen, tag, beamline, catalog, tiled_
     uid = scanned(RE, seen, beamline)
     tagger.uninstall()
     reader.context.close()
-    assert [run for _, run, _ in read_summaries(backup)] == [uid]
+    assert [found.run for found in read_summaries(backup)] == [uid]
     assert "xtag" not in catalog[uid].metadata["start"]
 
     refused = CliRunner().invoke(app, ["recover", tiled_server.uri("sqlite"), str(backup)])
-    assert (refused.exit_code, [run for _, run, _ in read_summaries(backup)]) == (1, [uid])
+    assert (refused.exit_code, [found.run for found in read_summaries(backup)]) == (1, [uid])
     assert "does not allow you to do that" in refused.stderr
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)
     assert "recovered 0 runs and 1 summaries" in recovered(tiled_server, backup)
@@ -119,7 +119,7 @@ def test_a_disk_that_is_full(RE, seen, tag, beamline, catalog, tiled_server, tmp
     with tiled_server.full_disk():
         uid = scanned(RE, seen, beamline)
         tagger.uninstall()
-        assert [run for _, run, _ in read_summaries(backup)] == [uid]
+        assert [found.run for found in read_summaries(backup)] == [uid]
     monkeypatch.setenv("TILED_API_KEY", tiled_server.key)
     assert "recovered 1 runs and 1 summaries" in recovered(tiled_server, backup)
     assert uid in list(runs_with_tag(catalog, "ring"))
@@ -138,7 +138,7 @@ def test_a_server_that_does_not_answer_holds_nothing_up(RE, seen, tag, beamline,
         os.kill(tiled_server.pid, signal.SIGCONT)
     assert taken < 10  # the client's own patience is 30 s
     assert ended < 10
-    assert [run for _, run, _ in read_summaries(tmp_path / "backup")] == [uid]
+    assert [found.run for found in read_summaries(tmp_path / "backup")] == [uid]
 
 
 def test_a_backup_that_cannot_be_written_does_not_harm_the_scan(RE, seen, tag, beamline, request, tmp_path, caplog):

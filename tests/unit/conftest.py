@@ -61,6 +61,6 @@ def pytest_runtest_call(item):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if str(item.path).startswith(_here):
+        if str(item.path).startswith(_here) and item.get_closest_marker("timeout") is None:
             compiles = "model/prepare" in item.path.as_posix()
             item.add_marker(pytest.mark.timeout(COMPILING if compiles else SECONDS))
