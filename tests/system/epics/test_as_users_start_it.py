@@ -32,12 +32,7 @@ def before_any_signal(monkeypatch):
 
 
 def test_the_devices_of_the_profile_are_ready(before_any_signal, beamline, RE, seen, tag, tmp_path):
-    """The other files of the profile are those of the profile "xtag", or start the IOC."""
     startup = ROOT / "profiles" / "epics" / "startup"
-    assert [path.name for path in sorted(startup.glob("*.py")) if not path.is_symlink()] == [
-        "00-ioc.py",
-        "20-devices.py",
-    ]
     names = runpy.run_path(str(startup / "20-devices.py"), init_globals={"frames_directory": tmp_path / "raw"})
     assert names["det"].hdf5.capture.write_timeout == 20, "else a file that cannot be opened stops the session"
     tagger = tag(deadline=60.0)
@@ -47,6 +42,18 @@ def test_the_devices_of_the_profile_are_ready(before_any_signal, beamline, RE, s
     assert seen.statuses() == {"ok": 3}
     for name in ("det", "x", "y", "monitor"):
         names[name].destroy()
+
+
+def test_the_other_files_of_the_profile_run_those_of_the_profile_xtag():
+    startup, seen = ROOT / "profiles" / "epics" / "startup", []
+    others = {path for path in startup.glob("*.py")} - {startup / "00-ioc.py", startup / "20-devices.py"}
+    for path in sorted(others):
+        assert path.is_file() and not path.is_symlink(), "a checkout need not keep links"
+        found = re.search(r'"(\d\d-\w+\.py)"', path.read_text("utf-8"))
+        seen.append(found[1])
+        assert (ROOT / "profiles" / "xtag" / "startup" / found[1]).is_file()
+    assert seen == ["00-runengine.py", "20-tagging.py", "30-plans.py"]
+    assert "watch" in runpy.run_path(str(startup / "40-plans.py"))
 
 
 def test_frames_of_a_file_cannot_be_put_before_the_ioc(tmp_path):
