@@ -28,6 +28,7 @@ from .wire import frame_id, of_outcome, pack, unpack
 __all__ = ["main"]
 
 _BEAT = 0.5  # seconds between two looks whether the parent is there
+_YIELDS = 5  # as `nice` counts: where processors are short, the scan's own processes get three times the time
 
 
 def main(descriptor: int, memory: int, question: int, parent: int) -> None:
@@ -47,6 +48,7 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with suppress(OSError):  # where memory runs out, the system ends this process and not the session
         Path("/proc/self/oom_score_adj").write_text("1000")
+    _give_way()
     connection, shared = Connection(descriptor), SharedMemory(memory)
     messages = _Messages()
     logging.getLogger().addHandler(messages)
@@ -128,6 +130,21 @@ def _image(sent: Any, shared: SharedMemory) -> np.ndarray:
     if isinstance(sent, list):
         return shared.get(sent)
     return np.frombuffer(sent["bytes"], np.dtype(sent["dtype"])).reshape(sent["shape"])
+
+
+def _give_way() -> None:
+    """Let the session, detectors and writers of files go first where processors are short."""
+    with suppress(OSError):
+        os.nice(_YIELDS)
+    for _ in range(3):  # Linux may weigh sessions of processes before processes, and this one has a session of its own
+        try:
+            Path("/proc/self/autogroup").write_text(str(_YIELDS))
+        except BlockingIOError:  # it takes ten such wishes a second
+            time.sleep(0.15)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _end_with(parent: int) -> None:

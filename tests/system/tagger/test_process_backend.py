@@ -7,6 +7,8 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import h5py
 import hdf5plugin
@@ -83,6 +85,14 @@ def test_a_frame_over_which_the_process_ends_once_is_scored(make):
         assert backend.restarts == 1
     finally:
         os.remove(f"/tmp/xtag-once-{number}")
+
+
+def test_the_process_gives_way_to_the_scan(make):
+    backend = make(CountsModel())
+    outcomes_of(backend, [1])
+    assert os.getpriority(os.PRIO_PROCESS, backend.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
+    with suppress(FileNotFoundError):  # where the system weighs sessions of processes, this one has its own
+        assert Path(f"/proc/{backend.pid}/autogroup").read_text().split()[-1] == "5"
 
 
 def test_a_process_that_was_killed_is_replaced_by_the_one_that_stands_by(make):
