@@ -25,16 +25,12 @@ from .labelled import (
     LabelledFile,
     LabelledFrame,
     MeasuredFrames,
-    add_labelled,
     as_source,
-    check_new,
     each_frame,
-    join_labelled,
     open_labelled,
     read_frames,
-    write_labelled,
-    write_part,
 )
+from .labelled_writing import add_labelled, check_new, join_labelled, write_labelled, write_part
 from .masks import Mask, load_mask
 from .pva_image import PvaImage
 from .roots import RootMap

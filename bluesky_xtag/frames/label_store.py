@@ -13,7 +13,8 @@ import numpy as np
 from ..errors import XTagError, XTagValueError
 from ..model import Tag, write_atomically
 from .files import new_hdf5, without_hint
-from .labelled import DEFINITIONS, MASKS, TAGS, TRUTH, LabelledFrame, add_labelled, find_names, read_text, read_words
+from .labelled import DEFINITIONS, MASKS, TAGS, TRUTH, LabelledFrame, find_names, read_text, read_words
+from .labelled_writing import add_labelled
 
 if TYPE_CHECKING:
     import h5py
