@@ -40,6 +40,8 @@ SLOWEST = (
 )
 # Files whose tests share nothing that is costly to make: workers may divide them.
 DIVISIBLE = ("system/simulate/test_all_draws.py",)
+# Directories whose tests share what there can be one of in a process.
+TOGETHER = ("system/epics",)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -47,7 +49,8 @@ def pytest_collection_modifyitems(items):
     """Put the slowest files first, and keep the tests of a file on one worker, where its fixtures are made once."""
     for item in items:
         name = item.path.relative_to(ROOT / "tests").as_posix()
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if name in DIVISIBLE else name))
+        together = [directory for directory in TOGETHER if name.startswith(f"{directory}/")]
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if name in DIVISIBLE else [*together, name][0]))
     items.sort(
         key=lambda item: next((n for n, part in enumerate(SLOWEST) if f"tests/{part}" in item.nodeid), len(SLOWEST))
     )
