@@ -39,7 +39,7 @@ class Wish:
     def words(self) -> str:
         """What the person said, such as "anna pins x=3, y=2"."""
         said = (
-            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value[0]:.6g} to {value[1]:.6g}"
+            f"{name}={value[0]:.6g} to {value[1]:.6g}" if isinstance(value, tuple) else f"{name}={value:.6g}"
             for name, value in self.place.items()
         )
         return f"{self.by} {self.kind}{'s' if self.kind == 'pin' else 'es'} {', '.join(said)}"
@@ -134,7 +134,7 @@ class Terms:
         for name, value in wish.place.items():
             axis = self._axes[name]
             around = _AROUND * (axis.high - axis.low)
-            low, high = (value - around, value + around) if isinstance(value, float) else value
+            low, high = value if isinstance(value, tuple) else (value - around, value + around)
             if high < axis.low or low > axis.high:
                 raise XTagValueError(f"{name} goes from {axis.low:g} to {axis.high:g}: the veto is outside of that")
             box[name] = low, high
@@ -152,7 +152,7 @@ class Terms:
             )
         for name, axis in self._axes.items():
             value = wish.place[name]
-            if not isinstance(value, float) or not axis.low <= value <= axis.high:
+            if isinstance(value, tuple) or not axis.low <= value <= axis.high:
                 raise XTagValueError(
                     f"{name}={value} is outside of the limits of the plan: pin a place from {axis.low:g} to "
                     f"{axis.high:g}"
