@@ -245,6 +245,18 @@ def test_a_plan_that_was_killed_is_not_told():
     assert not left.exists()
 
 
+@pytest.mark.parametrize("how", ["abort", "stop", "halt"])
+def test_a_plan_that_was_ended_is_not_told(RE, graded, axis, peak, how):
+    pause_after(RE, "primary", 2)
+    with pytest.raises(RunEngineInterrupted):
+        RE(line(peak, graded(), axis))
+    pin({"axis": 3.25})
+    getattr(RE, how)()
+    with pytest.raises(XTagError, match="no plan runs here"):
+        pin({"axis": 3.25})
+    assert not list(wish_directory().iterdir())
+
+
 def test_of_several_plans_one_is_named():
     offer = {"axes": {"axis": [0, 6]}, "region": None, "vetoes": True}
     one, two = (WishFile(run, "tag_adaptive_scan", offer) for run in ("aa1", "bb2"))
