@@ -137,9 +137,9 @@ def configuration():
 
 def decision_columns():
     """Return a table of the columns of the stream "decisions"."""
-    from bluesky_xtag.plans.decisions import ASKED, CHOSEN, COLUMNS
+    from bluesky_xtag.plans.decisions import ASKED, CHOSEN, COLUMNS, DRIFT, WISHED
 
-    return _columns("decision column", "decision", (*COLUMNS, CHOSEN, *ASKED))
+    return _columns("decision column", "decision", (*COLUMNS, CHOSEN, *ASKED, *WISHED, *DRIFT))
 
 
 def _columns(head, name, described):

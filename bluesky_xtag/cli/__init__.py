@@ -15,6 +15,7 @@ from .runs_panel import decisions, recover, replay, summarise, tag_files
 from .serve_panel import serve
 from .tag_panel import demo, doctor, info, map_phases
 from .web_panel import web
+from .wish_panel import pin, veto
 
 __all__ = ["app"]
 
@@ -36,6 +37,8 @@ _PANELS = {
     ),
     "Runs": (
         (serve, "serve", "xtag serve xtag-demo --subscribe 127.0.0.1:5578 --publish 127.0.0.1:5577"),
+        (pin, "pin", "xtag pin x=3.2 y=1 --by ab"),
+        (veto, "veto", "xtag veto x=4:5.5 --by ab"),
         (summarise, "summarise", "xtag summarise xtag-demo --since 2026-03-01"),
         (recover, "recover", "xtag recover xtag-demo"),
         (replay, "replay", "xtag replay xtag-demo --runs plan_name=grid_scan --model MY-MODEL"),

@@ -12,6 +12,7 @@ from .strategies import REVISION as STRATEGIES_REVISION
 from .strategies import make
 from .time_series import watch
 from .tray import compare_samples
+from .wish_file import pin, veto
 
 __all__ = [
     "STRATEGIES_REVISION",
@@ -23,10 +24,12 @@ __all__ = [
     "expose_until",
     "known_places",
     "make",
+    "pin",
     "queueable",
     "replay_decisions",
     "scan_until",
     "skip_empty",
     "tag_adaptive_scan",
+    "veto",
     "watch",
 ]

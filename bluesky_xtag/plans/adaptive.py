@@ -12,7 +12,7 @@ from bluesky.utils import MsgGenerator
 from ..errors import XTagValueError
 from ..tagger import Tagger
 from .arguments import a_motor, a_number, a_tagger, some_detectors
-from .decisions import ByStrategy
+from .decisions import ByStrategy, ReferenceRules, WithReference
 from .motors import read_motions
 from .resume import read_known_places
 from .steps import queueable, steer
@@ -35,13 +35,15 @@ def tag_adaptive_scan(
     frame_seconds: float | None = None,
     resume: Sequence[Any] | None = None,
     exposures: int = 1,
+    batch: int = 1,
+    reference: Mapping[str, Any] | None = None,
     region: Mapping[str, Any] | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[list[tuple[int | None, Point, Point]]]:
     """Take frames where a strategy wants them, until its stopping rule holds or `max_points` places are done.
 
-    The plan makes one run, with the streams primary, tags and decisions. At each place it waits for the tags, up to the
-    tagger's deadline.
+    The plan makes one run, with the streams primary, tags and decisions. After each place, or after each batch, it
+    waits for the tags, up to the tagger's deadline.
 
     Parameters
     ----------
@@ -79,6 +81,15 @@ def tag_adaptive_scan(
     exposures : int
         How many frames each place gets. The strategy is told the median of each probability, so that a frame that is
         tagged wrongly does not count. A frame without tags is repeated or left out as `on_missing` says.
+    batch : int
+        How many places the strategy chooses at once, from 1 to 256. The plan takes the frames of all of them before it
+        waits for their tags. Each place of a batch is chosen as if the frames of those before had turned out as
+        expected.
+    reference : mapping, optional
+        A known place that is looked at, so that a drift is noticed: at the start, after `every` places (10) and at the
+        end, ``{"place": {"x": 1.0, "y": 2.0}, "every": 10, "on_change": "pause"}``. If its tags have changed by
+        `change` (0.2) and more than they vary, the plan does what `on_change` says: "warn", "pause" for a person, or
+        "stop". The strategy is not told of this place, and it does not count for `max_points`.
     region : mapping, optional
         Where frames may be taken within the limits. `outline`: the corners of a polygon around the sample,
         ``[[x, y], ...]``, for two motors in their order; `forbidden`: a list of such polygons, and of boxes by motor's
@@ -111,8 +122,13 @@ def tag_adaptive_scan(
         motions=motions,
         known=(yield from read_known_places(tagger, resume, list(axes), tagger.model.taxonomy.names)),
         exposures=exposures,
+        batch=batch,
         region=region,
+        takes_wishes=True,
     )
+    chooser = decider.chooser
+    if reference is not None:
+        decider = WithReference(decider, ReferenceRules.read(reference, list(axes)), on_missing)
     start = {
         "plan_name": "tag_adaptive_scan",
         "detectors": [detector.name for detector in detectors],
@@ -128,6 +144,8 @@ def tag_adaptive_scan(
             "on_missing": on_missing,
             "resume": None if resume is None else [str(getattr(run, "uid", run)) for run in resume],
             "exposures": exposures,
+            "batch": batch,
+            "reference": None if reference is None else dict(reference),
             "region": None if region is None else dict(region),
             "motion": {name: asdict(found) for name, found in motions.items()} or None,
         },
@@ -135,7 +153,7 @@ def tag_adaptive_scan(
     }
     movables = {motor.name: motor for motor in motors}
     yield from steer(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
-    return decider.chooser.get_best_points()
+    return chooser.get_best_points()
 
 
 def _motors(args: Sequence[Any]) -> tuple[list[Any], list[tuple[float, float]]]:

@@ -178,6 +178,8 @@ def tag_adaptive_scan(
     frame_seconds: float | None = None,
     resume: Sequence[str] | None = None,
     exposures: int = 1,
+    batch: int = 1,
+    reference: Mapping[str, Any] | None = None,
     region: Mapping[str, Any] | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[list[tuple[int | None, Point, Point]]]:
@@ -207,6 +209,10 @@ def tag_adaptive_scan(
         Uids of runs from which the map goes on, if the tagger is installed with a catalogue.
     exposures : int
         How many frames each place gets; the median counts.
+    batch : int
+        How many places are chosen at once.
+    reference : mapping, optional
+        A known place that is looked at now and then, see `bluesky_xtag.plans.tag_adaptive_scan`.
     region : mapping, optional
         The outline of the sample and forbidden regions, see `bluesky_xtag.plans.tag_adaptive_scan`.
     md : mapping, optional
@@ -225,6 +231,8 @@ def tag_adaptive_scan(
         frame_seconds=frame_seconds,
         resume=resume,
         exposures=exposures,
+        batch=batch,
+        reference=reference,
         region=region,
         md=md,
     )

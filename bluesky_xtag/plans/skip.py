@@ -181,8 +181,8 @@ class _Probing:
         """Decide from the probe's tags; probe again or take the full exposure if the decider says so."""
         point, run.point = run.point, _Point()
         while True:
-            seen: TagRow = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
-            decision = run.decider.decide(seen)
+            seen: list[TagRow] = yield from self._in_run(read_tags(self._tagger, self.watch, run.uid), key)
+            decision = run.decider.decide(seen[-1])
             yield from self._in_run(write(run.log, decision), key)
             if decision.action != "repeat":
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,16 +16,39 @@ from ..documents import STREAM as TAGS
 from ..documents import TagRow
 from ..errors import XTagError
 from ..tagger import Plan, Tagger
-from .decisions import INTERVAL, STREAM, Decider, Decision, DecisionLog, TagsWatch
+from .decisions import (
+    INTERVAL,
+    STREAM,
+    Decider,
+    Decision,
+    DecisionLog,
+    TagsWatch,
+    further_decisions,
+    needs_frame,
+)
+from .wish_file import listening
+
+logger = logging.getLogger("bluesky_xtag")
 
 __all__ = ["queueable", "read_tags", "steer", "write"]
 
 
-def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any, TagRow]:
-    """Write the rows of the frames of a run up to the newest one, and return what the newest row says.
+def read_tags(tagger: Tagger, watch: TagsWatch, run: str, count: int = 1) -> Generator[Msg, Any, list[TagRow]]:
+    """Write the rows of the frames of a run up to the newest one, and return what the rows of the newest events say.
 
     It takes until the deadline of the newest frame at most. Afterwards the RunEngine does not rewind to a point before
     the frame.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        It has the frames.
+    watch : TagsWatch
+        It hears the rows.
+    run : str
+        Uid of the run.
+    count : int
+        The number of events.
 
     Raises
     ------
@@ -35,8 +59,8 @@ def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any,
     for _ in tagger.unwritten(run):  # an installed tagger leaves none; by itself it gives the oldest first
         yield from bps.trigger_and_read([tagger], name=TAGS)
     yield from bps.checkpoint()
-    seen = watch.newest(run)
-    if not seen.frame:
+    seen = watch.newest_of(run, count)
+    if not seen[-1].frame:
         raise XTagError(
             f"no frame of this run reached the tagger {tagger.name!r}: call install(RE) or RE.subscribe(tagger), and "
             "use a detector with images in a stream that the tagger watches"
@@ -45,7 +69,9 @@ def read_tags(tagger: Tagger, watch: TagsWatch, run: str) -> Generator[Msg, Any,
 
 
 def write(log: DecisionLog, decision: Decision) -> Plan:
-    """Write the row of a decision, and pause if the decision says so."""
+    """Write the row of a decision, warn if it is an alarm, and pause if the decision says so."""
+    if decision.alarm:
+        logger.warning("%s", decision.reason)
     log.note(decision)
     yield from bps.trigger_and_read([log], name=STREAM)
     if decision.pause:
@@ -63,6 +89,8 @@ def steer(
     restage: Sequence[Any] = (),
 ) -> Generator[Msg, Any, Decision]:
     """Take frames where a decider says, until it says stop, in one run with the streams primary, tags and decisions.
+
+    If the decider chooses several places at once, the frames of all are taken before the plan waits for their tags.
 
     Parameters
     ----------
@@ -91,26 +119,35 @@ def steer(
 
     def frames() -> Generator[Msg, Any, Decision]:
         run, begun = watch.run, 0.0
-        decision = decider.first()
-        assert decision is not None  # a plan that chooses places has to choose the first
-        yield from write(log, decision)
-        while decision.action != "stop":
-            yield from bps.checkpoint()
-            wait = decision.values.get(INTERVAL)
-            if wait is not None:
-                left = begun + wait - time.monotonic()
-                if begun and left > 0:
-                    yield from bps.sleep(left)
-                begun = time.monotonic()
-            chosen = ((movables[name], value) for name, value in decision.values.items() if name in movables)
-            moves = [each for pair in chosen for each in pair]
-            if moves:
-                yield from bps.mv(*moves)
-            yield from bps.trigger_and_read(readables)
-            seen = yield from read_tags(tagger, watch, run)
-            decision = decider.decide(seen)
-            yield from write(log, decision)
-        return decision
+        first = decider.first()
+        assert first is not None  # a plan that chooses places has to choose the first
+        with listening(decider, run, str(md.get("plan_name", "a plan"))) as hear:
+            flight = yield from write_all(first)
+            while flight[-1].action != "stop":
+                due = [decision for decision in flight if needs_frame(decision)]
+                for decision in due:
+                    yield from bps.checkpoint()
+                    begun = yield from _wait(decision, begun)
+                    chosen = ((movables[name], value) for name, value in decision.values.items() if name in movables)
+                    moves = [each for pair in chosen for each in pair]
+                    if moves:
+                        yield from bps.mv(*moves)
+                    yield from bps.trigger_and_read(readables)
+                flight = []
+                for seen in (yield from read_tags(tagger, watch, run, len(due))):
+                    hear()
+                    flight += yield from write_all(decider.decide(seen))
+                    if flight[-1].action == "stop":
+                        break
+        return flight[-1]
+
+    def write_all(decision: Decision) -> Generator[Msg, Any, list[Decision]]:
+        """Write a decision and those that came with it, and return them."""
+        decisions = [decision, *further_decisions(decider)]
+        for each in decisions:
+            yield from write(log, each)
+            yield from bps.checkpoint()  # after a pause the log would be read again with the next decision
+        return decisions
 
     def rest() -> Plan:
         """Write the rows that were not read yet, for a tagger that is only subscribed."""
@@ -124,6 +161,17 @@ def steer(
         return (yield from bpp.finalize_wrapper(frames(), rest))
 
     return (yield from plan())
+
+
+def _wait(decision: Decision, begun: float) -> Generator[Msg, Any, float]:
+    """Wait for the interval since the last frame that had one, if a decision has one; return when that frame begins."""
+    wait = decision.values.get(INTERVAL)
+    if wait is None:
+        return begun
+    left = begun + wait - time.monotonic()
+    if begun and left > 0:
+        yield from bps.sleep(left)
+    return time.monotonic()
 
 
 _PlanFunction = TypeVar("_PlanFunction", bound=Callable[..., Any])

@@ -66,6 +66,7 @@ def session(profile, packaged_model, tmp_path, monkeypatch):
     """The session, in an empty directory, with a tagger of its own, which tags in this process to be quick."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # where no other plan runs
     names, RE = dict(profile), profile["RE"]
     first = RE.subscribe(print)
     RE.unsubscribe(first)

@@ -8,14 +8,30 @@ from .by_line import LineUntil
 from .by_sample import BySample
 from .by_strategy import ByStrategy
 from .check import DecisionCheck, make_decider, replay_decisions
-from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing
-from .stream import ASKED, CHOSEN, COLUMNS, SETTINGS, STREAM, DecisionLog, TagsWatch, data_keys, row, target_column
+from .decision import ACTIONS, Action, Decider, Decision, Missing, OnMissing, further_decisions, needs_frame
+from .stream import (
+    ASKED,
+    CHOSEN,
+    COLUMNS,
+    DRIFT,
+    SETTINGS,
+    STREAM,
+    WISHED,
+    DecisionLog,
+    TagsWatch,
+    data_keys,
+    row,
+    target_column,
+)
+from .wishes import Terms, Wish, read_wish
+from .with_reference import ReferenceRules, WithReference
 
 __all__ = [
     "ACTIONS",
     "ASKED",
     "CHOSEN",
     "COLUMNS",
+    "DRIFT",
     "SETTINGS",
     "STREAM",
     "Action",
@@ -34,12 +50,20 @@ __all__ = [
     "LineUntil",
     "Missing",
     "OnMissing",
+    "ReferenceRules",
     "SkipEmpty",
     "TagsWatch",
+    "Terms",
+    "WISHED",
+    "Wish",
+    "WithReference",
     "target_column",
     "data_keys",
     "fallback_rules",
+    "further_decisions",
     "make_decider",
+    "needs_frame",
+    "read_wish",
     "replay_decisions",
     "row",
 ]

@@ -19,8 +19,9 @@ from .by_exposure import ByExposure
 from .by_line import LineUntil
 from .by_sample import BySample
 from .by_strategy import ByStrategy
-from .decision import Decider
+from .decision import Decider, Decision, further_decisions
 from .stream import SETTINGS, STREAM, row
+from .with_reference import WithReference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ _DECIDERS = {
     ByCondition.strategy: ByCondition,
     ByChange.strategy: ByChange,
     BySample.strategy: BySample,
+    "with_reference": WithReference,
 }
 
 
@@ -141,19 +143,21 @@ def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings:
     """
     decider = make_decider(settings)
     first = decider.first()
+    waiting: list[Decision] = [] if first is None else [first, *further_decisions(decider)]
     ended = False
     for number, data in zip(stored.index, stored.to_dict("records"), strict=True):
         if ended:
             return f"decision {number} is stored, but the plan had already ended"
         seen_row = int(data["decision_row"])
-        if first is not None:
-            again, first = first, None
+        if waiting:
+            again = waiting.pop(0)
         elif seen_row not in seen:
             return f"decision {number} uses row {seen_row} of the stream {TAGS!r}, which is not stored"
         else:
-            if isinstance(decider, ByCondition):
-                decider.recall(data)
+            if recall := getattr(decider, "recall", None):
+                recall(data)  # what people asked or wanted
             again = decider.decide(seen[seen_row])
+            waiting = further_decisions(decider)
         for column, value in row(decider, again, settings["deadline"]).items():
             if column not in data:
                 return f"decision {number}: {column} is not stored, but computed again it is {value!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
@@ -9,9 +10,9 @@ from typing import Any, Literal, Protocol, get_args
 from ...documents import TagRow
 from ...errors import XTagValueError
 
-__all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing"]
+__all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing", "further_decisions", "needs_frame"]
 
-Action = Literal["move", "repeat", "expose", "skip", "stop", "then", "otherwise", "continue", "fallback"]
+Action = Literal["move", "repeat", "expose", "skip", "note", "stop", "then", "otherwise", "continue", "fallback"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 OnMissing = Literal["repeat", "skip", "pause", "stop"]
@@ -37,6 +38,12 @@ class Decision:
         Whether the plan pauses for a person first.
     condition, fallback : str
         What a plan of somebody's own asked, and what it does without tags; see `bluesky_xtag.plans.stubs`.
+    wishes : str
+        Pins and vetoes that were taken with it, as JSON.
+    drift : float
+        How far the reference place has changed, in units of what counts; NaN if that is not known.
+    alarm : bool
+        Whether the plan writes the reason as a warning.
     """
 
     point: int
@@ -47,6 +54,9 @@ class Decision:
     pause: bool = False
     condition: str = ""
     fallback: str = ""
+    wishes: str = ""
+    drift: float = math.nan
+    alarm: bool = False
 
 
 class Decider(Protocol):
@@ -73,8 +83,24 @@ class Decider(Protocol):
         ...
 
     def decide(self, seen: TagRow) -> Decision:
-        """Return the decision on the next frame."""
+        """Return the decision on the next frame.
+
+        A decider may choose several places at once. Then it also has a method `further`, which returns the decisions
+        for the other places; see `further_decisions`. Until the frames of all of them are decided on, a decision that
+        needs no frame is "note", or "skip" without values.
+        """
         ...
+
+
+def further_decisions(decider: Decider) -> list[Decision]:
+    """Return the decisions that came together with the last one: those for the other places of a batch."""
+    further = getattr(decider, "further", None)
+    return [] if further is None else further()
+
+
+def needs_frame(decision: Decision) -> bool:
+    """Return whether the plan takes a frame because of a decision."""
+    return decision.action not in ("stop", "note") and not (decision.action == "skip" and not decision.values)
 
 
 class Missing:

@@ -20,8 +20,10 @@ __all__ = [
     "ASKED",
     "CHOSEN",
     "COLUMNS",
+    "DRIFT",
     "SETTINGS",
     "STREAM",
+    "WISHED",
     "DecisionLog",
     "TagsWatch",
     "target_column",
@@ -39,7 +41,7 @@ COLUMNS = (
     Column(
         "point",
         "integer",
-        "number of the place that the frame belongs to, from 1; 0 before the first frame",
+        "number of the place that the frame belongs to, from 1; 0 before the first frame and at a reference place",
         lambda of: of.decision.point,
     ),
     Column(
@@ -66,7 +68,12 @@ COLUMNS = (
     Column("tags", "string", "the accepted tags, separated by spaces", lambda of: " ".join(of.seen.tags)),
     Column("status", "string", 'status of the frame; `""` before the first frame', lambda of: of.seen.status),
     Column("deadline_met", "boolean", "whether the outcome came by the deadline", lambda of: of.in_time),
-    Column("action", "string", "`move`, `repeat`, `expose`, `skip` or `stop`", lambda of: of.decision.action),
+    Column(
+        "action",
+        "string",
+        "`move`, `repeat`, `expose`, `skip` or `stop`; `note` while frames of a batch are still to be decided on",
+        lambda of: of.decision.action,
+    ),
     Column("reason", "string", "why, in words", lambda of: of.decision.reason),
 )
 CHOSEN = Column(
@@ -90,6 +97,27 @@ ASKED = (
         lambda of: of.decision.fallback,
     ),
 )
+WISHED = (
+    Column(
+        "wishes",
+        "string",
+        'of `tag_adaptive_scan` only: the pins and vetoes that the plan took with this decision, as JSON; `""` if none',
+        lambda of: of.decision.wishes,
+    ),
+)
+DRIFT = (
+    Column(
+        "drift",
+        "number",
+        "with a reference place only: how far its tags were from those at the start when it was last looked at, in "
+        "units of the change that counts; NaN before",
+        lambda of: of.decision.drift,
+    ),
+)
+# The columns that only some deciders have, by the attribute that says so.
+_SPECIAL = (("is_asked", ASKED), ("takes_wishes", WISHED), ("watches_reference", DRIFT))
+_KEPT = 512
+"""So many events are remembered, which is more than a batch has."""
 _NAME = "decision"
 _SOURCE = "bluesky_xtag:decisions"
 
@@ -112,13 +140,10 @@ def target_column(name: str) -> str:
     return column(_NAME, f"to_{name}")
 
 
-def data_keys(names: Sequence[str], *, asked: bool = False) -> dict[str, DataKey]:
-    """Return event-model data keys of the columns, in column order, for these motors and signals.
-
-    With `asked`, the columns of `ASKED` are among them.
-    """
-    columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in _columns(asked)}
-    return columns | {target_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in names}
+def data_keys(decider: Decider) -> dict[str, DataKey]:
+    """Return event-model data keys of the columns of a decider, in column order."""
+    columns = {column(_NAME, each.suffix): data_key(_SOURCE, each.dtype) for each in _columns(decider)}
+    return columns | {target_column(name): data_key(_SOURCE, CHOSEN.dtype) for name in decider.names}
 
 
 def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, float | int | str | bool]:
@@ -136,22 +161,18 @@ def row(decider: Decider, decision: Decision, deadline: float) -> dict[str, floa
     seen = decision.seen
     in_time = seen.row == 0 or (seen.status != "late" and seen.latency <= deadline)
     decided = _Decided(decider, decision, in_time)
-    columns = _columns(_is_asked(decider))
-    return {column(_NAME, each.suffix): each.fill(decided) for each in columns} | {
+    return {column(_NAME, each.suffix): each.fill(decided) for each in _columns(decider)} | {
         target_column(name): CHOSEN.fill(decision.values.get(name, math.nan)) for name in decider.names
     }
 
 
-def _columns(asked: bool) -> tuple[Column, ...]:
-    return (*COLUMNS, *ASKED) if asked else COLUMNS
-
-
-def _is_asked(decider: Decider) -> bool:
-    return getattr(decider, "is_asked", False)
+def _columns(decider: Decider) -> list[Column]:
+    special = (each for name, columns in _SPECIAL if getattr(decider, name, False) for each in columns)
+    return [*COLUMNS, *special]
 
 
 class TagsWatch(TagRows):
-    """A document callback that keeps the newest row of the stream "tags" of each run.
+    """A document callback that keeps the newest rows of the stream "tags" of each run.
 
     Plans decide with this row, not with what the tagger returns: after a pause the RunEngine takes points again, and
     the row that it emitted last counts.
@@ -168,7 +189,7 @@ class TagsWatch(TagRows):
         super().__init__()
         self._tagger = tagger
         self._tags = tags
-        self._newest: dict[str, TagRow] = {}
+        self._rows: dict[str, dict[int, TagRow]] = {}  # of the newest frames, by run and number of the frame
         self.run = ""
         """Uid of the run that was opened last."""
 
@@ -177,17 +198,29 @@ class TagsWatch(TagRows):
         self.run = doc["uid"]
 
     def add(self, run: str, number: int, data: Mapping[str, Any]) -> None:
-        """Keep the newest row, unless it is of another tagger."""
+        """Keep the newest row of a frame's event, unless it is of another tagger."""
         if column(self._tagger, "status") not in data:
             return
-        self._newest[run] = TagRow.read(number, data, self._tagger, self._tags)
+        rows, frame = self._rows.setdefault(run, {}), int(data[column(self._tagger, "frame_seq_num")])
+        rows.pop(frame, None)  # the newest is the last
+        rows[frame] = TagRow.read(number, data, self._tagger, self._tags)
+        if len(rows) > _KEPT:
+            del rows[next(iter(rows))]
 
     def newest(self, run: str) -> TagRow:
         """Return what the newest row of a run says; "failed" as row 0 if the run has none.
 
         A plan asks after it has read the tagger: without a row by then, the frame has no tags, and none will come.
         """
-        return self._newest.get(run, TagRow(status="failed"))
+        return self.newest_of(run, 1)[0]
+
+    def newest_of(self, run: str, count: int) -> list[TagRow]:
+        """Return what the rows of the newest events say, the newest last; see `newest`.
+
+        Of an event with several images the last one counts.
+        """
+        rows = list(self._rows.get(run, {}).values())[-count:]
+        return rows + [TagRow(status="failed")] * (count - len(rows))
 
 
 class DecisionLog:
@@ -228,7 +261,7 @@ class DecisionLog:
 
     def describe(self) -> dict[str, DataKey]:
         """Return the data keys of the columns."""
-        return data_keys(self._decider.names, asked=_is_asked(self._decider))
+        return data_keys(self._decider)
 
     def read_configuration(self) -> dict[str, Reading]:
         """Return all that is needed to compute the decisions again."""

@@ -8,6 +8,7 @@
 from .axes import Axis
 from .motion import Motion
 from .named import NAMES, REVISION, make, recipe
+from .region import Region
 from .strategy import Point, Stop, Strategy
 
-__all__ = ["NAMES", "REVISION", "Axis", "Motion", "Point", "Stop", "Strategy", "make", "recipe"]
+__all__ = ["NAMES", "REVISION", "Axis", "Motion", "Point", "Region", "Stop", "Strategy", "make", "recipe"]

@@ -141,6 +141,32 @@ class BaseStrategy(ABC):
             self._close(point, place)
             self._lose(place)
 
+    def forbid(self, box: Mapping[str, Sequence[float]]) -> None:
+        """Take in that no frame may be taken within a box from now on.
+
+        Parameters
+        ----------
+        box : mapping of str to (float, float)
+            The lower and the upper end by motor's name, in the motors' units. A motor that is not named is forbidden in
+            its whole range.
+
+        Raises
+        ------
+        XTagValueError
+            The box is not understood, or leaves less than 2 % of the motors' ranges.
+        """
+        self._region.forbid(box)
+        self._leave_out()
+
+    def _leave_out(self) -> None:  # noqa: B027 - random places are not planned
+        """Leave out places that were planned and are now forbidden."""
+
+    def _still_allowed(self, places: np.ndarray) -> np.ndarray:
+        """Return planned places without those that are forbidden, but with those that were suggested already."""
+        keep = self._region.allows(places)
+        keep[: len(self._suggested)] = True
+        return places[keep]
+
     register_failures = skip  # as bluesky-adaptive's TrialFaultAware calls it
 
     def get_best_points(self) -> list[tuple[int | None, Point, Point]]:

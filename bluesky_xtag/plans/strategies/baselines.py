@@ -49,6 +49,9 @@ class Grid(BaseStrategy):
         number = len(self._suggested)
         return self._all[number] if number < len(self._all) else None
 
+    def _leave_out(self) -> None:
+        self._all = self._still_allowed(self._all)
+
     def should_stop(self) -> Stop:
         """Return whether every place was ingested or skipped."""
         if len(self._suggested) == len(self._all) and not self._open:

@@ -18,7 +18,8 @@ from .surrogate import EXACT, Process, Watch, one_thread
 __all__ = ["ModelBasedStrategy"]
 
 _NEAR = 0.03
-"""Distance within which a place without tags lowers the use of other places, in units of the ranges."""
+"""Distance within which a place without tags, or one of the same batch, lowers the use of other places, in units of the
+ranges."""
 
 _FINER, _FEWER, _STEP = (20, 5), (4, 4), 0.015
 """Of how many of the best candidates the surroundings are looked at, at how many places each, and how far away, in
@@ -63,6 +64,10 @@ class ModelBasedStrategy(BaseStrategy):
         self._everywhere = Watch(self._region.spread(_EVERYWHERE, 0))
         self._lasting: Watch | None = None
         self._fitted: tuple[int, Process] | None = None
+
+    def _leave_out(self) -> None:
+        self._first = self._still_allowed(self._first)
+        self._everywhere = Watch(self._region.spread(_EVERYWHERE, 0))
 
     @abstractmethod
     def _fit(self) -> Process:
@@ -132,13 +137,19 @@ class ModelBasedStrategy(BaseStrategy):
         use = self._use(places, mean, deviation) / travel(self.axes, self._last, places)
         if not self._region.is_everything:
             use = use * self._region.allows(places)
-        if not len(self._missing):
-            return use
-        # Among many frames the places that gave no tags must not keep others from the gaps between them.
+        if len(self._missing):
+            use = use * self._apart(places, self._missing.all)
+        if self._open:  # a batch is spread, also where a strategy would take frames of one place again
+            use = use * self._apart(places, np.array(list(self._open.values())))
+        return use
+
+    def _apart(self, places: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return a factor for the use of each place, (n,): 0 at other places, 1 far from them."""
+        # Among many frames the other places must not keep frames from the gaps between them.
         near = _NEAR * min(1.0, (EXACT / (len(self._places) + 1)) ** (1 / len(self.axes)))
-        distances, _ = KDTree(self._missing.all).query(places, min(8, len(self._missing)))
+        distances, _ = KDTree(others).query(places, min(8, len(others)))
         nearest = distances.reshape(len(places), -1)
-        return use * (1 - np.exp(-(nearest**2) / (2 * near**2))).prod(axis=1)
+        return (1 - np.exp(-(nearest**2) / (2 * near**2))).prod(axis=1)
 
     def should_stop(self) -> Stop:
         """Return whether the stopping rule of the strategy holds, or many places in succession gave no tags."""

@@ -60,7 +60,10 @@ class Region:
                 self._boxes.append(self._box(each, what))
             else:
                 self._outside.append(self._polygon(each, what))
-        share = self.allows(spread(_LOOKED_AT, len(axes), 0)).mean()
+        self._check()
+
+    def _check(self) -> None:
+        share = self.allows(spread(_LOOKED_AT, len(self._axes), 0)).mean()
         if share < _LEAST:
             raise XTagValueError(
                 f"the region leaves {share:.1%} of the motors' ranges, which is too little to choose from: give limits "
@@ -84,6 +87,26 @@ class Region:
             within = [(places[:, i] >= low) & (places[:, i] <= high) for i, (low, high) in box.items()]
             allowed &= ~np.all(within, axis=0)
         return allowed
+
+    def allows_place(self, place: Mapping[str, Any]) -> bool:
+        """Return whether a frame may be taken at a place, which has a position by motor's name."""
+        return bool(self.allows(to_unit(self._axes, np.array([[place[axis.name] for axis in self._axes]])))[0])
+
+    def forbid(self, box: Mapping[str, Sequence[float]]) -> None:
+        """Forbid a box from now on: [low, high] by motor's name.
+
+        Raises
+        ------
+        XTagValueError
+            The box is not understood, or leaves less than 2 % of the motors' ranges; it is not forbidden then.
+        """
+        self._boxes.append(self._box(box, "the box"))
+        try:
+            self._check()
+        except XTagValueError:
+            self._boxes.pop()
+            raise
+        self.__dict__.pop("_everywhere", None)
 
     def spread(self, count: int, seed: int) -> np.ndarray:
         """Return places that fill what is allowed evenly, (count, axes) in units of the ranges."""

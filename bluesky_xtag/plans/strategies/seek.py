@@ -226,7 +226,11 @@ class Seek(ModelBasedStrategy):
         It is that of least squares for the parabola of `_vertex`, on what was seen around the top (A-optimal design).
         """
         process, axes = self._process(), len(self.axes)
-        terms = _terms((process.places - top)[self._around(process, top)] / self._length)
+        used = process.places[self._around(process, top)]
+        if self._open:  # frames that are under way, so that those of a batch do not all go to one place
+            coming = np.array(list(self._open.values()))
+            used = np.concatenate([used, coming[np.abs(coming - top).max(axis=1) <= self._length]])
+        terms = _terms((used - top) / self._length)
         covariance = np.linalg.inv(terms.T @ terms + _VAGUE * np.eye(terms.shape[1]))
         new = _terms((places - top) / self._length)
         change = new @ covariance

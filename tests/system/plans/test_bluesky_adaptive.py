@@ -129,13 +129,14 @@ def test_unknown_outcomes_are_refused(tag):
         TagEvaluation(tag(), ["rnig"])
 
 
+@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("plan", [optimize, optimize_in_run])
-def test_our_strategies_are_its_optimizers(RE, seen, tag, axis, det, plan):
+def test_our_strategies_are_its_optimizers(RE, seen, tag, axis, det, plan, batch):
     tagger = tag(model=GradedModel(), wait="point")
     strategy = make("grid", {"axis": (0, 6)}, tags=tagger.model.taxonomy.names, tag="ring", shape=7)
     for protocol in (Optimizer, SupportsStoppingCriteria, TrialFaultAware):
         assert isinstance(strategy, protocol)
-    RE(plan(OptimizationProblem(strategy, [axis], [det], TagEvaluation(tagger)), iterations=20))
+    RE(plan(OptimizationProblem(strategy, [axis], [det], TagEvaluation(tagger)), iterations=20, n_points=batch))
     number, place, scores = strategy.get_best_points()[0]
     assert (number, place, scores["ring"]) == (3, {"axis": 3.0}, pytest.approx(0.95))
     frames = sum(stop["num_events"]["tags"] for stop in seen.of("stop") if "tags" in stop["num_events"])

@@ -62,9 +62,23 @@ def test_places_stay_within_the_limits_and_differ(name):
 def test_several_places_at_once_are_apart(name):
     strategy = made(name)
     scan(strategy, 25)
-    places = np.array([[point["x"] / 10, point["y"] / 2] for point in strategy.suggest(4)])
-    apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(4)
-    assert apart.min() > 0.002
+    places = np.array([[point["x"] / 10, point["y"] / 2] for point in strategy.suggest(6)])
+    apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(6)
+    assert apart.min() > 0.01
+
+
+def frames_until_the_end(batch):
+    """Return how many frames it takes to map the phases, with batches of a size."""
+    strategy, frames = made("phases"), 0
+    while not strategy.should_stop() and frames < 200:
+        points = strategy.suggest(batch)
+        strategy.ingest([point | seen(point) for point in points])
+        frames += len(points)
+    return frames
+
+
+def test_batches_cost_few_frames_more():
+    assert frames_until_the_end(4) <= 1.25 * frames_until_the_end(1)
 
 
 @pytest.mark.parametrize("name", LEARNING)

@@ -39,6 +39,32 @@ def places(strategy, most):
 
 
 @pytest.mark.parametrize("name", ["boundary", "seek", "random", "grid", "phases", "novelty"])
+@pytest.mark.parametrize("before", [3, 20])
+def test_what_is_forbidden_later_is_left_out_from_then_on(name, before):
+    strategy = make(name, AXES, tags=["ring", "halo"], tag="ring" if name in ("boundary", "seek") else None)
+    places(strategy, before)
+    strategy.forbid({"x": [2, 7], "y": [1, 8]})
+    later = places(strategy, 40).reshape(-1, 2)
+    assert len(later) >= 8 or strategy.should_stop()
+    assert not ((later >= [2, 1]) & (later <= [7, 8])).all(axis=1).any()
+
+
+def test_what_is_forbidden_later_is_in_nobodys_doubt():
+    strategy = make("boundary", AXES, tags=["ring"], tag="ring")
+    strategy.forbid({"y": [3, 10]})
+    assert len(places(strategy, 100)) < 100
+    assert strategy.should_stop()
+
+
+def test_what_cannot_be_forbidden_changes_nothing():
+    strategy, untouched = (make("boundary", AXES, tags=["ring"], tag="ring") for _ in range(2))
+    for box in ({"x": [0, 10]}, {"z": [0, 1]}, {"x": [3, 2]}, {"x": 3}):
+        with pytest.raises(XTagValueError):
+            strategy.forbid(box)
+    np.testing.assert_array_equal(places(strategy, 30), places(untouched, 30))
+
+
+@pytest.mark.parametrize("name", ["boundary", "seek", "random", "grid", "phases", "novelty"])
 def test_no_place_lies_where_no_frame_may_be_taken(name):
     tag = "ring" if name in ("boundary", "seek") else None
     taken = places(make(name, AXES, tags=["ring", "halo"], tag=tag, region=TRIANGLE), 40)
