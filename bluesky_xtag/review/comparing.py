@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..model import TagModel
 
-__all__ = ["Comparison", "compare", "draw_disputed"]
+__all__ = ["Comparison", "compare", "draw_disputed", "label"]
 
 _DRAWN = 6  # frames
 _WHERE = ["run", "scan_id", "row", *PLACE]
@@ -113,7 +113,7 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
         except NoTagsError:
             continue
         for (named, _), names in zip(both, models, strict=True):
-            names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(named))
+            names.add(label(named))
         pairs.append([plain_rows(rows, run) for _, rows in both])
     if not pairs:
         raise NoTagsError(
@@ -156,6 +156,11 @@ def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Pa
     ]
     counts = {str(tag): (int(row["only_first"]), int(row["only_second"])) for tag, row in comparison.tags.iterrows()}
     draw_comparison(path, comparison.models, counts, comparison.compared, disputed)
+
+
+def label(named: Mapping[str, Any]) -> str:
+    """Return how people read which model it is, from the entries of a summary that identify it."""
+    return "{model} {model_version}, sha256 {model_sha256:.12}".format_map(named)
 
 
 def _advise(catalog: Catalog | None, *models: str | TagModel) -> str:

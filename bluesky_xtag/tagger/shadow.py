@@ -165,6 +165,11 @@ class Shadow(RowDevice):
                 account.found = {frame: each for frame, each in account.found.items() if frame not in account.rows}
 
     @property
+    def is_ready(self) -> bool:
+        """Whether its model has started: before, all frames are skipped."""
+        return self._takes()
+
+    @property
     def room(self) -> int:
         """How many more frames may be offered now."""
         with self._changed:
