@@ -19,7 +19,7 @@ from ..errors import XTagValueError
 from ..frames import LabelledFrame, as_source, check_new, write_labelled
 from ..search import configuration, find_tagging, read_corrections
 
-__all__ = ["Exported", "corrected_runs", "export_labels", "source_of"]
+__all__ = ["Exported", "corrected_runs", "export_labels", "run_source"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _labelled_frames(run: Run, said: Sequence[Correction], unreadable: dict[str,
             pixels,
             verdict.truth,
             frame.beam_centre,
-            source=source_of(run.start),
+            source=run_source(run.start),
             detector=frame.id.key,
             attributes=about,
         )
@@ -134,7 +134,7 @@ def _frame_name(frame: FrameId) -> str:
     return f"run {frame.run}, {frame.key}, point {frame.seq_num}, image {frame.index}"
 
 
-def source_of(start: Mapping[str, Any]) -> str:
+def run_source(start: Mapping[str, Any]) -> str:
     """Return where the frames of a run come from: frames of one sample are alike, and so are those of one run."""
     for key in ("sample", "sample_name"):
         sample = start.get(key)

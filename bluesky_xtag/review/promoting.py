@@ -16,7 +16,7 @@ from ..documents import TagTable, verdicts
 from ..errors import NoTagsError, XTagValueError
 from ..search import find_rows, read_corrections
 from .comparing import label
-from .export import corrected_runs, source_of
+from .export import corrected_runs, run_source
 
 if TYPE_CHECKING:
     from ..model import TagModel
@@ -150,7 +150,7 @@ def judge_models(catalog: StoredCatalog, first: str | TagModel = "own", second: 
         if counted:
             for known, (named, _) in zip(names, found, strict=True):
                 known[label(named)] = None
-        frames += [(source_of(run.start), *pair) for pair in counted]
+        frames += [(run_source(run.start), *pair) for pair in counted]
     if not frames:
         raise NoTagsError(
             "people have corrected no frame that both models scored: let one look on with install(RE, shadow=...), or "
