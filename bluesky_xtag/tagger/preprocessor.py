@@ -464,7 +464,7 @@ class _TaggedRun:
             yield from bps.sleep(_BEAT)
         while time.monotonic() < end and (frames := shadow.ready(self.uid, 1)):
             yield from self._write_shadow(shadow, frames)
-        yield from self._write_shadow(shadow, shadow.last_skipped(self.uid))
+        yield from self._write_shadow(shadow, shadow.last(self.uid))
 
     def _write_shadow(self, shadow: Shadow, frames: Sequence[FrameId]) -> Plan:
         if not frames:

@@ -43,7 +43,7 @@ class RowMessages:
         guard: Callable[[Iterable[Msg]], Plan],
         form: Literal["event", "page"] | None = None,
     ) -> None:
-        self.form = form
+        self.form: Literal["event", "page"] | None = form
         self._device = device
         self._key = key
         self._stream = stream

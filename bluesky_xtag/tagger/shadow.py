@@ -299,20 +299,25 @@ class Shadow(RowDevice):
             if account := self._runs.get(run):
                 account.cost += seconds
 
-    def last_skipped(self, run: str) -> list[FrameId]:
-        """Return the last frame that was skipped, if a row must still tell how many were; nothing is scored any more.
+    def last(self, run: str) -> list[FrameId]:
+        """Return the frame of the last row of a run, if a row must still tell how many were skipped.
 
-        Its row is "dropped". Other frames that were skipped have none.
+        It is one that is scored, if any waits for its row, else the last one that was skipped, whose row is "dropped".
+        Other frames that were skipped have no row. Nothing more of the run is scored.
         """
         with self._changed:
             account = self._runs.get(run)
             if account is None:
                 return []
             self._jobs = deque(job for job in self._jobs if job.frame.id.run != run)
-            account.waiting.clear()
             count, frame = account.without_row()
+            if account.waiting:
+                count, frame = count - 1, account.waiting.pop()
+                account.waiting.clear()
+            elif frame is None or account.told == count:
+                return []
             account.skipped = count
-            return [] if frame is None or account.told == count else [frame]
+            return [frame]
 
     # The Readable, and the EventPageCollectable
 

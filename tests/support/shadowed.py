@@ -9,7 +9,7 @@ from ophyd.sim import SynAxis
 
 from bluesky_xtag import TagModel
 
-SECONDS = 120
+SECONDS = 400  # on a machine that others use, too
 
 
 def cautious(directory, name="cautious", threshold=0.9):

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,8 @@ class ProcessBackend:
     memory_limit : int, optional
         Bytes of memory beyond which it is replaced.
     humble : bool
-        Work only while processors have nothing else to do, and on no GPU.
+        Work only while processors have nothing else to do, and on no GPU. The first process starts as others do, what
+        takes its place starts so, too.
 
     Attributes
     ----------
@@ -97,10 +98,8 @@ class ProcessBackend:
             if value is not None and not value > 0:
                 raise XTagValueError(f"{name}={value}: give a number above 0")
         model = origin(model)
-        self._question = tempfile.TemporaryFile()  # noqa: SIM115 - each process reads it
-        weakref.finalize(self, self._question.close)
-        self._question.write(_first_question(model, humble))
-        self._question.flush()
+        self._question = _to_file(self, _first_question(model, "ready" if humble else ""))
+        self._again = _to_file(self, _first_question(model, "start")) if humble else self._question
         self._patience, self._memory_limit = patience, memory_limit
         self.keeps = False
         self.restarts = 0
@@ -247,6 +246,7 @@ class ProcessBackend:
                 noted(process)
 
         process = TaggingProcess(self._question.fileno(), follow)
+        self._question = self._again
         if not process.is_watched:  # nobody would tell when it is ready
             self._ready.set()
         return process
@@ -329,7 +329,16 @@ def _batches(frames: Iterable[Frame]) -> Iterator[list[Handed]]:
         yield batch
 
 
-def _first_question(model: TagModel | str | Path | None, humble: bool) -> bytes:
+def _to_file(owner: object, question: bytes) -> IO[bytes]:
+    """Return a file that each process of an owner reads."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its owner
+    weakref.finalize(owner, file.close)
+    file.write(question)
+    file.flush()
+    return file
+
+
+def _first_question(model: TagModel | str | Path | None, humble: str) -> bytes:
     question: dict[str, Any] = {"path": list(sys.path), "directory": None, "pickled": None, "humble": humble}
     if model is None or isinstance(model, str | Path):
         from ...model import DEFAULT

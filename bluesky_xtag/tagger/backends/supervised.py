@@ -344,6 +344,9 @@ def _end(
 ) -> None:
     if os.getpid() != owner:  # a copy of the session that was forked: the process is not its own
         return
+    with suppress(OSError):  # one that works only where nothing else does could not even end where there is much to do
+        for thread in Path(f"/proc/{running.pid}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
     with suppress(OSError):
         running.kill()  # it keeps nothing that must be written
     with suppress(subprocess.TimeoutExpired):

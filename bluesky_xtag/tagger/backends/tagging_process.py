@@ -32,7 +32,7 @@ __all__ = ["main"]
 
 _BEAT = 0.5  # seconds between two looks whether the parent is there
 _YIELDS = 5  # as `nice` counts: where processors are short, the scan's own processes get three times the time
-_LEAST = 19
+_LEAST = 19  # the most that `nice` knows
 
 
 def main(descriptor: int, memory: int, question: int, parent: int) -> None:
@@ -53,9 +53,11 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
     with suppress(OSError):  # where memory runs out, the system ends this process and not the session
         Path("/proc/self/oom_score_adj").write_text("1000")
     asked = unpack(Path(f"/proc/self/fd/{question}").read_bytes())
+    _give_way(_YIELDS)
     if asked["humble"]:
+        os.environ.update(dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1"))
+    if asked["humble"] == "start":
         _give_way_to_all()
-    _give_way(_LEAST if asked["humble"] else _YIELDS)
     connection, shared = Connection(descriptor), SharedMemory(memory)
     messages = _Messages()
     logging.getLogger().addHandler(messages)
@@ -67,6 +69,8 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
 
         warm(packed=getattr(model, "unpacks", False))
         model.warm()
+        if asked["humble"]:
+            _give_way_to_all()
         answer: list[Any] = ["ready", str(model.device)]
     except Exception as error:  # noqa: BLE001 - whatever a model does, its reason is told
         answer = ["failed", say(error)]
@@ -169,10 +173,11 @@ def _image(sent: Any, shared: SharedMemory) -> np.ndarray:
 
 
 def _give_way_to_all() -> None:
-    """Work only while a processor has nothing else to do, and on no GPU, which has no such order."""
-    os.environ.update(dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1"))
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    """Work only while a processor has nothing else to do, in all threads."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+    _give_way(_LEAST)
 
 
 def _give_way(much: int) -> None:

@@ -108,7 +108,9 @@ def test_a_shadow_that_prepares_in_another_way_reads_for_itself(RE, seen, tag, t
     assert not tagger.shadow.shares
     RE(patient(FileDetector(tmp_path) if in_files else ArrayDetector(numbered()), tagger, 3))
     seen.assert_every_frame_has_its_row()
-    assert [(row["status"], row["p_ring"]) for row in shadow_rows(seen)] == [("ok", 1.0)] * 3
+    rows = shadow_rows(seen)
+    told = [(row["status"], row["p_ring"], row["skipped"], row["frame_seq_num"]) for row in rows]
+    assert told == [("ok", 1.0, 0, number) for number in (1, 2, 3)]
 
 
 class Fatal(Otherwise):
@@ -128,9 +130,7 @@ class Wrong(Otherwise):
         return [2.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("model", "reason"), [(Raising, "the shadow is broken"), (Fatal, "SIGSEGV"), (Wrong, "a score is a number")]
-)
+@pytest.mark.parametrize(("model", "reason"), [(Raising, "the shadow is broken"), (Wrong, "a score is a number")])
 def test_a_shadow_that_fails_costs_its_own_rows_only(RE, seen, tag, caplog, model, reason):
     tagger = ready(tag(model=CountsModel(), deadline=60.0, shadow=model(), wait="point"))
     RE(patient(ArrayDetector(numbered()), tagger, 2))
@@ -138,6 +138,16 @@ def test_a_shadow_that_fails_costs_its_own_rows_only(RE, seen, tag, caplog, mode
     assert seen.statuses() == {"ok": 2} and seen.stop()["exit_status"] == "success"
     assert [row["status"] for row in shadow_rows(seen)] == ["failed", "failed"]
     assert reason in caplog.text and "the scan goes on" in caplog.text
+
+
+def test_a_shadow_whose_process_ends_costs_no_row_of_the_first_model(RE, seen, tag):
+    tagger = ready(tag(model=CountsModel(), deadline=60.0, shadow=Fatal(), wait="point"))
+    process = tagger.shadow._backend
+    RE(bp.count([ArrayDetector(numbered())], 6))
+    seen.assert_every_frame_has_its_row()
+    assert seen.statuses() == {"ok": 6} and {row["status"] for row in shadow_rows(seen)} == {"dropped"}
+    until(lambda: process.restarts > 0, "no other process takes its place")
+    assert "SIGSEGV" in process.last_restart
 
 
 class Hanging(Otherwise):
@@ -196,7 +206,8 @@ def test_a_shadow_that_has_had_its_share_holds_up_no_run(RE, seen, tag):
     det, slow = ArrayDetector(numbered()), SynAxis(name="slow", delay=0.05)
     RE(plan())
     seen.assert_every_frame_has_its_row()
-    assert [(row["status"], row["skipped"]) for row in shadow_rows(seen)] == [("dropped", 3)]
+    (row,) = shadow_rows(seen)  # the one that tells how many have none
+    assert (row["status"], row["skipped"], row["frame_seq_num"]) == ("ok", 2, 3)
 
 
 class Slow(Otherwise):
