@@ -42,11 +42,13 @@ def decided(tagger):
 
 
 def patient(det, tagger, points):
-    """A scan that gives the shadow time: after each point it waits until its frame is scored, or skipped."""
+    """A scan that gives the shadow time: it has lasted long, and waits after each point until its frame is scored."""
     slow = SynAxis(name="slow", delay=0.05)
 
     @bpp.run_decorator()
     def plan():
+        (account,) = tagger.shadow._runs.values()
+        account.began -= 1e6
         for point in range(1, points + 1):
             yield from bps.trigger_and_read([det])
             end = time.monotonic() + SECONDS

@@ -347,6 +347,7 @@ def _end(
     with suppress(OSError):  # one that works only where nothing else does could not even end where there is much to do
         for thread in Path(f"/proc/{running.pid}/task").iterdir():
             os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), os.getpriority(os.PRIO_PROCESS, 0))
     with suppress(OSError):
         running.kill()  # it keeps nothing that must be written
     with suppress(subprocess.TimeoutExpired):
