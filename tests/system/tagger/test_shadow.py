@@ -225,7 +225,7 @@ def test_each_frame_has_its_row_or_is_counted(RE, seen, tag):
     rows = shadow_rows(seen)
     scored = [row for row in rows if row["status"] == "ok"]
     assert rows[-1]["skipped"] == 60 - len(scored) > 0 and scored
-    assert [row["status"] for row in rows[len(scored) :]] == ["dropped"]
+    assert [row["status"] for row in rows[len(scored) :]] in ([], ["dropped"])
     assert tagger.shadow.skipped == rows[-1]["skipped"]
     events = {event["uid"] for event in seen.events("primary")}
     assert {row["frame_event"] for row in rows} <= events

@@ -1,7 +1,7 @@
 """What a shadow knows of the frames of a run, also of those that are taken again."""
 
-from bluesky_xtag.documents import FrameId, Tagging
-from bluesky_xtag.frames import FrameRange
+from bluesky_xtag.documents import SHADOW, STREAM, FrameId, Tagging
+from bluesky_xtag.frames import FrameRange, FrameSelection
 from bluesky_xtag.tagger.shadow_account import ShadowAccount
 
 
@@ -51,3 +51,7 @@ def test_no_pixels_are_kept():
     account.take(held)
     (kept,) = account.taken
     assert kept.mask is None and kept.source is not held.source
+
+
+def test_the_streams_of_tags_are_no_streams_of_frames():
+    assert [FrameSelection().takes_stream(name) for name in (STREAM, SHADOW, "primary")] == [False, False, True]
