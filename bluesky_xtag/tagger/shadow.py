@@ -256,7 +256,7 @@ class Shadow(RowDevice):
         except Exception as error:  # noqa: BLE001 - whatever it is, the scan goes on
             outcome = Tagging(frame.id, "failed", reason=say(error))
         tagging = check_scores(finish(cast(Outcome, outcome), self.model.device), self.model.taxonomy)
-        if tagging.status == "failed" and tagging.reason not in self._said:
+        if tagging.status == "failed" and tagging.reason not in self._said and not self._stopped:
             self._said.add(tagging.reason)
             logger.warning("the shadow model could not score frame %s: %s; the scan goes on", frame.id, tagging.reason)
         return replace(tagging, frame=frame.id, latency=time.monotonic() - job.arrived)
