@@ -32,6 +32,7 @@ __all__ = [
     "replay",
     "robustness",
     "search",
+    "shadow_columns",
     "tags",
     "tradeoff",
     "write",
@@ -119,6 +120,13 @@ def columns():
     from bluesky_xtag.documents import ROW, SCORE, STRENGTH
 
     return _columns("column", "xtag", (SCORE, STRENGTH, *ROW))
+
+
+def shadow_columns():
+    """Return a table of the columns that the stream "tags_shadow" has besides."""
+    from bluesky_xtag.documents import SKIPPED
+
+    return _columns("column of the shadow", "xtag_shadow", (SKIPPED,))
 
 
 def corrections():

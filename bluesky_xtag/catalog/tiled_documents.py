@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from ..documents import STREAM
+from ..documents import SHADOW, STREAM
 from ..frames import can_read, images_and_size
 from .protocol import Document
 from .values import FileValue, ServedValue
@@ -24,7 +24,7 @@ BOOLEANS = {"True": True, "False": False}
 
 
 def documents_of(run: Any) -> Iterator[Document]:
-    """Yield the documents of a run in Tiled's own layout, without those of the stream "tags"; see `Run.documents`.
+    """Yield the documents of a run in Tiled's own layout, without those of the streams of tags; see `Run.documents`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def documents_of(run: Any) -> Iterator[Document]:
     if "streams" in base and "BlueskyEventStream" not in {spec.name for spec in base["streams"].specs}:
         base = base["streams"]  # as it was kept before
     for name in base:
-        if name != STREAM:
+        if name not in (STREAM, SHADOW):
             stream = base[name]
             yield from _of_stream(start["uid"], name, getattr(stream, "base", stream))
     yield "stop", run.metadata.get("stop") or {"run_start": start["uid"]}

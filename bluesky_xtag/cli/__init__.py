@@ -10,7 +10,7 @@ import typer
 from .bench_panel import bench
 from .helpful import HelpfulCommand, HelpfulGroup
 from .models_panel import adapt, evaluate, gallery, robustness, simulate, train
-from .people_panel import compare, correct, export_labels, label, review
+from .people_panel import compare, correct, export_labels, label, promote, review
 from .runs_panel import decisions, recover, replay, summarise, tag_files
 from .serve_panel import serve
 from .tag_panel import demo, doctor, info, map_phases
@@ -51,6 +51,7 @@ _PANELS = {
         (review, "review", "xtag review xtag-demo --order novel -n 10"),
         (correct, "correct", "xtag correct xtag-demo 7 3 --add ring --by ab"),
         (compare, "compare", "xtag compare xtag-demo --models 'default 0.6.0' mine"),
+        (promote, "promote", "xtag promote xtag-demo --model MY-MODEL"),
         (export_labels, "export-labels", "xtag export-labels xtag-demo labels.h5"),
     ),
     "Models": (

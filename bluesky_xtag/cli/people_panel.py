@@ -1,4 +1,4 @@
-"""`xtag label`, `review`, `correct`, `compare` and `export-labels`: commands for people who label and check tags."""
+"""`xtag label`, `review`, `correct`, `compare`, `promote` and `export-labels`: for people who label and check tags."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .options import (
     resumable,
 )
 
-__all__ = ["compare", "correct", "export_labels", "label", "review"]
+__all__ = ["compare", "correct", "export_labels", "label", "promote", "review"]
 
 View = Callable[[Any], None]
 Run = Annotated[str, typer.Argument(help="The run: a uid or its first digits, or a scan_id.")]
@@ -193,11 +193,18 @@ def review(
     Console(highlight=False).print(review_table(proposed))
 
 
+Two = Annotated[
+    tuple[str, str],
+    typer.Option(
+        help="Two models, each as a name, a name and a version, or a sha256; or as own (the one that gave a run its "
+        "tags) and shadow (the one that looked on)."
+    ),
+]
+
+
 def compare(
     catalog: Catalog,
-    models: Annotated[
-        tuple[str, str], typer.Option(help="Two models, each as a name, a name and a version, or a sha256.")
-    ],
+    models: Two,
     n: Number = 20,
     last: Last = 100,
     picture: Picture = None,
@@ -217,6 +224,51 @@ def compare(
                 draw_disputed(client, found, picture)
     for table in found.tables(n):
         Console(highlight=False).print(table)
+
+
+def promote(
+    catalog: Catalog,
+    models: Two = ("own", "shadow"),
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The directory of one of them, to print the line that installs it. May be given several times. The "
+            "packaged model is known."
+        ),
+    ] = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Say which of two models people's corrections prefer, and how sure that is. Nothing is changed.
+
+    Over the corrected frames that both models scored, it compares their errors a frame.
+    """
+    with report_errors():
+        from rich.console import Console
+
+        from ..review import judge_models
+
+        places = _install_lines([None, *(model or ())])
+        with open_catalogue(catalog, api_key) as client, Console(stderr=True).status("Reading tags and corrections"):
+            found = judge_models(client, *models)
+    print(*found.lines(), found.verdict(), sep="\n")
+    if found.better is not None:
+        better = found.models[found.better]
+        print(places.get(better, f"install(RE, model=...)  # the directory of {better}; --model names it"))
+
+
+def _install_lines(directories: list[Path | None]) -> dict[str, str]:
+    """Return, by the label of a model, the line that installs it; None is the directory of the packaged one."""
+    from ..model import ModelCard
+    from ..review import label
+
+    lines = {}
+    for directory in directories:
+        card = ModelCard.load(directory)
+        named = {"model": card.name, "model_version": card.version, "model_sha256": card.sha256}
+        lines[label(named)] = (
+            "install(RE)" if directory is None else f"install(RE, model={str(directory.absolute())!r})"
+        )
+    return lines
 
 
 def _choose_view(window: bool) -> View:

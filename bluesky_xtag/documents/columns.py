@@ -29,6 +29,8 @@ __all__ = [
     "FRAME",
     "ROW",
     "SCORE",
+    "SHADOW",
+    "SKIPPED",
     "STREAM",
     "STRENGTH",
     "Column",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 STREAM = "tags"
+SHADOW = "tags_shadow"  # of a second model, which looks on in the time that is left
 
 DType = Literal["number", "integer", "string", "boolean", "array"]
 # Types that every store gives back as they went in; for strings of any length NumPy has no name in the schema.
@@ -144,6 +147,12 @@ CORRECTION = (
     Column("removed", "string", "tags that do not hold", lambda said: " ".join(said.removed)),
     Column("by", "string", "who corrected the frame", lambda said: said.by),
     Column("note", "string", "why", lambda said: said.note),
+)
+SKIPPED = Column(
+    "skipped",
+    "integer",
+    "how many frames of the run had been skipped when the row was written; in the last row: of the whole run",
+    int,
 )
 DECIDED_BY = "decided_by"  # suffix of a column that is not stored: "model", or who corrected the frame last
 CONFIGURATION = (

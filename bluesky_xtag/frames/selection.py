@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..documents import STREAM
+from ..documents import SHADOW, STREAM
 from ..errors import XTagValueError
 from .beam_centre import BeamCentre, check_beam_centre
 from .data_keys import is_image
@@ -71,7 +71,7 @@ class FrameSelection:
 
     def takes_stream(self, name: str) -> bool:
         """Tell whether the frames of a stream are wanted."""
-        if name == STREAM:
+        if name in (STREAM, SHADOW):
             return False
         return not _LEFT_ALONE.fullmatch(name) if self.streams is None else name in self.streams
 

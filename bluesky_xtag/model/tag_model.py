@@ -255,8 +255,17 @@ class TagModel:
         images: np.ndarray | Sequence[np.ndarray | PackedImage],
         beam_centres: Sequence[tuple[float, float] | None] | None = None,
         masks: np.ndarray | Sequence[np.ndarray | None] | None = None,
+        *,
+        kept: dict[int, Inputs] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Score raw frames and estimate strengths. Arguments and errors are those of `predict`.
+
+        Parameters
+        ----------
+        images, beam_centres, masks
+            As of `predict`.
+        kept : dict, optional
+            Gets what the network saw of each image, by its number.
 
         Returns
         -------
@@ -277,7 +286,14 @@ class TagModel:
             if len(given) != len(images):
                 raise XTagValueError(f"{len(images)} images, but {len(given)} {name}: give one for each image")
         score = self._score
-        return self._side_by_side(lambda *frame: score(vars(self.preparation(*frame))), list(images), *each.values())
+
+        def score_frame(number: int, *frame: Any) -> np.ndarray:
+            inputs = self.preparation(*frame)
+            if kept is not None:
+                kept[number] = inputs
+            return score(vars(inputs))
+
+        return self._side_by_side(score_frame, range(len(images)), list(images), *each.values())
 
     def infer(self, prepared: Sequence[Inputs]) -> np.ndarray:
         """Score prepared frames; (n, len(taxonomy)) float32.

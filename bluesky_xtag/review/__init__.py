@@ -1,6 +1,6 @@
 """How people check tags: which frames to look at first, corrections, comparisons, and labels for training."""
 
-from .comparing import compare, draw_disputed
+from .comparing import compare, draw_disputed, label
 from .correcting import correct, correct_all, corrections, retract
 from .export import export_labels
 from .label_keys import MOST_TAGS, assign_keys
@@ -8,6 +8,7 @@ from .label_terminal import can_show, check_terminal, label_in_terminal
 from .label_window import check_window, label_in_window
 from .labelled_files import LabelledFiles, label_files
 from .labelling import Labelling
+from .promoting import judge_models
 from .propose import draw_review, review, review_table
 from .run_state import RunState, Words
 
@@ -29,6 +30,8 @@ __all__ = [
     "review_table",
     "corrections",
     "export_labels",
+    "judge_models",
+    "label",
     "label_files",
     "label_in_terminal",
     "label_in_window",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
-from ..documents import PLACE, describes, identity, score_tags
+from ..documents import PLACE, describes, score_tags
 from ..errors import NoTagsError, XTagValueError
-from ..search import configuration, find_tagging, hint_at_models, known_models
+from ..search import find_rows, hint_at_models, known_models
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ..model import TagModel
 
-__all__ = ["Comparison", "compare", "draw_disputed"]
+__all__ = ["Comparison", "compare", "draw_disputed", "label"]
 
 _DRAWN = 6  # frames
 _WHERE = ["run", "scan_id", "row", *PLACE]
@@ -92,7 +92,8 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
         A catalogue of Tiled or databroker. To look at certain runs only, narrow it first with `search`.
     first, second : str or TagModel
         The models: each a name, a name and a version, or at least the first eight digits of the sha256, as in
-        `bluesky_xtag.search.tags`.
+        `bluesky_xtag.search.tags`; so is "shadow", the model that looked on while a run was taken, and "own", the one
+        that gave its tags.
     last : int
         How many runs to look at, counted from the newest.
 
@@ -108,11 +109,11 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
     for run in as_catalog(catalog).newest(last):
         whole = whole or run.catalog  # `catalog` may have been narrowed to runs without their derived ones
         try:
-            both = [find_tagging(run, model, catalog=whole) for model in (first, second)]
+            both = [find_rows(run, model, catalog=whole) for model in (first, second)]
         except NoTagsError:
             continue
-        for (held, _), names in zip(both, models, strict=True):
-            names.add("{model} {model_version}, sha256 {model_sha256:.12}".format_map(identity(configuration(held))))
+        for (named, _), names in zip(both, models, strict=True):
+            names.add(label(named))
         pairs.append([plain_rows(rows, run) for _, rows in both])
     if not pairs:
         raise NoTagsError(
@@ -157,6 +158,11 @@ def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Pa
     draw_comparison(path, comparison.models, counts, comparison.compared, disputed)
 
 
+def label(named: Mapping[str, Any]) -> str:
+    """Return how people read which model it is, from the entries of a summary that identify it."""
+    return "{model} {model_version}, sha256 {model_sha256:.12}".format_map(named)
+
+
 def _advise(catalog: Catalog | None, *models: str | TagModel) -> str:
     """Return the remedy if no run has tags by all models: correct a name that no summary has, or tag runs."""
     known = known_models(catalog) if catalog is not None else []
@@ -177,7 +183,7 @@ def _compare_tables(models: tuple[str, str], first: pd.DataFrame, second: pd.Dat
     known, other = (_number_frames(table) for table in (first, second))
     joined = known.merge(other, on=["run", *PLACE, "nth"], suffixes=("_a", "_b"))
     scored = (joined["status_a"] == "ok") & (joined["status_b"] == "ok")
-    left_out = int(((joined["status_a"] == "ok") ^ (joined["status_b"] == "ok")).sum())
+    left_out = sum(int((table["status"] == "ok").sum()) for table in (known, other)) - 2 * int(scored.sum())
     joined = joined.loc[scored].rename(columns={"scan_id_a": "scan_id", "row_a": "row"})
     given = [
         np.array([[tag in held for tag in tags] for held in joined[side].str.split()], bool).reshape(

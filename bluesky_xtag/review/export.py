@@ -19,7 +19,7 @@ from ..errors import XTagValueError
 from ..frames import LabelledFrame, as_source, check_new, write_labelled
 from ..search import configuration, find_tagging, read_corrections
 
-__all__ = ["Exported", "export_labels"]
+__all__ = ["Exported", "corrected_runs", "export_labels", "run_source"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
     """
     check_new(Path(out))
     place = as_catalog(catalog)
-    asked = _corrected_runs(place) if runs is None else list(select_runs(place, runs))
+    asked = corrected_runs(place) if runs is None else list(select_runs(place, runs))
     said = {run.uid: standing(read_corrections(run, place)) for run in asked}
     corrected = [run for run in asked if said[run.uid]]
     tags = dict.fromkeys(tag for run in corrected for tag in _taxonomy(run, place))
@@ -90,7 +90,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
     return Exported(written, len(counts), labels, unreadable)
 
 
-def _corrected_runs(catalog: Catalog) -> list[Run]:
+def corrected_runs(catalog: Catalog) -> list[Run]:
     """Return the runs of a catalogue that people corrected, in the order of their first corrections."""
     human = catalog.search(Where(f"{KEY}.source", "==", "human")).runs()
     uids = dict.fromkeys(each.original_uid for each in human)
@@ -123,7 +123,7 @@ def _labelled_frames(run: Run, said: Sequence[Correction], unreadable: dict[str,
             pixels,
             verdict.truth,
             frame.beam_centre,
-            source=_source(run.start),
+            source=run_source(run.start),
             detector=frame.id.key,
             attributes=about,
         )
@@ -134,7 +134,7 @@ def _frame_name(frame: FrameId) -> str:
     return f"run {frame.run}, {frame.key}, point {frame.seq_num}, image {frame.index}"
 
 
-def _source(start: Mapping[str, Any]) -> str:
+def run_source(start: Mapping[str, Any]) -> str:
     """Return where the frames of a run come from: frames of one sample are alike, and so are those of one run."""
     for key in ("sample", "sample_name"):
         sample = start.get(key)

@@ -11,13 +11,14 @@ from .models import hint_at_models, known_models
 from .queries import HasTag, runs_with_tag
 from .summarise import summarise_runs, write_if_complete
 from .tagged_runs import configuration, own_tags, positions, summary_of
-from .taggings import find_tagging, read_corrections, tags
+from .taggings import find_rows, find_tagging, read_corrections, tags
 
 __all__ = [
     "HasTag",
     "LiveSummary",
     "configuration",
     "default_directory",
+    "find_rows",
     "find_similar",
     "find_tagging",
     "frames_with_tag",

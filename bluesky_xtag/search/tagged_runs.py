@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ..catalog import Catalog, Run, Where
-from ..documents import CONFIGURATION, KEY, PURPOSE, ROW, STREAM, TagTable, began, read_summary, tagger_name
+from ..documents import CONFIGURATION, KEY, PURPOSE, ROW, SHADOW, STREAM, TagTable, began, read_summary, tagger_name
 from ..errors import NoTagsError, XTagValueError
 
 __all__ = [
     "ForeignTagsError",
     "configuration",
     "derived_runs",
+    "has_shadow",
     "has_tags",
     "newest_summary",
     "own_tags",
@@ -81,28 +82,35 @@ def has_tags(run: Run) -> bool:
     return STREAM in run.streams
 
 
-def own_tags(run: Run) -> pd.DataFrame:
+def has_shadow(run: Run) -> bool:
+    """Return whether a stored run has rows of a shadow model."""
+    return SHADOW in run.streams
+
+
+def own_tags(run: Run, stream: str = STREAM) -> pd.DataFrame:
     """Return the stream "tags" that a stored run holds itself, one row for each frame; NoTagsError if there is no row.
 
     Index ``seq_num``; first column ``time``, then the columns of the stream. If the RunEngine took a point again after
-    a pause, the last row counts.
+    a pause, the last row counts. `stream` may be that of a shadow model, which has rows of the frames that it scored.
     """
     try:
-        table = run.table(STREAM)
+        table = run.table(stream)
     except KeyError:
+        if stream == SHADOW:
+            raise NoTagsError(f"run {run.uid} has no stream {stream!r}: no shadow model looked on") from None
         raise NoTagsError(
             f"run {run.uid} has no stream {STREAM!r}, or one without rows: it holds no images, no tagger was installed "
             "when it was taken, or its session ended first"
         ) from None
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise ForeignTagsError(f"the stream {STREAM!r} of run {run.uid} cannot be read as a table ({error})") from error
+        raise ForeignTagsError(f"the stream {stream!r} of run {run.uid} cannot be read as a table ({error})") from error
     if not len(table):
         raise NoTagsError(
-            f"run {run.uid} has a stream {STREAM!r} without rows: it has just begun, or its session ended before the "
+            f"run {run.uid} has a stream {stream!r} without rows: it has just begun, or its session ended before the "
             "first frame was written; `xtag replay` tags its frames"
         )
     if problem := _what_is_wrong(table):
-        raise ForeignTagsError(f"the stream {STREAM!r} of run {run.uid} does not hold the rows of a tagger: {problem}")
+        raise ForeignTagsError(f"the stream {stream!r} of run {run.uid} does not hold the rows of a tagger: {problem}")
     return table
 
 
@@ -124,8 +132,8 @@ def _what_is_wrong(table: pd.DataFrame) -> str:
     return ""
 
 
-def configuration(run: Run) -> Mapping[str, Any]:
-    """Return what the descriptor of a stored run's stream "tags" records about the model.
+def configuration(run: Run, stream: str = STREAM) -> Mapping[str, Any]:
+    """Return what the descriptor of a stored run's stream "tags" records about the model, or that of a shadow.
 
     Raises
     ------
@@ -133,7 +141,7 @@ def configuration(run: Run) -> Mapping[str, Any]:
         There is no such stream, or it records none.
     """
     try:
-        descriptor = run.descriptor(STREAM)
+        descriptor = run.descriptor(stream)
         name = tagger_name(descriptor["data_keys"])
         found = descriptor["configuration"][name]["data"]
         keys = {f"{name}_{each.suffix}": each for each in CONFIGURATION}
@@ -144,9 +152,9 @@ def configuration(run: Run) -> Mapping[str, Any]:
         ]
         tags = [tag for tag in found[f"{name}_taxonomy"] if not isinstance(tag, str)]
     except (LookupError, TypeError, XTagValueError) as error:
-        raise NoTagsError(f"run {run.uid} has no stream {STREAM!r} that records its model ({error})") from error
+        raise NoTagsError(f"run {run.uid} has no stream {stream!r} that records its model ({error})") from error
     if wrong or tags:
-        raise NoTagsError(f"the stream {STREAM!r} of run {run.uid} records a model in another way: {wrong or tags}")
+        raise NoTagsError(f"the stream {stream!r} of run {run.uid} records a model in another way: {wrong or tags}")
     return found
 
 
@@ -178,7 +186,7 @@ def positions(run: Run, image_keys: Collection[str]) -> pd.DataFrame:
 def _streams_with(run: Run, keys: Collection[str]) -> set[str]:
     """Return the streams of a stored run that may have images with these keys."""
     counted = run.stop.get("num_events", ())
-    names = {name for name in counted or run.streams if name not in (STREAM, "baseline")}
+    names = {name for name in counted or run.streams if name not in (STREAM, SHADOW, "baseline")}
     if len(names) < 2:
         return names  # no request for their keys: the images are there or nowhere
     return {name for name in names if not set(keys).isdisjoint(run.descriptor(name)["data_keys"])}

@@ -7,6 +7,7 @@ from .preprocessor import tag_wrapper
 from .scoring import BATCH, NotReady, Outcome, batches, finish
 from .service import FORMATS, Bus, KafkaBus, RunService, ServedBackend, WireFormat, ZeroMQBus
 from .session import install
+from .shadow import Shadow
 from .statistics import percentile
 from .tagger import Mask, Tagger, Wait
 from .worker import Policy
@@ -21,6 +22,7 @@ __all__ = [
     "Outcome",
     "RunService",
     "ServedBackend",
+    "Shadow",
     "ThreadsBackend",
     "batches",
     "exposure_of",

@@ -11,30 +11,31 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from bluesky import plan_stubs as bps
-from bluesky.preprocessors import set_run_key_wrapper
 from bluesky.run_engine import RunEngine
 from bluesky.utils import (
     FailedStatus,
-    IllegalMessageSequence,
     Msg,
     MsgGenerator,
     RunEngineControlException,
     ensure_generator,
 )
 
-from ..documents import STREAM, FrameId
+from ..documents import SHADOW, STREAM, FrameId
 from .messages import Plan, accompany
+from .row_messages import RowMessages
+from .shadow import Shadow
 from .tagger import Tagger
 
 __all__ = ["TagPreprocessor", "tag_wrapper"]
 
 logger = logging.getLogger("bluesky_xtag")
 
-# Rows that the RunEngine emits in one go: it checks each value of a page, which takes about half a millisecond a row.
-_PAGE = 100
+_FEW = 8  # rows of a shadow model that are written while devices are on their way
+_AT_ONCE = 0.001  # seconds; a wait that takes no longer had nothing to wait for
+_BEAT = 0.002  # seconds between two looks whether the shadow model is done
 _IN_FLIGHT = 0.02  # seconds; a monitored event that was on its way in another thread has mostly come by then
 _LONGEST_FLIGHT = 0.5  # seconds, where a machine is busy
 _UNNOTICED = 3.0  # seconds of it of which nothing is said
@@ -224,6 +225,9 @@ class _TaggedPlan:
         elif run is not None and msg.command == "create":
             # Plans that never wait get their rows here, a point later; the newest may still find a better place.
             yield from run.write_ahead(run.ready()[:-1])
+        if self._tagger.shadow is not None and msg.command == "wait":
+            for each in self._runs.values():
+                yield from each.write_shadow()
         if run is not None and msg.command == "close_run":
             yield from run.finish()
         elif msg.command == "save":
@@ -247,7 +251,10 @@ class _TaggedPlan:
             logger.warning("the model of %s has not started yet: until it has, frames are late", tagger.name)
 
     def _after(self, msg: Msg, response: Any) -> Plan:
-        if msg.command == "open_run":
+        if msg.command == "wait":
+            for each in self._runs.values():
+                each.note_wait()
+        elif msg.command == "open_run":
             if not self._tagger.heard(response):
                 known = yield from self._listen_again(f"the start of run {response}")
                 if known is not None:
@@ -296,8 +303,9 @@ class _TaggedRun:
         self._tagger = tagger
         self._key = key
         self.uid = uid
-        self._form: Literal["event", "page"] | None = None  # how rows come in this run, once the first has
-        self._declared = False
+        self._rows = RowMessages(tagger, key, STREAM, self._guard)
+        self._shadow_rows: RowMessages | None = None
+        self._shadow_wrote: tuple[float, float] | None = None  # when rows of the shadow were begun and done
         self._read_by_plan: set[FrameId] = set()
         self._plan_reads = False  # the plan reads the tagger itself
         self._triggered: FrameId | None = None  # what it triggered and has not read yet
@@ -360,7 +368,7 @@ class _TaggedRun:
     def end_collect(self) -> Plan:
         """Write what is ready of a fly scan, which brings frames by the hundred: its rows come in pages."""
         if self.unwritten():
-            self._form = self._form or "page"
+            self._rows.form = self._rows.form or "page"
         yield from self.write_ahead(self.ready())
 
     def finish(self) -> Plan:
@@ -373,6 +381,8 @@ class _TaggedRun:
         yield from self._guard(self._end_monitors())
         yield from self.write(self._tagger.unwritten(self.uid))
         yield from self.write(self._tagger.unwritten(self.uid))  # what came meanwhile from elsewhere
+        if self._tagger.shadow is not None and not self.bundling:
+            yield from self._guard(self._finish_shadow(self._tagger.shadow))
 
     def _end_monitors(self) -> Plan:
         """End what brings frames by itself, so that none comes after the last rows.
@@ -410,9 +420,7 @@ class _TaggedRun:
 
     def wait_for(self, frames: Sequence[FrameId]) -> Plan:
         """Hold the plan until these frames have their outcome."""
-        if frames:
-            yield Msg("prepare", self._tagger, frames)
-            yield from bps.trigger(self._tagger, wait=True)
+        yield from self._rows.wait_for(frames)
 
     def hold(self, frames: Sequence[FrameId]) -> Plan:
         """Hold the plan until these frames have their outcome; that this fails is no reason to end the plan."""
@@ -425,37 +433,45 @@ class _TaggedRun:
 
     def write(self, frames: Sequence[FrameId]) -> Plan:
         """Write rows, unless an event bundle is open: then the next chance is taken."""
-        if not frames or self.bundling:
+        if frames and not self.bundling:
+            yield from self._rows.write(frames)
+
+    def write_shadow(self) -> Plan:
+        """Write a few rows of the shadow model that are ready, unless an event bundle is open.
+
+        The plan is about to wait. If what it waits for comes later than the rows, they have cost nothing.
+        """
+        shadow = self._tagger.shadow
+        if shadow is None or self.bundling or shadow.patience(self.uid) < 0:
             return
-        self._form = self._form or "event"
-        if self._form == "page":
-            for first in range(0, len(frames), _PAGE):  # so that the RunEngine hears others in between
-                yield from self._guard(self._page(frames[first : first + _PAGE]))
-        else:
-            for frame in frames:
-                yield from self._guard(self._event(frame))
+        if frames := shadow.ready(self.uid, _FEW):
+            begin = time.monotonic()
+            yield from self._write_shadow(shadow, frames)
+            self._shadow_wrote = begin, time.monotonic()
 
-    def _event(self, frame: FrameId) -> Plan:
-        # A replayed `prepare` carries the frame's id too, so after a pause the same frame gets the same row.
-        yield Msg("prepare", self._tagger, (frame,))
-        try:
-            yield from self._trigger_and_read()
-        except IllegalMessageSequence:
-            # A RunEngine may insist that streams be declared; it refuses the event, but only after opening it.
-            yield Msg("drop", run=self._key)
-            yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM)
-            yield from self._trigger_and_read()
+    def note_wait(self) -> None:
+        """Note that a wait of the plan is over: had it nothing to wait for any more, the rows before it held it up."""
+        if self._shadow_wrote is not None and self._tagger.shadow is not None:
+            begin, end = self._shadow_wrote
+            if time.monotonic() - end < _AT_ONCE:
+                self._tagger.shadow.charge(self.uid, end - begin)
+            self._shadow_wrote = None
 
-    def _trigger_and_read(self) -> Plan:
-        plan = bps.trigger_and_read([self._tagger], name=STREAM)
-        return plan if self._key is None else set_run_key_wrapper(plan, self._key)
+    def _finish_shadow(self, shadow: Shadow) -> Plan:
+        """Write what is ready of the shadow's rows, for a small share of the time that the run has taken."""
+        end = time.monotonic() + shadow.patience(self.uid)
+        while time.monotonic() < end and shadow.is_busy(self.uid):
+            yield from bps.sleep(_BEAT)
+        while time.monotonic() < end and (frames := shadow.ready(self.uid, 1)):
+            yield from self._write_shadow(shadow, frames)
+        yield from self._write_shadow(shadow, shadow.last(self.uid))
 
-    def _page(self, frames: Sequence[FrameId]) -> Plan:
-        if not self._declared:
-            self._declared = True
-            yield Msg("declare_stream", None, self._tagger, run=self._key, name=STREAM, collect=True)
-        yield from self.wait_for(frames)
-        yield Msg("collect", self._tagger, run=self._key, name=STREAM, return_payload=False)
+    def _write_shadow(self, shadow: Shadow, frames: Sequence[FrameId]) -> Plan:
+        if not frames:
+            return
+        if self._shadow_rows is None:
+            self._shadow_rows = RowMessages(shadow, self._key, SHADOW, self._guard, self._rows.form or "event")
+        yield from self._shadow_rows.write(frames)
 
     def _guard(self, messages: Iterable[Msg]) -> Plan:
         """Send messages of ours so that their failure (a subscriber that raises, say) cannot harm the plan."""

@@ -26,6 +26,7 @@ __all__ = [
     "Scorer",
     "batches",
     "check_scores",
+    "keeps_inputs",
     "finish",
     "prepare_frame",
     "read_frame",
@@ -97,10 +98,11 @@ def tag_frame(model: Scorer, frame: Frame) -> Outcome:
     return outcome
 
 
-def tag_together(model: Scorer, frames: Iterable[Frame]) -> list[Outcome]:
+def tag_together(model: Scorer, frames: Iterable[Frame], kept: dict[FrameId, Inputs] | None = None) -> list[Outcome]:
     """Read frames one after the other and score them in one call; where that fails, each alone.
 
-    Arguments and errors are those of `tag_frame`. The outcomes have the order of the frames.
+    Arguments and errors are those of `tag_frame`. The outcomes have the order of the frames. If `kept` is given, it
+    gets what the network saw of the frames, if the model prepares them itself (see `keeps_inputs`).
     """
     outcomes: list[Outcome | None] = []
     read: list[_Read] = []
@@ -112,11 +114,16 @@ def tag_together(model: Scorer, frames: Iterable[Frame]) -> list[Outcome]:
         else:
             read.append(_Read(len(outcomes), frame, found, begin))
             outcomes.append(None)
-    for each, outcome in zip(read, _score(model, read), strict=True):
+    for each, outcome in zip(read, _score(model, read, kept), strict=True):
         outcomes[each.place] = outcome
     for each in read:
         _say_what_numbers_are(each)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def keeps_inputs(model: Any) -> bool:
+    """Tell whether a model prepares frames itself and can score what another one has prepared."""
+    return callable(getattr(model, "infer_all", None)) and callable(getattr(model, "preparation", None))
 
 
 def prepare_frame(model: TagModel, frame: Frame) -> Inputs | Outcome:
@@ -266,21 +273,25 @@ def _some_rows(image: np.ndarray | PackedImage) -> np.ndarray:
     return rows
 
 
-def _score(model: Scorer, read: Sequence[_Read]) -> list[Outcome]:
+def _score(model: Scorer, read: Sequence[_Read], kept: dict[FrameId, Inputs] | None = None) -> list[Outcome]:
     if not read:
         return []
     frames = [each.frame for each in read]
+    inputs: dict[int, Inputs] | None = {} if kept is not None and keeps_inputs(model) else None
     try:
         scores, strengths = _predict(
             model,
             [each.pixels for each in read],
             [frame.beam_centre for frame in frames],
             [frame.mask for frame in frames],
+            kept=inputs,
         )
     except Exception as error:
         if len(read) > 1:  # find the frame that is to blame; the others keep their tags
-            return [outcome for each in read for outcome in _score(model, [each])]
+            return [outcome for each in read for outcome in _score(model, [each], kept)]
         return [_fault(read[0], error)]
+    if kept is not None:
+        kept.update((frames[number].id, each) for number, each in sorted((inputs or {}).items()))
     device = str(getattr(model, "device", ""))
     return [
         check_scores(each.tagging("ok", "", row, model.taxonomy.accepted(row, model.thresholds), device, strong))
@@ -288,10 +299,14 @@ def _score(model: Scorer, read: Sequence[_Read]) -> list[Outcome]:
     ]
 
 
-def _predict(model: Any, *of_frames: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _predict(
+    model: Any, *of_frames: Sequence[Any], kept: dict[int, Inputs] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores and the strengths of frames."""
     count, taxonomy = len(of_frames[0]), model.taxonomy
-    if taxonomy.graded:
+    if kept is not None:
+        scores, strengths = model.predict_all(*of_frames, kept=kept)
+    elif taxonomy.graded:
         scores, strengths = map(np.asarray, model.predict_all(*of_frames))
     else:
         scores, strengths = np.asarray(model.predict(*of_frames)), np.empty((count, 0))

@@ -43,6 +43,7 @@ def install(
     policy: Policy = "drop_oldest",
     on_error: Literal["record", "raise"] = "record",
     catalog: StoredCatalog | None = None,
+    shadow: TagModel | str | Path | None = None,
     backup: str | Path | None = None,
     name: str = "xtag",
 ) -> Tagger:
@@ -63,6 +64,10 @@ def install(
         `bluesky_xtag.search`); and frames whose file could not be read in time are tagged as soon as it can be, and
         stored as a derived run. Without it, `xtag summarise` writes the summaries later, and `xtag replay` tags those
         frames.
+    shadow : TagModel, str or Path, optional
+        A second model, or its directory, that looks on: it scores the same frames in the time that is left, in a
+        process of its own, and its rows are the stream "tags_shadow" of the same run. Frames for which there is no time
+        are skipped. The rows of `model` never wait for it, and whatever happens to it costs its own rows only.
     backup : str or Path, optional
         Directory in which summaries are kept that the catalogue does not take; the user's data directory if None.
 
@@ -91,6 +96,8 @@ def install(
         on_error=on_error,
         name=name,
     )
+    if shadow is not None:
+        tagger.look_on(shadow)
     for preprocessor in list(RE.preprocessors):
         if isinstance(preprocessor, TagPreprocessor):
             logger.warning("this RunEngine had a tagger already; it is replaced: %r", preprocessor.tagger)
@@ -128,5 +135,6 @@ def _announcement(tagger: Tagger, why_here: str) -> str:
         where = "in a process of its own"
     else:
         where = "on the CPU (no GPU found)" if model.device == "CPU" else f"on {model.device}"
-    said = f"{tagger.name}: model {model.name} {model.version} {where} tags every run with images"
+    shadow = "" if tagger.shadow is None else f"; {tagger.shadow.model.name} {tagger.shadow.model.version} looks on"
+    said = f"{tagger.name}: model {model.name} {model.version} {where} tags every run with images{shadow}"
     return f"{said}; {why_here}" if why_here else said

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 from weakref import WeakSet, finalize
 
-from bluesky.protocols import Hints, Reading
+from bluesky.protocols import Reading
 from bluesky.run_engine import RunEngine
-from event_model import DataKey, PartialEventPage
+from event_model import PartialEventPage
 
 from .. import documents
 from ..documents import FrameId, NewestRows, Tagging, TagRow
@@ -30,7 +30,9 @@ from .backends import Backend, is_cluster_address, make_backend
 from .deadlines import Deadlines
 from .device_check import Findings, check_device
 from .ledger import Addresses, Ledger, Part
+from .row_device import RowDevice
 from .second_look import SecondLook
+from .shadow import Shadow, make_shadow
 from .statistics import Statistics
 from .status import TaggingStatus
 from .ticket import Ticket
@@ -59,7 +61,7 @@ class Listener(Protocol):
         ...
 
 
-class Tagger:
+class Tagger(RowDevice):
     """Tags the frames of runs while they are taken.
 
     Usually made by `bluesky_xtag.install`. By itself it is a document callback, ``RE.subscribe(tagger)``, and a device
@@ -112,9 +114,9 @@ class Tagger:
         Seconds that runs may still wait, all together, until the model has started.
     catalog : Catalog or None
         The catalogue that `install` was given.
+    shadow : Shadow or None
+        A second model that looks on, if `install` was given one.
     """
-
-    parent = None  # a device of its own
 
     def __init__(
         self,
@@ -149,6 +151,7 @@ class Tagger:
         self.installed = False
         self.start_patience = _START
         self.catalog: Catalog | None = None
+        self.shadow: Shadow | None = None
         self._on_error = on_error
         self._selection = FrameSelection(key, streams, beam_centre, mask)
         self._roots = RootMap(root_map)
@@ -218,7 +221,8 @@ class Tagger:
         """Print what came of the frames so far: rows by status, and the time from document to scores."""
         print(f"{self!r} on {self.model.device}")
         print(self.statistics)
-        for line in getattr(self._backend, "report_lines", list)():
+        shadow = [] if self.shadow is None else self.shadow.report_lines()
+        for line in [*getattr(self._backend, "report_lines", list)(), *shadow]:
             print(line)
 
     def check(self, *devices: Any) -> Findings:
@@ -271,6 +275,8 @@ class Tagger:
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
             self._ledger.open(doc["uid"])
+            if self.shadow is not None:
+                self.shadow.open(doc["uid"])
             if not self._told and not _comes_from_run_engine():
                 self._told = True
                 logger.warning(
@@ -289,15 +295,34 @@ class Tagger:
                 continue  # a run that began before this tagger was installed; its rows would have no order
             ticket = Ticket(frames, self.deadline, self._note_outcomes)
             self.statistics.frames += len(ticket) - self._ledger.add(ticket)
+            if self.shadow is not None:
+                self.shadow.take(frames)
             tickets.append(ticket)
         if tickets:
             self._queue.put(tickets, sum(frames.held for frames in found))
         if name == "stop":
             lost = self._ledger.close(doc["run_start"])
+            if self.shadow is not None:
+                self.shadow.close(doc["run_start"])
             self._said_held.discard(doc["run_start"])
             self.statistics.unwritten += lost
             if lost:
                 logger.warning("%d frames of run %s have no row", lost, doc["run_start"])
+
+    def look_on(self, model: TagModel | str | Path) -> None:
+        """Let a second model look on from now on; with a warning it does not, where it cannot be had."""
+        backend = self._backend
+        can_share = hasattr(backend, "take_prepared") and hasattr(backend, "keeps")
+        shadow = make_shadow(
+            self.name, self.model, model, can_share, lambda: getattr(backend, "is_ready", True), self._deadlines
+        )
+        if shadow is None:
+            return
+        if shadow.shares:
+            cast(Any, backend).keeps = True
+        self.closing.callback(shadow.stop)
+        finalize(self, shadow.stop)
+        self._worker.shadow = self.shadow = shadow
 
     def look_again(self, catalog: Catalog) -> SecondLook:
         """Tag frames that cannot be read in time as soon as they can be, and store their tags in a catalogue.
@@ -366,13 +391,10 @@ class Tagger:
     def checkpoint(self) -> None:
         """Forget the rows that are written: the RunEngine will never ask for what was before its last checkpoint."""
         self._ledger.forget_written()
+        if self.shadow is not None:
+            self.shadow.checkpoint()
 
     # The Readable
-
-    @property
-    def hints(self) -> Hints:
-        """No columns by default in other callbacks' tables and plots."""
-        return {"fields": []}
 
     def prepare(self, value: Sequence[FrameId]) -> TaggingStatus:
         """Choose the frames that the next `trigger` waits for and that `read` or `collect_pages` then give."""
@@ -402,25 +424,7 @@ class Tagger:
         row = documents.row(self.name, self.model.taxonomy, tagging)
         return {column: {"value": value, "timestamp": now} for column, value in row.items()}
 
-    def describe(self) -> dict[str, DataKey]:
-        """Return the data keys of the columns."""
-        return documents.data_keys(self.name, self.model.taxonomy)
-
-    def read_configuration(self) -> dict[str, Reading]:
-        """Return what is needed to know where the tags come from: model, thresholds, preparation, device."""
-        now = time.time()
-        values = documents.configuration(self.name, self.model)
-        return {key: {"value": value, "timestamp": now} for key, value in values.items()}
-
-    def describe_configuration(self) -> dict[str, DataKey]:
-        """Return the data keys of `read_configuration`."""
-        return documents.configuration_keys(self.name, self.model.taxonomy)
-
     # The EventPageCollectable
-
-    def describe_collect(self) -> dict[str, DataKey]:
-        """Return the data keys of the columns."""
-        return self.describe()
 
     def collect_pages(self) -> Iterator[PartialEventPage]:
         """Yield one page with the rows of the chosen frames."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ..documents import Status
 from ..errors import XTagError, XTagValueError
@@ -22,6 +22,9 @@ from ..frames import Frame
 from .backends import Backend
 from .scoring import BATCH, NotReady, Outcome, check_scores, say
 from .ticket import Ticket
+
+if TYPE_CHECKING:
+    from .shadow import Prepared, Shadow
 
 __all__ = ["FrameQueue", "Policy", "Worker"]
 
@@ -172,6 +175,7 @@ class Worker:
         self._not_ready: list[Taken] = []
         self._held: dict[str, float] = {}  # since when files are known to be held by their writer
         self._later: SimpleQueue[tuple[Sequence[Frame], Future[list[Outcome]]]] = SimpleQueue()
+        self.shadow: Shadow | None = None
         self._stopped = threading.Event()
         # A daemon, so that a model that hangs cannot keep the session from ending.
         self._thread = threading.Thread(target=self._run, name="xtag-worker", daemon=True)
@@ -226,10 +230,29 @@ class Worker:
 
     def _tag(self, taken: list[Taken]) -> None:
         handed: deque[Taken] = deque()
-        for outcome in self._backend.tag(_still_wanted(taken, handed)):
-            self._settle(*handed.popleft(), outcome)
+        frames: deque[Frame] = deque()
+        scored: list[tuple[Frame, float]] = []
+        for outcome in self._backend.tag(_still_wanted(taken, handed, frames)):
+            (ticket, position), frame = handed.popleft(), frames.popleft()
+            self._settle(ticket, position, outcome)
+            if getattr(outcome, "status", "") == "ok":
+                scored.append((frame, ticket.arrived))
+        if self.shadow is not None and scored:
+            self._offer(self.shadow, scored)
         for ticket, position in handed:
             self._note(ticket, position, "failed", f"{type(self._backend).__name__} gave no outcome")
+
+    def _offer(self, shadow: Shadow, scored: list[tuple[Frame, float]]) -> None:
+        """Let the shadow model score the newest frames, if no other frame waits; the others are skipped."""
+        try:
+            room = 0 if self._queue or self._not_ready else shadow.room
+            prepared: Prepared | None = {}  # of which frames nothing is known, these are skipped
+            if room:
+                backend: Any = self._backend
+                prepared = backend.take_prepared(room) if shadow.shares else None
+            shadow.offer(scored, prepared)
+        except Exception:  # its own rows are all that it may cost
+            logger.exception("%d frames could not be given to the shadow model", len(scored))
 
     def _settle(self, ticket: Ticket, position: int, outcome: Outcome) -> None:
         if isinstance(outcome, NotReady):
@@ -258,10 +281,11 @@ class Worker:
         return now - since >= _MOMENT
 
 
-def _still_wanted(taken: Iterable[Taken], handed: deque[Taken]) -> Iterator[Frame]:
+def _still_wanted(taken: Iterable[Taken], handed: deque[Taken], frames: deque[Frame]) -> Iterator[Frame]:
     """Yield the frames without an outcome, looking only when each is asked for; note which these are."""
     for ticket, position in taken:
         frame = None if ticket.expire() else ticket.frame(position)
         if frame is not None:
             handed.append((ticket, position))
+            frames.append(frame)
             yield frame

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..documents import STREAM, TagRows, column, tagger_name
+from ..documents import SHADOW, STREAM, TagRows, column, tagger_name
 from .background import Background
 from .lines import Labels, Lines
 from .outlet import Outlet
@@ -271,7 +271,7 @@ class _Table(TagRows):
         if doc["run_start"] in self._runs:
             self._streams[doc["uid"]] = doc["run_start"], doc["name"]
             streams = self._runs[doc["run_start"]].streams
-            for key in doc["data_keys"] if doc["name"] != STREAM else ():
+            for key in doc["data_keys"] if doc["name"] not in (STREAM, SHADOW) else ():
                 if doc["name"] not in streams.setdefault(key, []):
                     streams[key].append(doc["name"])
 
@@ -312,7 +312,7 @@ class _Table(TagRows):
 
     def _keep(self, descriptor: str, uid: str, number: int, data: Mapping[str, Any]) -> None:
         run, stream = self._streams.get(descriptor, ("", STREAM))
-        if stream != STREAM:
+        if stream not in (STREAM, SHADOW):
             self._readings[uid] = stream, data
             self._events[run, stream, number] = uid
             while len(self._readings) > _KEPT:

@@ -24,7 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...frames import Frame, frames_of
-from ...model import load_model, without_build_notes
+from ...model import DEFAULT, load_model, without_build_notes
 from ...tagger import Backend, InlineBackend, ProcessBackend, Tagger, install, percentile
 from .bar import Bar, missed, table_of
 from .machine import describe, frames
@@ -35,8 +35,9 @@ __all__ = ["BARS", "backends", "bars_missed"]
 _SHAPES = {"1mpx": PILATUS_1M, "16mpx": (4362, 4148)}
 _DIFFERENT = {"1mpx": 8, "16mpx": 2}
 _EXPOSURE = 0.05  # seconds
-_KINDS = ("without", "inline", "process")
+_KINDS = ("without", "inline", "process", "shadow")
 _BEAT = 1e-3  # seconds
+_LOOK = 0.05  # seconds
 _FILES = 128  # frames in a file
 
 BARS = (
@@ -45,6 +46,8 @@ BARS = (
     Bar("", "1mpx_from_files_rate_over_inline", 1.0),
     Bar("", "1mpx_process_scan_time_over_without", 1.005, at_most=True),
     Bar("", "16mpx_process_scan_time_over_without", 1.01, at_most=True),
+    Bar("", "1mpx_shadow_scan_time_over_process", 1.01, at_most=True),
+    Bar("", "16mpx_shadow_scan_time_over_process", 1.01, at_most=True),
     Bar("", "process_beat_p99_ms", 1.3, at_most=True),
     Bar("", "process_beat_worst_ms", 3, at_most=True),
     Bar("", "process_prompt_s", 0.5, at_most=True),
@@ -56,7 +59,7 @@ BARS = (
 def backends(
     json_path: Path | None = None, directory: Path | None = None, points: int = 60, rounds: int = 5
 ) -> dict[str, Any]:
-    """Measure scans without tagging, with tagging in this process, and in a process of its own, in turn; print it.
+    """Measure scans without tagging, with tagging here, in another process, and there with a shadow, in turn; print it.
 
     Parameters
     ----------
@@ -82,12 +85,14 @@ def backends(
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console=console))
         task = progress.add_task("Measuring", total=len(_SHAPES) * rounds * len(_KINDS) + 2 * rounds)
-        inline, process = InlineBackend(model), ProcessBackend(directory)
-        stack.callback(process.close)
-        process.wait_ready()
+        inline, process, beside = InlineBackend(model), ProcessBackend(directory), ProcessBackend(directory)
+        for each in (process, beside):
+            stack.callback(each.close)
+            each.wait_ready()
         figures |= _compare_files({"inline": inline, "process": process}, rounds, progress, task)
-        given: dict[str, Backend | None] = {"without": None, "inline": inline, "process": process}
-        engines = {kind: stack.enter_context(_engine(backend)) for kind, backend in given.items()}
+        given: dict[str, Backend | None] = {"without": None, "inline": inline, "process": process, "shadow": beside}
+        looks_on = {"shadow": DEFAULT if directory is None else directory}
+        engines = {kind: stack.enter_context(_engine(backend, looks_on.get(kind))) for kind, backend in given.items()}
         beats: Mapping[str, Sequence[float]] = {}
         for size, shape in _SHAPES.items():
             camera = Camera(shape, _EXPOSURE, frames(shape, _DIFFERENT[size]))
@@ -120,10 +125,12 @@ class _Engine:
 
 
 @contextmanager
-def _engine(backend: Backend | None) -> Iterator[_Engine]:
+def _engine(backend: Backend | None, shadow: Path | None) -> Iterator[_Engine]:
     with run_engine() as RE:  # noqa: N806
         with redirect_stdout(None):  # the announcement would fill the screen
-            tagger = None if backend is None else install(RE, backend=backend, deadline=10.0)
+            tagger = None if backend is None else install(RE, backend=backend, deadline=10.0, shadow=shadow)
+        while tagger is not None and tagger.shadow is not None and not tagger.shadow.is_ready:
+            time.sleep(_LOOK)
         yield _Engine(RE, tagger)
         if tagger is not None:
             tagger.uninstall()
@@ -136,11 +143,13 @@ class _Scans:
         self.seconds: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         self.latencies: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         self.beats: dict[str, list[float]] = {kind: [] for kind in _KINDS}
+        self.scored = self.looked_on = 0  # frames that the shadow scored, and those of its scans
 
     def take(self, kind: str, engine: _Engine, camera: Camera, points: int) -> None:
         """Take a scan."""
         if engine.tagger is not None:
             engine.tagger.statistics.latencies.clear()
+        before = _looked_at(engine)
         with _beating() as beats:
             begin = perf_counter()
             engine.RE(bp.count([camera], points))
@@ -148,6 +157,8 @@ class _Scans:
         self.beats[kind] += beats
         if engine.tagger is not None:
             self.latencies[kind] += engine.tagger.statistics.latencies
+        self.scored += _looked_at(engine) - before
+        self.looked_on += points if kind == "shadow" else 0
 
     def figures(self) -> dict[str, float]:
         """Return the figures by name."""
@@ -157,10 +168,21 @@ class _Scans:
                 found[f"{kind}_document_to_scores_p{percent}_ms"] = 1e3 * percentile(self.latencies[kind], percent)
             pairs = zip(self.seconds[kind], self.seconds["without"], strict=True)
             found[f"{kind}_scan_time_over_without"] = statistics.median(taken / alone for taken, alone in pairs)
+        pairs = zip(self.seconds["shadow"], self.seconds["process"], strict=True)
+        found["shadow_scan_time_over_process"] = statistics.median(with_it / alone for with_it, alone in pairs)
+        found["shadow_scored_share"] = self.scored / self.looked_on
+        latencies = (percentile(self.latencies[kind], 99) for kind in ("shadow", "process"))
+        found["shadow_document_to_scores_p99_more_ms"] = 1e3 * (next(latencies) - next(latencies))
         for percent in (50, 99):
             name = f"document_to_scores_p{percent}"
             found[f"{name}_more_ms"] = found[f"process_{name}_ms"] - found[f"inline_{name}_ms"]
         return found
+
+
+def _looked_at(engine: _Engine) -> int:
+    """Return how many frames the shadow has scored so far."""
+    shadow = None if engine.tagger is None else engine.tagger.shadow
+    return 0 if shadow is None else shadow.statistics.rows_by_status()["ok"]
 
 
 @contextmanager
@@ -255,6 +277,11 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         table.add_row(meaning, *(f"{figures[name.format(kind=kind)]:.3f}" for kind in ("inline", "process")))
     console.print(table)
     console.print(table_of(BARS, figures))
+    for size in _SHAPES:
+        console.print(
+            f"{size}: the shadow scored {figures[f'{size}_shadow_scored_share']:.0%} of the frames; from document to "
+            f"scores of the model before it, p99: {figures[f'{size}_shadow_document_to_scores_p99_more_ms']:+.2f} ms"
+        )
     console.print(
         f"{figures['rounds']} rounds of {figures['points']} points; {figures['machine']}, load {figures['load']}; "
         f"model {figures['model']} on {figures['device']}; {figures['versions']}"

@@ -3,7 +3,7 @@
 from .backend import Backend
 from .cluster_address import is_cluster_address
 from .inline import InlineBackend
-from .process import ProcessBackend
+from .process import ProcessBackend, is_possible, origin
 from .registry import BACKENDS, make_backend, suitable_backend
 from .threads import ThreadsBackend
 
@@ -15,5 +15,7 @@ __all__ = [
     "ThreadsBackend",
     "suitable_backend",
     "is_cluster_address",
+    "is_possible",
     "make_backend",
+    "origin",
 ]

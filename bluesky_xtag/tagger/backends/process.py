@@ -11,14 +11,14 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...documents import Tagging
+from ...documents import FrameId, Tagging
 from ...errors import XTagError, XTagValueError
 from ...frames import Frame, address_of
 from ...model import ModelCard
@@ -59,9 +59,14 @@ class ProcessBackend:
         of its answer.
     memory_limit : int, optional
         Bytes of memory beyond which it is replaced.
+    humble : bool
+        Work only while processors have nothing else to do, and on no GPU. The first process starts as others do, what
+        takes its place starts so, too.
 
     Attributes
     ----------
+    keeps : bool
+        Whether the process keeps what the network saw of the last frames, for `take_prepared`.
     restarts : int
         How often the process was replaced.
     last_restart : str
@@ -85,6 +90,7 @@ class ProcessBackend:
         spare: bool = False,
         patience: float = 20.0,
         memory_limit: int | None = None,
+        humble: bool = False,
     ) -> None:
         if not is_possible():
             raise XTagValueError('backend="process" needs Linux: choose backend="inline"')
@@ -92,11 +98,10 @@ class ProcessBackend:
             if value is not None and not value > 0:
                 raise XTagValueError(f"{name}={value}: give a number above 0")
         model = origin(model)
-        self._question = tempfile.TemporaryFile()  # noqa: SIM115 - each process reads it
-        weakref.finalize(self, self._question.close)
-        self._question.write(_first_question(model))
-        self._question.flush()
+        self._question = _to_file(self, _first_question(model, "ready" if humble else ""))
+        self._again = _to_file(self, _first_question(model, "start")) if humble else self._question
         self._patience, self._memory_limit = patience, memory_limit
+        self.keeps = False
         self.restarts = 0
         self.last_restart = ""
         self._device = ""
@@ -131,6 +136,24 @@ class ProcessBackend:
             for _, pixels in batch:
                 yield pixels if isinstance(pixels, _DONE) else next(found)
 
+    def tag_prepared(self, prepared: Mapping[FrameId, Mapping[str, np.ndarray]]) -> list[Outcome]:
+        """Return what came of frames that another model prepared, given what its network saw of each."""
+        none: Any = None
+        return self._tag([(Frame(frame, None, None, none), inputs) for frame, inputs in prepared.items()])
+
+    def take_prepared(self, most: int) -> dict[FrameId, dict[str, np.ndarray]]:
+        """Return what the network saw of the last frames, at most so many, if `keeps` is true; and forget it."""
+        process = self._process
+        if not self.keeps or self._closed or not process.is_ready:
+            return {}
+        try:
+            with self._asking:
+                return process.take_prepared(most, self._patience)
+        except Gone as gone:
+            with suppress(XTagError):
+                self._replace(process, gone)
+            return {}
+
     def _tag(self, batch: Sequence[Handed]) -> list[Outcome]:
         """Return what came of frames; where the process ends over them, those to blame are tried alone, and last."""
         try:
@@ -161,7 +184,7 @@ class ProcessBackend:
         process = self._running()
         try:
             with self._asking:
-                outcomes = process.ask(batch, self._patience, self._memory_limit)
+                outcomes = process.ask(batch, self._patience, self._memory_limit, keep=self.keeps)
         except Gone as gone:
             self._replace(process, gone)
             if process.device is None:  # no frame is to blame for the end of a process that had none yet
@@ -223,6 +246,7 @@ class ProcessBackend:
                 noted(process)
 
         process = TaggingProcess(self._question.fileno(), follow)
+        self._question = self._again
         if not process.is_watched:  # nobody would tell when it is ready
             self._ready.set()
         return process
@@ -305,8 +329,17 @@ def _batches(frames: Iterable[Frame]) -> Iterator[list[Handed]]:
         yield batch
 
 
-def _first_question(model: TagModel | str | Path | None) -> bytes:
-    question: dict[str, Any] = {"path": list(sys.path), "directory": None, "pickled": None}
+def _to_file(owner: object, question: bytes) -> IO[bytes]:
+    """Return a file that each process of an owner reads."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its owner
+    weakref.finalize(owner, file.close)
+    file.write(question)
+    file.flush()
+    return file
+
+
+def _first_question(model: TagModel | str | Path | None, humble: str) -> bytes:
+    question: dict[str, Any] = {"path": list(sys.path), "directory": None, "pickled": None, "humble": humble}
     if model is None or isinstance(model, str | Path):
         from ...model import DEFAULT
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from ...documents import FrameId
 from ...frames import Frame, address_of
 from ..scoring import Outcome
 from .shared_memory import SharedMemory
-from .wire import of_frame_id, outcome, pack, unpack
+from .wire import as_array, frame_id, of_array, of_frame_id, outcome, pack, unpack
 
 __all__ = ["Gone", "Handed", "TaggingProcess", "too_much"]
 
@@ -37,8 +38,8 @@ _STUCK = 10.0  # seconds after which half a message counts as none: the other en
 _MASKS = 4  # that a process keeps
 _DEATH = 1.0  # seconds in which a killed process is gone, unless it waits for a mount that does not answer
 
-Handed = tuple[Frame, "np.ndarray | Outcome | None"]
-"""A frame; its pixels if only this process can read them, or what came of it already."""
+Handed = tuple[Frame, "np.ndarray | Outcome | Mapping[str, np.ndarray] | None"]
+"""A frame; its pixels if only this process can read them, what a network sees of it, or what came of it already."""
 
 
 class Gone(Exception):
@@ -159,8 +160,34 @@ class TaggingProcess:
                 raise self._failed or Gone("never was ready")
             return self._device
 
-    def ask(self, batch: Sequence[Handed], patience: float, memory_limit: int | None) -> list[Outcome]:
-        """Return what came of frames.
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model is ready; it may have ended since."""
+        return self._device is not None
+
+    def take_prepared(self, most: int, patience: float) -> dict[FrameId, dict[str, np.ndarray]]:
+        """Return what the network saw of the newest frames that were asked for with `keep`, at most so many.
+
+        Raises
+        ------
+        Gone
+            The process ended, or had to be ended.
+        """
+        try:
+            self._connection.send_bytes(pack({"take": most}))
+            kind, found = self._answer(patience, None)
+            if kind != "inputs":
+                raise Gone("answered something else")
+            return {frame_id(of): {name: as_array(sent) for name, sent in each.items()} for of, each in found}
+        except OSError:
+            raise Gone(self._end_in_words()) from None
+        except (TypeError, ValueError) as error:
+            raise Gone(f"answered something else ({error})") from None
+
+    def ask(
+        self, batch: Sequence[Handed], patience: float, memory_limit: int | None, keep: bool = False
+    ) -> list[Outcome]:
+        """Return what came of frames; with `keep`, what the network sees of them is kept for `take_prepared`.
 
         Raises
         ------
@@ -173,7 +200,7 @@ class TaggingProcess:
             self._shared.clear()
             masks: list[Any] = []
             questions = [self._question(frame, pixels, masks) for frame, pixels in batch]
-            question = {"frames": questions, "masks": masks, "forget": self._forget()}
+            question = {"frames": questions, "masks": masks, "forget": self._forget(), "keep": keep}
             self._connection.send_bytes(pack(question))
             kind, found = self._answer(patience, memory_limit)
             if kind != "outcomes":
@@ -194,6 +221,9 @@ class TaggingProcess:
         mask = None if frame.mask is None else self._mask(frame.mask, masks)
         address = address_of(frame) if pixels is None else None
         place = own = None
+        if isinstance(pixels, Mapping):
+            place = {name: self._put(array) for name, array in pixels.items()}
+            return [of_frame_id(frame.id), None, None, None, {"prepared": place}, None]
         if pixels is not None:
             if isinstance(pixels, np.ma.MaskedArray):
                 own = self._put(np.ma.getmaskarray(pixels))
@@ -223,7 +253,7 @@ class TaggingProcess:
             if not self._said_full:
                 logger.warning("no memory can be shared with the tagging process (%s): images are sent to it", error)
                 self._said_full = True
-            return {"bytes": array.tobytes(), "dtype": array.dtype.str, "shape": list(array.shape)}
+            return of_array(array)
 
     def _answer(self, patience: float, memory_limit: int | None) -> tuple[str, Any]:
         mark, last = self._shared.mark, time.monotonic()
@@ -314,6 +344,10 @@ def _end(
 ) -> None:
     if os.getpid() != owner:  # a copy of the session that was forked: the process is not its own
         return
+    with suppress(OSError):  # one that works only where nothing else does could not even end where there is much to do
+        for thread in Path(f"/proc/{running.pid}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), os.getpriority(os.PRIO_PROCESS, 0))
     with suppress(OSError):
         running.kill()  # it keeps nothing that must be written
     with suppress(subprocess.TimeoutExpired):

@@ -16,19 +16,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from ...documents import FrameId
 from ...frames import Frame, images_at
-from ..scoring import say, tag_together
+from ..scoring import Outcome, say, score_prepared, tag_together
+from .prepared import forget_oldest, take_newest
 from .shared_memory import SharedMemory
-from .wire import frame_id, of_outcome, pack, unpack
+from .wire import as_array, frame_id, of_array, of_frame_id, of_outcome, pack, unpack
 
 __all__ = ["main"]
 
 _BEAT = 0.5  # seconds between two looks whether the parent is there
 _YIELDS = 5  # as `nice` counts: where processors are short, the scan's own processes get three times the time
+_LEAST = 19  # the most that `nice` knows
 
 
 def main(descriptor: int, memory: int, question: int, parent: int) -> None:
@@ -48,18 +52,25 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     with suppress(OSError):  # where memory runs out, the system ends this process and not the session
         Path("/proc/self/oom_score_adj").write_text("1000")
-    _give_way()
+    asked = unpack(Path(f"/proc/self/fd/{question}").read_bytes())
+    _give_way(_YIELDS)
+    if asked["humble"]:
+        os.environ.update(dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1"))
+    if asked["humble"] == "start":
+        _give_way_to_all()
     connection, shared = Connection(descriptor), SharedMemory(memory)
     messages = _Messages()
     logging.getLogger().addHandler(messages)
     logging.getLogger("bluesky_xtag").setLevel(logging.INFO)
     model = None
     try:
-        model = _model(unpack(Path(f"/proc/self/fd/{question}").read_bytes()))
+        model = _model(asked)
         from ...frames import warm
 
         warm(packed=getattr(model, "unpacks", False))
         model.warm()
+        if asked["humble"]:
+            _give_way_to_all()
         answer: list[Any] = ["ready", str(model.device)]
     except Exception as error:  # noqa: BLE001 - whatever a model does, its reason is told
         answer = ["failed", say(error)]
@@ -70,17 +81,30 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
 
 def _answer_all(connection: Connection, shared: SharedMemory, messages: _Messages, model: Any) -> None:
     masks: dict[int, np.ndarray] = {}
+    kept: dict[FrameId, Any] = {}
     while True:
         try:
             question = unpack(connection.recv_bytes())
         except (EOFError, OSError):
             return
+        if "take" in question:
+            newest = take_newest(kept, question["take"])
+            answer = [
+                [of_frame_id(frame), {name: of_array(each) for name, each in inputs.items()}]
+                for frame, inputs in newest.items()
+            ]
+            connection.send_bytes(pack(["inputs", answer, messages.take()]))
+            continue
         for number, place in question["masks"]:
             masks[number] = np.array(_image(place, shared))
         try:
-            frames = _frames(question["frames"], shared, masks)
-            outcomes = [of_outcome(outcome) for outcome in tag_together(model, frames)]
-            answer: list[Any] = ["outcomes", outcomes]
+            frames, keep = question["frames"], kept if question["keep"] else None
+            if _are_prepared(frames):
+                found = _score_prepared(model, frames, shared)
+            else:
+                found = tag_together(model, _frames(frames, shared, masks), keep)
+            forget_oldest(kept)
+            answer = ["outcomes", [of_outcome(outcome) for outcome in found]]
         except BaseException as error:  # noqa: BLE001 - also what is no Exception: the parent decides
             answer = ["raised", say(error)]
         for number in question["forget"]:
@@ -125,20 +149,44 @@ def _frames(questions: Sequence[Any], shared: SharedMemory, masks: dict[int, np.
     shared.step()
 
 
+def _are_prepared(questions: Sequence[Any]) -> bool:
+    """Tell whether frames came as what a network sees of them."""
+    return any(isinstance(place, dict) and "prepared" in place for *_, place, _ in questions)
+
+
+def _score_prepared(model: Any, questions: Sequence[Any], shared: SharedMemory) -> list[Outcome]:
+    found: list[Outcome] = []
+    for identity, *_, place, _ in questions:
+        shared.step()
+        arrays = {name: _image(sent, shared) for name, sent in place["prepared"].items()}
+        inputs: Any = SimpleNamespace(**arrays)
+        found += score_prepared(model, [frame_id(identity)], [inputs])
+    shared.step()
+    return found
+
+
 def _image(sent: Any, shared: SharedMemory) -> np.ndarray:
     """Return an array from where it is in the shared memory, or one that came with the question."""
     if isinstance(sent, list):
         return shared.get(sent)
-    return np.frombuffer(sent["bytes"], np.dtype(sent["dtype"])).reshape(sent["shape"])
+    return as_array(sent)
 
 
-def _give_way() -> None:
+def _give_way_to_all() -> None:
+    """Work only while a processor has nothing else to do, in all threads."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+    _give_way(_LEAST)
+
+
+def _give_way(much: int) -> None:
     """Let the session, detectors and writers of files go first where processors are short."""
     with suppress(OSError):
-        os.nice(_YIELDS)
+        os.nice(much)
     for _ in range(3):  # Linux may weigh sessions of processes before processes, and this one has a session of its own
         try:
-            Path("/proc/self/autogroup").write_text(str(_YIELDS))
+            Path("/proc/self/autogroup").write_text(str(much))
         except BlockingIOError:  # it takes ten such wishes a second
             time.sleep(0.15)
         except OSError:

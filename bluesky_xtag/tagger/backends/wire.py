@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgpack
+import numpy as np
 
 from ...documents import FrameId, Tagging
 from ..scoring import NotReady, Outcome
 
-__all__ = ["frame_id", "of_frame_id", "of_outcome", "outcome", "pack", "unpack"]
+__all__ = ["as_array", "frame_id", "of_array", "of_frame_id", "of_outcome", "outcome", "pack", "unpack"]
 
 
 def of_frame_id(identity: FrameId) -> list[Any]:
@@ -44,6 +45,16 @@ def outcome(identity: FrameId, values: Sequence[Any]) -> Outcome:
         return NotReady(identity, *values)
     status, scores, tags, latency, reason, strengths = values
     return Tagging(identity, status, tuple(scores), tuple(tags), latency, reason, strengths=tuple(strengths))
+
+
+def of_array(array: np.ndarray) -> dict[str, Any]:
+    """Return an array as plain values."""
+    return {"bytes": array.tobytes(), "dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def as_array(values: dict[str, Any]) -> np.ndarray:
+    """Return the array that `of_array` wrote."""
+    return np.frombuffer(values["bytes"], np.dtype(values["dtype"])).reshape(values["shape"])
 
 
 def pack(values: Any) -> bytes:

@@ -13,7 +13,7 @@ XTAG = typer.main.get_command(app)
 PANELS = {
     "Tag": ["demo", "map", "doctor", "info"],
     "Runs": ["serve", "pin", "veto", "summarise", "recover", "replay", "tag-files", "decisions"],
-    "People": ["web", "label", "review", "correct", "compare", "export-labels"],
+    "People": ["web", "label", "review", "correct", "compare", "promote", "export-labels"],
     "Models": ["train", "adapt", "evaluate", "robustness", "simulate", "gallery", "bench"],
 }
 
