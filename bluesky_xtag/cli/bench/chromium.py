@@ -90,9 +90,15 @@ class Browser:
         self._line = _Line(socket)
 
     @contextmanager
-    def page(self, address: str = "", size: tuple[int, int] = (1280, 800), dark: bool = False) -> Iterator[Page]:
-        """Open an address, or nothing, in a new tab, and close that."""
-        target = self._line.ask("Target.createTarget", url="about:blank")["targetId"]
+    def page(
+        self,
+        address: str = "",
+        size: tuple[int, int] = (1280, 800),
+        dark: bool = False,
+        window: bool = False,
+    ) -> Iterator[Page]:
+        """Open an address, or nothing, in a new tab, and close that; a tab in a window of its own is always drawn."""
+        target = self._line.ask("Target.createTarget", url="about:blank", newWindow=window)["targetId"]
         try:
             with connect(f"{self._address}/devtools/page/{target}", max_size=None) as socket:
                 page = Page(socket, size, dark)

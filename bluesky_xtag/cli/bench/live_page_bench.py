@@ -103,7 +103,7 @@ def _with_pages(RE: RunEngine, tagger: Tagger, axis: Any, browser: Browser, unti
     server = tagger.web()
     try:
         with ExitStack() as stack:
-            pages = [stack.enter_context(browser.page(server.live_link)) for _ in range(_PAGES)]
+            pages = [stack.enter_context(browser.page(server.live_link, window=True)) for _ in range(_PAGES)]
             for page in pages:
                 page.wait("document.getElementById('connection').textContent === 'live'", 60)
             pages[0].run(_WATCH)

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import ExitStack
 
 import bluesky.plans as bp
 import httpx
@@ -40,7 +41,7 @@ def line(server, session="", after=0, **options):
     address = server.address.replace("http", "ws") + f"api/live/changes?session={session}&after={after}"
     headers = {"Authorization": f"Bearer {TOKEN}"} | options.pop("headers", {})
     origin = options.pop("origin", server.address.rstrip("/"))
-    return connect(address, origin=origin, additional_headers=headers, **options)
+    return connect(address, origin=origin, additional_headers=headers, ping_interval=None, **options)
 
 
 def hear(page, socket, is_so, seconds=30):
@@ -113,7 +114,7 @@ def test_a_page_that_lost_its_line_gets_only_what_it_missed(RE, server, det):
     with line(server, page.session, page.number) as socket:
         hear(page, socket, lambda page: len(page.runs) == 2 and has_ended(page))
     assert page.wholes == 1 and page.states() == ["ok"] * 3
-    with line(server, "of another server", page.number) as socket:
+    with line(server, "another", page.number) as socket:
         page.take(orjson.loads(socket.recv(timeout=10)))
     assert page.wholes == 2 and len(page.runs) == 2
 
@@ -123,28 +124,25 @@ def test_pages_that_are_slow_or_go_in_the_middle_cost_the_scan_nothing(RE, seen,
     raw = socket.create_connection(("127.0.0.1", server.port))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     pages = [LivePage(None) for _ in range(8)]
-    sockets = [line(server) for _ in pages]
-    slow = line(server, sock=raw, max_queue=1)
-    gone = line(server)
-    cut = iter([gone.socket])
+    with ExitStack() as stack:
+        lines = [stack.enter_context(line(server)) for _ in pages]
+        stack.enter_context(line(server, sock=raw, max_queue=1, close_timeout=0.1))
+        gone = stack.enter_context(line(server))
+        cut = iter([gone.socket])
 
-    def cut_off(name, doc):
-        if name == "event" and doc["seq_num"] == 5:
-            for each in cut:
-                each.shutdown(socket.SHUT_RDWR)
+        def cut_off(name, doc):
+            if name == "event" and doc["seq_num"] == 5:
+                for each in cut:
+                    each.shutdown(socket.SHUT_RDWR)
 
-    try:
         RE(bp.scan([det], motor, 1, 200, 200), cut_off)
         seen.assert_scan_went_well(200)
-        for page, each in zip(pages, sockets, strict=True):
+        for page, each in zip(pages, lines, strict=True):
             hear(page, each, has_ended)
             assert page.states() == ["ok"] * 200
         with pytest.raises((ConnectionClosed, OSError)):
             while True:
                 gone.recv(timeout=5)
-    finally:
-        for each in (*sockets, slow, gone):
-            each.close()
 
 
 def test_next_to_a_catalogue_both_pages_are_served_and_nothing_is_read_before_somebody_looks(RE, catalog, tag, det):
@@ -157,9 +155,8 @@ def test_next_to_a_catalogue_both_pages_are_served_and_nothing_is_read_before_so
             assert client.get("/api/about").json()["live"] and client.get("/api/live/about").json()["catalog"]
             assert client.get("/api/state").json()["runs"] == 0
             address = server.address.replace("http", "ws") + "api/news"
-            with connect(
-                address, origin=server.address.rstrip("/"), additional_headers=dict(client.headers)
-            ):  # a page with frames
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            with connect(address, origin=server.address.rstrip("/"), additional_headers=headers):  # a page with frames
                 deadline = time.monotonic() + 60
                 while client.get("/api/state").json()["loading"]:
                     assert time.monotonic() < deadline
