@@ -58,7 +58,7 @@ class LiveFeed:
         self._tags = tuple(model.taxonomy.names)
         self._model = f"{model.name} {model.version}"
         self._notes = NoteMaker()
-        self._state = LiveState(self._tags, model.thresholds)
+        self._state = LiveState(self._tags, [float(each) for each in model.thresholds])
         self._state_lock = threading.Lock()
         self._ranges: deque[tuple[FrameRange, int]] = deque()
         self._left_out = 0

@@ -96,9 +96,9 @@ class NoteMaker:
 
     def _event_page(self, doc: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
         found = self._streams.get(doc["descriptor"])
-        if found is None or not found[2]:
+        run, stream, columns = found if found is not None else ("", "", None)
+        if not columns:
             return None
-        run, stream, columns = found
         moved = {key: list(doc["data"][key][-_ROWS:]) for key in columns if key in doc["data"]}
         where = {key: values for key, values in moved.items() if all(map(_is_number, values))}
         return "points", {"run": run, "stream": stream, "seq_num": list(doc["seq_num"][-_ROWS:]), "where": where}

@@ -42,12 +42,13 @@ class LiveState:
             self._touch(run)
             self._forget()
             return
-        run = self._runs.get(note.run if isinstance(note, FramesNote) else note["run"])
+        frames: FramesNote | None = note if kind == "frames" else None
+        run = self._runs.get(note["run"] if frames is None else frames.run)
         if run is None:
             return
         self._touch(run)
-        if kind == "frames":
-            run.add_frames(note)
+        if frames is not None:
+            run.add_frames(frames)
         elif kind == "motors":
             run.add_motors(note["fields"])
         elif kind == "point":

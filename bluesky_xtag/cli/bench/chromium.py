@@ -61,7 +61,7 @@ def chromium(*options: str) -> Iterator[Browser]:
         process = subprocess.Popen([*command, "about:blank"], stdout=log, stderr=log, start_new_session=True)
         try:
             address, path = _address(process, Path(directory))
-            with connect(address + path, max_size=None) as socket:
+            with connect(address + path, max_size=None, ping_interval=None) as socket:
                 yield Browser(address, socket)
         finally:
             with suppress(ProcessLookupError):
@@ -100,7 +100,7 @@ class Browser:
         """Open an address, or nothing, in a new tab, and close that; a tab in a window of its own is always drawn."""
         target = self._line.ask("Target.createTarget", url="about:blank", newWindow=window)["targetId"]
         try:
-            with connect(f"{self._address}/devtools/page/{target}", max_size=None) as socket:
+            with connect(f"{self._address}/devtools/page/{target}", max_size=None, ping_interval=None) as socket:
                 page = Page(socket, size, dark)
                 if address:
                     page.open(address)

@@ -3,7 +3,7 @@
 import { get } from "./client.js";
 import { byId, element, fill } from "./elements.js";
 import { LiveMap } from "./live_map.js";
-import { Looks, markPicture, palette, wordsOf } from "./live_marks.js";
+import { Looks, crossPicture, markPicture, palette, wordsOf } from "./live_marks.js";
 import { ID, INDEX, KEY, LATENCY, LiveLine, LiveState, NUMBER, REASON, SCORES, STATE, STATES, TAGS, TIME, TIMES, WHERE } from "./live_state.js";
 import { mix, number } from "./run_map.js";
 
@@ -161,13 +161,17 @@ function refill(id, options) {
   fill(list, ...options);
 }
 
-function describe(run, place) {
-  if (!place) return "no frame yet";
+function placeOf(run, place) {
   const at = run.fields.map((field, each) => [field, place[WHERE][each]]).filter(([, value]) => value !== null && value !== undefined);
   const where = at.map(([field, value]) => `${field} ${number(value)}`).join(", ");
+  return `Frame ${place[ID] + 1}${where ? ` at ${where}` : ""}`;
+}
+
+function describe(run, place) {
+  if (!place) return "no frame yet";
   const status = STATES[place[STATE]];
   const tags = place[TAGS].map((each) => run.about.tags[each]).join(", ") || "no tags";
-  return `Frame ${place[ID] + 1}${where ? ` at ${where}` : ""}: ${status === "ok" ? tags : status}`;
+  return `${placeOf(run, place)}: ${status === "ok" ? tags : status}`;
 }
 
 function drawFrame(run) {
@@ -183,7 +187,7 @@ function drawFrame(run) {
     drawPicture(run, null);
     return;
   }
-  const parts = [words, `point ${place[NUMBER]}${place[INDEX] ? `, image ${place[INDEX] + 1}` : ""}`];
+  const parts = [placeOf(run, place), `point ${place[NUMBER]}${place[INDEX] ? `, image ${place[INDEX] + 1}` : ""}`];
   if (place[LATENCY] !== null && STATES[place[STATE]] === "ok") parts.push(`${Math.round(1000 * place[LATENCY])} ms`);
   if (place[TIMES] > 1) parts.push(`taken ${place[TIMES]} times`);
   byId("frame-about").textContent = parts.join(" · ");
@@ -232,7 +236,7 @@ function drawScores(run, place) {
 function drawQueue(run) {
   const { waiting, capacity, left_out: leftOut } = state.around;
   Object.assign(byId("queue-meter"), { max: capacity || 1, high: 0.75 * capacity, low: 0.5 * capacity, optimum: 0, value: waiting });
-  byId("queue-words").textContent = `${waiting} of ${capacity} places taken${leftOut ? ` · ⚠ this page left out ${leftOut} messages` : ""}`;
+  byId("queue-words").textContent = `${waiting} of ${capacity} documents wait${leftOut ? ` · ⚠ this page left out ${leftOut} messages` : ""}`;
   if (!run) return;
   const colours = palette();
   const shown = STATES.filter((name) => run.counts[name] || name === "ok");
@@ -271,7 +275,7 @@ function drawLegend(run) {
   }
   const sorted = [...found.values()].sort(([, one], [, other]) => other - one);
   const marks = sorted.map(([look, count]) => entry(look, look.state === "ok" ? look.name : wordsOf(look.state), count, colours));
-  if (run.next) marks.push(element("li", {}, "⌖ next point"));
+  if (run.next) marks.push(element("li", {}, crossPicture(colours), "next point"));
   fill(byId("scan-legend"), ...marks);
 }
 

@@ -1,11 +1,12 @@
 // The map of a running scan: two motors: a map; one: a line; none: a strip in the order of time.
 
 import { byId } from "./elements.js";
-import { drawMark, palette } from "./live_marks.js";
+import { drawCross, drawMark, palette } from "./live_marks.js";
 import { ID, KEY, SCORES, TAGS, WHERE } from "./live_state.js";
 import { bounds, number, pitch } from "./run_map.js";
 
-const MOST = 64; // pixels of a place
+const MOST = 150; // pixels of a place on a raster
+const FREE = 46; // of one that lies anywhere
 const STRIP = 56; // pixels of the places of a line
 const ROW = 46; // of the scores of a tag below it, at most
 
@@ -59,11 +60,12 @@ export class LiveMap {
     const inner = [wide - margin.left - margin.right, high - margin.top - margin.bottom];
     const known = xs.filter((value, at) => value !== null && ys[at] !== null).length;
     const step = this.step(xs, ys, inner);
-    const side = Math.min(step[0], step[1], MOST);
-    const size = flat ? [Math.max(2, Math.min(step[0], 40)), Math.min(inner[1], STRIP)] : [Math.max(4, side), Math.max(4, side)];
+    const size = flat ? [Math.max(2, Math.min(step[0], 40)), Math.min(inner[1], STRIP)] : step.map((each) => Math.max(4, Math.min(each, MOST)));
     const across = (value) => margin.left + size[0] / 2 + (right > left ? (value - left) / (right - left) : 0.5) * (inner[0] - size[0]);
     const up = (value) => (flat ? margin.top + size[1] / 2 : high - margin.bottom - size[1] / 2 - (top > bottom ? (value - bottom) / (top - bottom) : 0.5) * (inner[1] - size[1]));
-    if (known) this.frameOf(context, colours, wide, high, [left, right], [bottom, top], flat);
+    const rows = flat ? this.rows(places, high - margin.bottom - margin.top - size[1] - 22) : [];
+    const floor = flat ? margin.top + size[1] + (rows.length ? 22 + rows.length * rows.step : 6) : high - margin.bottom;
+    if (known) this.frameOf(context, colours, wide, floor, [left, right], [bottom, top], flat);
     const gap = size[0] > 6 ? 1 : 0;
     places.forEach((place, at) => {
       if (xs[at] === null || ys[at] === null) return;
@@ -77,20 +79,24 @@ export class LiveMap {
       context.strokeStyle = colours.ink;
       context.strokeRect(chosen[0] - size[0] / 2 - 1, chosen[1] - size[1] / 2 - 1, size[0] + 2, size[1] + 2);
     }
-    if (flat) this.drawScores(context, colours, places, xs.map((value) => (value === null ? null : across(value))), size, high);
-    if (next) this.drawNext(context, colours, across(next[0]), up(flat ? 0 : next[1]));
+    if (flat) this.drawScores(context, colours, places, xs.map((value) => (value === null ? null : across(value))), size, rows);
+    if (next) drawCross(context, across(next[0]), up(flat ? 0 : next[1]), 1, colours);
   }
 
-  // Below a line: the score of each tag that was accepted somewhere, as bars.
-  drawScores(context, colours, places, xs, size, high) {
-    const { margin, run } = this;
-    const top = margin.top + size[1] + 22;
-    const room = high - margin.bottom - top;
+  // Which tags have a row below a line: those that were accepted most often, and how high a row is.
+  rows(places, room) {
     const counts = new Map();
     for (const place of places) for (const at of place[TAGS]) counts.set(at, (counts.get(at) ?? 0) + 1);
     const often = [...counts].sort(([, one], [, other]) => other - one).slice(0, Math.max(Math.floor(room / 24), 0));
     const shown = often.map(([at]) => at).sort((one, other) => one - other);
-    const step = Math.min(room / Math.max(shown.length, 1), ROW);
+    return Object.assign(shown, { step: Math.min(room / Math.max(shown.length, 1), ROW) });
+  }
+
+  // Their scores as bars.
+  drawScores(context, colours, places, xs, size, shown) {
+    const { margin, run } = this;
+    const top = margin.top + size[1] + 22;
+    const { step } = shown;
     const full = step - 8;
     const wide = Math.max(size[0] - 2, 1);
     shown.forEach((at, line) => {
@@ -127,7 +133,7 @@ export class LiveMap {
     if (this.axes[1] === null) return [inner[0] / Math.max(new Set(xs).size, across ?? points ?? 1), inner[1]];
     if (across && up) return [inner[0] / across, inner[1] / up];
     const raster = pitch(xs, ys, inner);
-    const side = 0.6 * Math.sqrt((inner[0] * inner[1]) / Math.max(xs.length, points ?? 60));
+    const side = Math.min(FREE, 0.6 * Math.sqrt((inner[0] * inner[1]) / Math.max(xs.length, points ?? 60)));
     return [Math.min(raster[0], side), Math.min(raster[1], side)];
   }
 
@@ -139,23 +145,9 @@ export class LiveMap {
     return where[0] === null || (this.axes[1] !== null && where[1] === null) ? null : where;
   }
 
-  drawNext(context, colours, x, y) {
-    for (const [colour, wide] of [[colours.paper, 6], [colours.ink, 2.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = wide;
-      context.beginPath();
-      context.arc(x, y, 11, 0, 7);
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + 5 * dx, y + 5 * dy);
-        context.lineTo(x + 17 * dx, y + 17 * dy);
-      }
-      context.stroke();
-    }
-  }
-
-  frameOf(context, colours, wide, high, across, up, flat) {
+  frameOf(context, colours, wide, floor, across, up, flat) {
     const { margin } = this;
-    const [x, y, floor] = [margin.left, margin.top, high - margin.bottom];
+    const [x, y] = [margin.left, margin.top];
     context.strokeStyle = colours.line;
     context.lineWidth = 1;
     context.beginPath();

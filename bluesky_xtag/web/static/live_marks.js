@@ -98,8 +98,23 @@ export function inkOn(colour) {
   return light > 0.179 ? "#000000" : "#ffffff";
 }
 
-// The same mark as a small picture, for the legend.
-export function markPicture(look, colours, side = 20) {
+// Where the next frame comes.
+export function drawCross(context, x, y, size, colours) {
+  for (const [colour, wide] of [[colours.paper, 6], [colours.ink, 2.5]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = wide * size;
+    context.beginPath();
+    context.arc(x, y, 11 * size, 0, 7);
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + 5 * size * dx, y + 5 * size * dy);
+      context.lineTo(x + 17 * size * dx, y + 17 * size * dy);
+    }
+    context.stroke();
+  }
+}
+
+// A small picture of a mark or of the cross, for the legend.
+export function picture(draw, side = 20) {
   const canvas = document.createElement("canvas");
   const ratio = window.devicePixelRatio || 1;
   canvas.width = canvas.height = side * ratio;
@@ -107,6 +122,9 @@ export function markPicture(look, colours, side = 20) {
   canvas.setAttribute("aria-hidden", "true");
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  drawMark(context, look, side / 2, side / 2, side, side, colours);
+  draw(context, side / 2);
   return canvas;
 }
+
+export const markPicture = (look, colours, side = 20) => picture((context, half) => drawMark(context, look, half, half, side, side, colours), side);
+export const crossPicture = (colours) => picture((context, half) => drawCross(context, half, half, half / 18, colours));

@@ -115,7 +115,7 @@ def test_places_get_their_colour_while_the_scan_runs(RE, live, det):
     page.wait("document.getElementById('frame-picture').naturalWidth > 0")
     line = page.run("document.querySelector('#frame-scores li').getAttribute('aria-label')")
     assert line == "ring, holds, score 1.00, threshold 0.50"
-    assert page.text("#queue-words") == "0 of 64 places taken" and "3 ok" in page.text("#outcomes")
+    assert page.text("#queue-words") == "0 of 64 documents wait" and "3 ok" in page.text("#outcomes")
 
 
 def test_a_map_of_two_motors_and_its_keys(RE, live, det):

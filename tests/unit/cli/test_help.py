@@ -12,7 +12,7 @@ from bluesky_xtag.cli.helpful import _COMMANDS, _OPTIONS
 XTAG = typer.main.get_command(app)
 PANELS = {
     "Tag": ["demo", "map", "doctor", "info"],
-    "Runs": ["serve", "summarise", "recover", "replay", "tag-files", "decisions"],
+    "Runs": ["serve", "summarise", "recover", "replay", "tag-files", "report", "decisions"],
     "People": ["web", "label", "review", "correct", "compare", "export-labels"],
     "Models": ["train", "adapt", "evaluate", "robustness", "simulate", "gallery", "bench"],
 }
