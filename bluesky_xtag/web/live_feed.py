@@ -30,7 +30,7 @@ __all__ = ["LiveFeed"]
 logger = logging.getLogger("bluesky_xtag")
 
 _WAITING = 10_000  # notes that wait for the feed's thread
-_APART = 0.1  # seconds between two messages to the pages at least
+_APART = 0.2  # seconds between two messages to the pages at least
 _HELD = 64 * 2**20  # bytes of pixels in documents that are kept for a picture
 _RANGES = 64  # documents
 _MUST = ("start", "motors", "stop")  # kinds of notes without which the rest means nothing

@@ -48,8 +48,11 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium(*options: str) -> Iterator[Browser]:
-    """Start a browser with a new profile, and end it; XTagValueError if there is none on this machine."""
+def chromium(*options: str, gives_way: bool = False) -> Iterator[Browser]:
+    """Start a browser with a new profile, and end it; XTagValueError if there is none on this machine.
+
+    One that gives way takes only the processor's time that others leave, as if it were on a machine of its own.
+    """
     program = find_chromium()
     if program is None:
         raise XTagValueError(f"there is no Chromium: install Debian's package chromium, or name a browser in {PROGRAM}")
@@ -57,6 +60,8 @@ def chromium(*options: str) -> Iterator[Browser]:
     command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
     command += ["--no-first-run", "--disable-extensions", "--disable-background-networking", "--hide-scrollbars"]
     command += [f"--user-data-dir={directory}", "--remote-debugging-port=0", "--remote-allow-origins=*", *options]
+    if gives_way:
+        command = ["nice", "-n", "19", *command]
     with open(Path(directory) / "log", "wb") as log:
         process = subprocess.Popen([*command, "about:blank"], stdout=log, stderr=log, start_new_session=True)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from contextlib import ExitStack, redirect_stdout
+from io import StringIO
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ def bars() -> list[Bar]:
 def measure_live_page(browser: Browser) -> dict[str, Any]:
     """Take scans with exposures of 0.1 s, in turn with ten live pages and without a page, tagged as `install` does.
 
+    The browser should give way: where ten people look, their browsers are not on the machine of the scan.
+
     Returns
     -------
     dict
@@ -59,7 +62,7 @@ def measure_live_page(browser: Browser) -> dict[str, Any]:
     """
     ratios: list[float] = []
     until: list[float] = []
-    with run_engine() as RE, redirect_stdout(None):  # noqa: N806 - the announcements would fill the screen
+    with run_engine() as RE, redirect_stdout(StringIO()):  # noqa: N806 - the announcements would fill the screen
         tagger = install(RE)
         try:
             axis = motor("axis")

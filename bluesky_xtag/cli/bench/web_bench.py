@@ -123,7 +123,7 @@ def web(json_path: Path | None = None, count: int = 10_000) -> dict[str, Any]:
             with console.status("Measuring in Chromium"), chromium() as browser:
                 with browser.page(size=(1600, 1000)) as page:
                     figures |= _measure(page, server.link)
-            with console.status("Taking scans with live pages in Chromium"), chromium() as browser:
+            with console.status("Taking scans with live pages in Chromium"), chromium(gives_way=True) as browser:
                 figures |= measure_live_page(browser)
         finally:
             server.close()

@@ -21,7 +21,7 @@ async function start() {
   fill(byId("colour-by"), option("", "tag that says most"), ...scores);
   byId("colour-by").onchange = () => {
     choice.by = byId("colour-by").value;
-    draw();
+    drawAll();
   };
   byId("run").onchange = () => {
     const newest = [...state.runs.keys()].at(-1);
@@ -34,12 +34,12 @@ async function start() {
       const axes = [...axesOf(run)];
       axes[at] = byId(id).value || null;
       choice.axes.set(run.uid, axes);
-      draw();
+      drawAll();
     };
   }
   byId("image").onchange = () => {
     choice.image.set(shownRun().uid, Number(byId("image").value));
-    draw();
+    drawAll();
   };
   byId("follow").onclick = () => choose(null);
   byId("scan-map").addEventListener("keydown", (event) => {
@@ -72,7 +72,7 @@ function shownPlace(run) {
 
 function choose(id) {
   choice.place = id;
-  draw();
+  drawAll();
 }
 
 function press(key) {
@@ -89,8 +89,10 @@ function press(key) {
   return true;
 }
 
-// Drawing: everything is drawn from the state. It takes a fifth of the time at most, and never waits for a second.
+// Drawing: everything is drawn from the state. What comes from the server is drawn some times a second, and takes a tenth
+// of the time at most; what a person does is drawn at once.
 
+const APART = 150, LONGEST = 600; // milliseconds
 let waits = 0, cost = 0;
 function draw() {
   waits ||= setTimeout(() => requestAnimationFrame(() => {
@@ -98,7 +100,7 @@ function draw() {
     const begin = performance.now();
     drawAll();
     cost = performance.now() - begin;
-  }), Math.min(4 * cost, 600));
+  }), Math.min(Math.max(9 * cost, APART), LONGEST));
 }
 
 function drawAll() {

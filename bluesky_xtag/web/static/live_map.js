@@ -61,6 +61,7 @@ export class LiveMap {
     const known = xs.filter((value, at) => value !== null && ys[at] !== null).length;
     const step = this.step(xs, ys, inner);
     const size = flat ? [Math.max(2, Math.min(step[0], 40)), Math.min(inner[1], STRIP)] : step.map((each) => Math.max(4, Math.min(each, MOST)));
+    this.size = size;
     const across = (value) => margin.left + size[0] / 2 + (right > left ? (value - left) / (right - left) : 0.5) * (inner[0] - size[0]);
     const up = (value) => (flat ? margin.top + size[1] / 2 : high - margin.bottom - size[1] / 2 - (top > bottom ? (value - bottom) / (top - bottom) : 0.5) * (inner[1] - size[1]));
     const rows = flat ? this.rows(places, high - margin.bottom - margin.top - size[1] - 22) : [];
@@ -179,7 +180,7 @@ export class LiveMap {
 
   // The place at a point; where frames lie on each other, the one that was taken last.
   nearest(x, y) {
-    let [found, least] = [null, 40 ** 2];
+    let [found, least] = [null, Math.max(40, Math.hypot(...(this.size ?? [0])) / 2) ** 2];
     for (const [px, py, place] of this.points ?? []) {
       const apart = (this.axes[1] === null ? 0 : (py - y) ** 2) + (px - x) ** 2;
       if (apart <= least) [found, least] = [place, apart];
