@@ -15,7 +15,7 @@ __all__ = ["LivePictures"]
 logger = logging.getLogger("bluesky_xtag")
 
 _SIDE = 384  # pixels of the longest side
-_APART = 0.3  # seconds between two pictures at least
+_APART = 1.0  # seconds between two pictures at least: drawing one takes turns in Python with the scan
 _KEPT = 8
 
 

@@ -108,6 +108,7 @@ class PageServer:
             access_log=False,
             ws="websockets-sansio",
             ws_max_size=4096,
+            ws_per_message_deflate=False,  # each page would be compressed for by itself
             timeout_graceful_shutdown=_GRACE,
             server_header=False,
         )
