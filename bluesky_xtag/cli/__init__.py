@@ -14,7 +14,7 @@ from .people_panel import compare, correct, export_labels, label, promote, revie
 from .runs_panel import decisions, recover, replay, summarise, tag_files
 from .serve_panel import serve
 from .tag_panel import demo, doctor, info, map_phases
-from .web_panel import web
+from .web_panel import report, web
 from .wish_panel import pin, veto
 
 __all__ = ["app"]
@@ -43,6 +43,7 @@ _PANELS = {
         (recover, "recover", "xtag recover xtag-demo"),
         (replay, "replay", "xtag replay xtag-demo --runs plan_name=grid_scan --model MY-MODEL"),
         (tag_files, "tag-files", "xtag tag-files data/*.h5 --out tags.csv"),
+        (report, "report", "xtag report xtag-demo report.html --run 7"),
         (decisions, "decisions", "xtag decisions xtag-demo --run -1"),
     ),
     "People": (

@@ -190,7 +190,7 @@ def page(
     json_file: JsonFile = None,
     check: Annotated[bool, typer.Option("--check", help="End with exit status 1 if a bar is missed.")] = False,
 ) -> None:
-    """Time the page of a large catalogue in a real Chromium: thumbnails, scrolling, searches, corrections."""
+    """Time the page in a real Chromium: thumbnails, scrolling, searches, corrections, and scans with live pages."""
     with report_errors():
         from .bench import web_bench as measurements
 

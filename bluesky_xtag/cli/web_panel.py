@@ -1,4 +1,4 @@
-"""`xtag web`: the page of a catalogue."""
+"""`xtag web` and `xtag report`: the page of a catalogue, and the report of a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from .options import ApiKey, Catalog, open_catalogue, report_errors
+from .options import ApiKey, Catalog, check_directory, open_catalogue, report_errors
 
-__all__ = ["web"]
+__all__ = ["report", "web"]
 
 _TUNNEL = "From another machine: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE, then open the same address there"
 
@@ -49,6 +49,23 @@ def web(
                 webbrowser.open(server.link)
             with suppress(KeyboardInterrupt):  # which the server hands on when it has ended
                 server.run()
+
+
+def report(
+    catalog: Catalog,
+    out: Annotated[Path, typer.Argument(help="The HTML file to write.")],
+    run: Annotated[str, typer.Option(help="A uid or its first digits, a scan_id, or -1 for the newest run.")] = "-1",
+    api_key: ApiKey = None,
+) -> None:
+    """Write a report of a run, one HTML file that opens without a server: map, tags, examples, outcomes, decisions."""
+    with report_errors():
+        from ..catalog import as_catalog, select_runs
+        from ..web import write_report
+
+        check_directory(out)
+        with open_catalogue(catalog, api_key) as client:
+            wanted = int(run) if run.lstrip("-").isdecimal() else run
+            print(write_report(next(select_runs(as_catalog(client), wanted)), out))
 
 
 def _has_display() -> bool:

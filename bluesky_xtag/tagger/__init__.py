@@ -2,6 +2,7 @@
 
 from .backends import BACKENDS, Backend, InlineBackend, ProcessBackend, ThreadsBackend, is_cluster_address, make_backend
 from .device_check import Finding, exposure_of
+from .followers import Follower
 from .messages import Plan, accompany
 from .preprocessor import tag_wrapper
 from .scoring import BATCH, NotReady, Outcome, batches, finish
@@ -30,6 +31,7 @@ __all__ = [
     "make_backend",
     "Backend",
     "Finding",
+    "Follower",
     "InlineBackend",
     "Mask",
     "Plan",

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 from weakref import WeakSet, finalize
@@ -29,6 +30,7 @@ from ..frames import FrameAssembler, FrameSelection, Imports, Mask, RootMap, war
 from .backends import Backend, is_cluster_address, make_backend
 from .deadlines import Deadlines
 from .device_check import Findings, check_device
+from .followers import Followers
 from .ledger import Addresses, Ledger, Part
 from .row_device import RowDevice
 from .second_look import SecondLook
@@ -106,6 +108,8 @@ class Tagger(RowDevice):
     ----------
     statistics : Statistics
         Counts and times since the tagger was made.
+    followers : Followers
+        Who hears of frames and of their outcomes at once.
     closing : contextlib.ExitStack
         What `uninstall` undoes, last first.
     installed : bool
@@ -175,6 +179,8 @@ class Tagger(RowDevice):
         self._documents = 0
         self.statistics = Statistics()
         self._listeners: WeakSet[Listener] = WeakSet()
+        self.followers = Followers()
+        self._page: Any = None
         self._told = False  # that rows are emitted nowhere
         self._second_look: SecondLook | None = None
         self._said_held: set[str] = set()  # runs of which it was said that a file is held
@@ -245,6 +251,47 @@ class Tagger(RowDevice):
             found += of_device
         return found
 
+    @property
+    def waiting(self) -> int:
+        """How many documents with frames wait for the backend now."""
+        return len(self._queue)
+
+    @property
+    def capacity(self) -> int:
+        """How many documents with frames may wait."""
+        return self._queue.size
+
+    def web(self, **options: Any) -> Any:
+        """Open a page on which the running scan is seen, and print its address.
+
+        The page colours the places of the scan by tag as soon as the tags are known, and shows the newest frame. If
+        `install` was given a catalogue, the page also browses and corrects its frames, as `xtag web` does. A second
+        call prints the address of the page that is open already.
+
+        Parameters
+        ----------
+        **options
+            As for `bluesky_xtag.web.open_live`: `host`, `port`, `allow_hosts`, `token`, `read_only`.
+
+        Returns
+        -------
+        bluesky_xtag.web.PageServer
+            End it with `close()`. It also ends with `uninstall()` and with the session.
+
+        Raises
+        ------
+        XTagValueError
+            A package is missing, or an option does not fit.
+        XTagError
+            There is no free port.
+        """
+        if self._page is not None and self._page.is_open:
+            print(f"The live page is at {self._page.live_link}")
+        else:
+            # The page stands above all that it shows, so it is asked for by name, and only when somebody wants it.
+            self._page = import_module("bluesky_xtag.web").open_live(self, **options)
+        return self._page
+
     def uninstall(self) -> None:
         """Undo `install`: the RunEngine is as it was before. Rows of frames already taken are still written."""
         self.closing.close()
@@ -298,6 +345,7 @@ class Tagger(RowDevice):
             if self.shadow is not None:
                 self.shadow.take(frames)
             tickets.append(ticket)
+            self.followers.tell_frames(frames)
         if tickets:
             self._queue.put(tickets, sum(frames.held for frames in found))
         if name == "stop":
@@ -339,6 +387,7 @@ class Tagger(RowDevice):
         """Keep the newest tagging if no later document has one already, and frames that could not be read."""
         if ticket.newest >= 0 and ticket.arrived >= self._latest_arrived:
             self._latest, self._latest_arrived = ticket.tagging(ticket.newest), ticket.arrived
+        self.followers.tell_taggings(ticket)
         for unread in ticket.take_unread():
             self.statistics.unread += 1
             if self._second_look is not None:

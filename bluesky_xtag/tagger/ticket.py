@@ -49,6 +49,8 @@ class Ticket:
         self._done_before = 0
         self._problems: dict[int, _Problem] = {}  # why pixels could not be read so far
         self._unread: list[Unread] = []
+        self._fresh: list[int] = []  # positions whose outcomes became known since somebody asked
+        self._fresh_rest = False
         self._watchers: list[_Watcher] = []
 
     def __len__(self) -> int:
@@ -143,6 +145,7 @@ class Ticket:
             self._known += 1
             self._note_unread(position, status, self._problems.pop(position, None))
             self.newest = max(self.newest, position)
+            self._fresh.append(position)
             ended = self._end([watcher for watcher in self._watchers if watcher.count(position)])
         self._follow(self)
         for callback in ended:
@@ -160,6 +163,7 @@ class Ticket:
                 self._note_unread(position, "unreadable", problem)
             self._rest = _Outcome(status, reason, latency)
             self.newest = self._limit - 1
+            self._fresh_rest = True
             ended = self._end(self._watchers)
         self._follow(self)
         for callback in ended:
@@ -179,6 +183,15 @@ class Ticket:
         with self._lock:
             unread, self._unread = self._unread, []
         return unread
+
+    def take_fresh(self, most: int) -> list[int]:
+        """Return the positions whose outcomes became known since the last call; of many the last ones."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, []
+            if self._fresh_rest:
+                self._fresh_rest = False
+                fresh += [each for each in range(max(self._limit - most, 0), self._limit) if each not in self._outcomes]
+        return fresh[-most:]
 
     def _note_unread(self, position: int, status: Status, problem: _Problem | None) -> None:
         if status == "unreadable" and problem is not None and position < self._limit:

@@ -69,6 +69,14 @@ class FrameQueue:
     def __bool__(self) -> bool:
         return bool(self._documents)
 
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    @property
+    def size(self) -> int:
+        """How many documents may wait."""
+        return self._size
+
     def put(self, tickets: Sequence[Ticket], held: int = 0) -> None:
         """Append the tickets of a document; when the queue is full, those that the policy names are "dropped".
 

@@ -1,3 +1,4 @@
+from .background import Background as Background
 from .brightness import GAP as GAP
 from .colours import colour as colour
 from .colours import most_specific as most_specific

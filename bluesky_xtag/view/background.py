@@ -32,11 +32,19 @@ class Background(Generic[_T]):
         Returns whether `tick` is to be called a few times a second although nothing waits.
     size : int
         How many items may wait.
+    what : str
+        What is handled, in words, for the log.
     """
 
     def __init__(
-        self, handle: Callable[[_T], object], tick: Callable[[], bool], moves: Callable[[], bool], size: int
+        self,
+        handle: Callable[[_T], object],
+        tick: Callable[[], bool],
+        moves: Callable[[], bool],
+        size: int,
+        what: str = "the live table",
     ) -> None:
+        self._what = what
         self._handle = handle
         self._tick = tick
         self._moves = moves
@@ -80,7 +88,7 @@ class Background(Generic[_T]):
             thread.start()
         except RuntimeError:  # the system gives no more threads; the next item tries again
             if not self._refused:
-                logger.warning("no thread can be started for the live table: lines are left out; the scan goes on")
+                logger.warning("no thread can be started for %s: it leaves things out; the scan goes on", self._what)
             self._refused = True
         else:
             self._thread = thread
@@ -102,7 +110,7 @@ class Background(Generic[_T]):
                     self._handle(each)
                 waits = self._tick()
             except Exception:
-                logger.exception("the live table could not go on")
+                logger.exception("%s could not go on", self._what)
                 waits = False
             with self._changed:
                 if not self._items and not waits:

@@ -41,9 +41,10 @@ class News:
         self._trouble = ""
         self._thread = threading.Thread(target=self._work, name="xtag-news", daemon=True)
 
-    def start(self) -> None:
-        """Begin to read the catalogue."""
-        self._wanted.set()
+    def start(self, at_once: bool = True) -> None:
+        """Begin to read the catalogue, at once or as soon as somebody looks at its frames."""
+        if at_once:
+            self._wanted.set()
         self._thread.start()
 
     def close(self) -> None:
@@ -97,6 +98,7 @@ class News:
                 self.leave(event)
 
     def _work(self) -> None:
+        self._wanted.wait()
         while not self._stop.is_set():
             self._look()
             self._stop.wait(_AWAY if self._trouble else _PAUSE)

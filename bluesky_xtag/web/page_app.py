@@ -35,6 +35,8 @@ from .frame_index import FrameIndex
 from .frame_pictures import FramePictures
 from .frame_query import ORDERS, WORDS
 from .gate import Gate
+from .live_app import live_routes, until_closed
+from .live_feed import LiveFeed
 from .news import News
 from .replies import ForbiddenError, GoneError, MissingError, reply
 from .run_frames import RunFrames
@@ -64,10 +66,19 @@ class PageApp:
         The names under which the page is served.
     read_only : bool
         Take no corrections.
+    feed : LiveFeed, optional
+        What the live page shows; there is none if None.
     """
 
     def __init__(
-        self, catalog: StoredCatalog, place: str | Path, token: str, hosts: Collection[str], *, read_only: bool = False
+        self,
+        catalog: StoredCatalog,
+        place: str | Path,
+        token: str,
+        hosts: Collection[str],
+        *,
+        read_only: bool = False,
+        feed: LiveFeed | None = None,
     ) -> None:
         self.catalog = as_catalog(catalog)
         self.index = FrameIndex(self.catalog)
@@ -76,6 +87,7 @@ class PageApp:
         self.desk = CorrectionDesk(self.catalog, self.index, self.news.tell)
         self._name = hide_secrets(str(place))
         self._read_only = read_only
+        self._has_live = feed is not None
         self._shelf = Selections()
         routes = [
             Route("/", self._page),
@@ -91,6 +103,7 @@ class PageApp:
             Route("/thumbnails/{uid}/{position:int}", self._thumbnail),
             Route("/api/corrections", self._correct, methods=["POST"]),
             WebSocketRoute("/api/news", self._tell_news),
+            *(live_routes(feed, has_catalog=True) if feed is not None else ()),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
         inner = Starlette(routes=routes, lifespan=self._lifespan)
@@ -109,7 +122,8 @@ class PageApp:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self.news.start()
+        # A session that takes runs has better things to do than to read a catalogue that nobody looks at.
+        self.news.start(at_once=not self._has_live)
         yield
         await run_in_threadpool(self.close)
 
@@ -140,6 +154,7 @@ class PageApp:
             "catalog": self._name,
             "person": _person(),
             "read_only": self._read_only,
+            "live": self._has_live,
             "tags": tags,
             "statuses": STATUSES,
             "orders": ORDERS,
@@ -286,7 +301,7 @@ class PageApp:
     async def _tell_news(self, socket: WebSocket) -> None:
         await socket.accept()
         event = self.news.join()
-        listening = asyncio.create_task(_until_closed(socket))
+        listening = asyncio.create_task(until_closed(socket))
         try:
             while True:
                 event.clear()
@@ -301,12 +316,6 @@ class PageApp:
         finally:
             listening.cancel()
             self.news.leave(event)
-
-
-async def _until_closed(socket: WebSocket) -> None:
-    """Wait until a page goes; what it says is ignored."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
 
 
 def _place(run: RunFrames, position: int) -> Place:

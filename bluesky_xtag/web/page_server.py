@@ -15,9 +15,11 @@ from ..errors import XTagError, XTagValueError
 if TYPE_CHECKING:
     import uvicorn
 
-    from ..catalog import StoredCatalog
+    from ..catalog import Catalog, StoredCatalog
+    from ..tagger import Tagger
+    from .live_feed import LiveFeed
 
-__all__ = ["PageServer", "open_page"]
+__all__ = ["PageServer", "open_live", "open_page"]
 
 _PORTS = 50  # that are tried, where none is named
 _FIRST = 8620
@@ -31,8 +33,8 @@ class PageServer:
 
     Parameters
     ----------
-    catalog : CatalogOfBlueskyRuns, Container or Broker
-        The catalogue, of Tiled or databroker.
+    catalog : CatalogOfBlueskyRuns, Container or Broker, optional
+        The catalogue, of Tiled or databroker. Without it, only the live page is served.
     place : str or Path, optional
         Its directory or address. Thumbnails are kept next to an embedded catalogue if its directory is given, else in
         the user's cache.
@@ -46,18 +48,20 @@ class PageServer:
         What a browser must know. If None, the environment variable XTAG_WEB_TOKEN, else a new one.
     read_only : bool
         Take no corrections.
+    feed : LiveFeed, optional
+        What the live page shows. Without it there is no live page.
 
     Raises
     ------
     XTagValueError
-        A package is missing, or the token is too short.
+        A package is missing, the token is too short, or there is nothing to show.
     XTagError
         There is no free port.
     """
 
     def __init__(
         self,
-        catalog: StoredCatalog,
+        catalog: StoredCatalog | Catalog | None = None,
         place: str | Path | None = None,
         *,
         host: str = "127.0.0.1",
@@ -65,14 +69,18 @@ class PageServer:
         allow_hosts: tuple[str, ...] = (),
         token: str | None = None,
         read_only: bool = False,
+        feed: LiveFeed | None = None,
     ) -> None:
         check_packages()
         import uvicorn
 
         from ..catalog import as_catalog
         from .gate import new_token
+        from .live_app import LiveApp
         from .page_app import PageApp
 
+        if catalog is None and feed is None:
+            raise XTagValueError("a page needs a catalogue, or a feed of what is taken now")
         token = token or os.environ.get("XTAG_WEB_TOKEN") or new_token()
         if len(token) < 16:
             raise XTagValueError("a token of fewer than 16 characters can be guessed: give a longer one, or none")
@@ -85,18 +93,33 @@ class PageServer:
         self.address = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
         self.link = f"{self.address}?token={token}"
         """The address with the token, for a browser."""
-        self.app = PageApp(catalog, place or as_catalog(catalog).name, token, names, read_only=read_only)
+        self.live_link = f"{self.address}live?token={token}"
+        """The same for the live page."""
+        self.app: Any
+        if catalog is not None:
+            kept = place or as_catalog(catalog).name
+            self.app = PageApp(catalog, kept, token, names, read_only=read_only, feed=feed)
+        else:
+            assert feed is not None
+            self.app = LiveApp(feed, token, names)
         config = uvicorn.Config(
             self.app,
             log_level="warning",
             access_log=False,
             ws="websockets-sansio",
             ws_max_size=4096,
+            ws_per_message_deflate=False,  # each page would be compressed for by itself
             timeout_graceful_shutdown=_GRACE,
             server_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
+        self.feed = feed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server of `start` still serves."""
+        return self._thread is not None and self._thread.is_alive() and not self._server.should_exit
 
     def run(self) -> None:
         """Serve until the process is told to end."""
@@ -113,6 +136,35 @@ class PageServer:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(30)
+        if self.feed is not None:
+            self.feed.close()
+
+
+def open_live(tagger: Tagger, **options: Any) -> PageServer:
+    """Serve a page on which the runs of a tagger are seen while they are taken, and print its address.
+
+    ``tagger.web()`` does so once for a tagger. The server has a thread of its own in this session.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        The tagger. If it knows a catalogue, the page also shows the frames of that.
+    **options
+        As for `PageServer`.
+
+    Returns
+    -------
+    PageServer
+        End it with `close()`. It also ends with `tagger.uninstall()` and with the session.
+    """
+    check_packages()
+    from .live_feed import LiveFeed
+
+    server = PageServer(tagger.catalog, feed=LiveFeed(tagger), **options)
+    server.start()
+    tagger.closing.callback(server.close)
+    print(f"The live page is at {server.live_link}")
+    return server
 
 
 def open_page(catalog: StoredCatalog, place: str | Path | None = None, **options: Any) -> PageServer:

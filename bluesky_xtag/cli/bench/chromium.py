@@ -48,8 +48,11 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium(*options: str) -> Iterator[Browser]:
-    """Start a browser with a new profile, and end it; XTagValueError if there is none on this machine."""
+def chromium(*options: str, gives_way: bool = False) -> Iterator[Browser]:
+    """Start a browser with a new profile, and end it; XTagValueError if there is none on this machine.
+
+    One that gives way takes only the processor's time that others leave, as if it were on a machine of its own.
+    """
     program = find_chromium()
     if program is None:
         raise XTagValueError(f"there is no Chromium: install Debian's package chromium, or name a browser in {PROGRAM}")
@@ -57,11 +60,13 @@ def chromium(*options: str) -> Iterator[Browser]:
     command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
     command += ["--no-first-run", "--disable-extensions", "--disable-background-networking", "--hide-scrollbars"]
     command += [f"--user-data-dir={directory}", "--remote-debugging-port=0", "--remote-allow-origins=*", *options]
+    if gives_way:
+        command = ["nice", "-n", "19", *command]
     with open(Path(directory) / "log", "wb") as log:
         process = subprocess.Popen([*command, "about:blank"], stdout=log, stderr=log, start_new_session=True)
         try:
             address, path = _address(process, Path(directory))
-            with connect(address + path, max_size=None) as socket:
+            with connect(address + path, max_size=None, ping_interval=None) as socket:
                 yield Browser(address, socket)
         finally:
             with suppress(ProcessLookupError):
@@ -90,11 +95,17 @@ class Browser:
         self._line = _Line(socket)
 
     @contextmanager
-    def page(self, address: str = "", size: tuple[int, int] = (1280, 800), dark: bool = False) -> Iterator[Page]:
-        """Open an address, or nothing, in a new tab, and close that."""
-        target = self._line.ask("Target.createTarget", url="about:blank")["targetId"]
+    def page(
+        self,
+        address: str = "",
+        size: tuple[int, int] = (1280, 800),
+        dark: bool = False,
+        window: bool = False,
+    ) -> Iterator[Page]:
+        """Open an address, or nothing, in a new tab, and close that; a tab in a window of its own is always drawn."""
+        target = self._line.ask("Target.createTarget", url="about:blank", newWindow=window)["targetId"]
         try:
-            with connect(f"{self._address}/devtools/page/{target}", max_size=None) as socket:
+            with connect(f"{self._address}/devtools/page/{target}", max_size=None, ping_interval=None) as socket:
                 page = Page(socket, size, dark)
                 if address:
                     page.open(address)

@@ -1,6 +1,7 @@
 """How fast the page is (`xtag bench web`): a catalogue of many frames, an embedded Tiled, and a real Chromium.
 
 The frames have rows, positions and thumbnails, but no pixels, so that 100,000 of them are made in a minute or two.
+`live_page_bench` adds what the page is like while scans run.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ...model import TagModel
 from ...view import draw_thumbnail
 from .bar import Bar, missed, table_of
 from .chromium import Page, chromium
+from .live_page_bench import bars as live_bars
+from .live_page_bench import measure_live_page
 from .machine import frames as exposures
 from .machine import machine
 
@@ -120,6 +123,8 @@ def web(json_path: Path | None = None, count: int = 10_000) -> dict[str, Any]:
             with console.status("Measuring in Chromium"), chromium() as browser:
                 with browser.page(size=(1600, 1000)) as page:
                     figures |= _measure(page, server.link)
+            with console.status("Taking scans with live pages in Chromium"), chromium(gives_way=True) as browser:
+                figures |= measure_live_page(browser)
         finally:
             server.close()
             catalog.context.close()
@@ -146,6 +151,7 @@ def _bars(figures: dict[str, Any]) -> list[Bar]:
         Bar("", "key_to_stored_p95_seconds", 0.4, at_most=True),
         Bar("", "memory_mb", 300, at_most=True),
         Bar("", "weight_kb", 300, at_most=True),
+        *live_bars(),
     ]
 
 

@@ -15,6 +15,7 @@ async function start() {
   state.about = await get("api/about");
   tags = new Map(state.about.tags.map((tag) => [tag.name, tag]));
   byId("catalog").textContent = state.about.catalog.replace(/\/+$/, "").split("/").pop();
+  byId("live-link").hidden = !state.about.live;
   byId("catalog").title = state.about.catalog;
   document.title = `xtag · ${byId("catalog").textContent}`;
   fill(byId("order"), ...orders());

@@ -162,13 +162,13 @@ export class RunMap {
   }
 }
 
-function entry(colour, name) {
+export function entry(colour, name) {
   const dot = element("span", { className: "dot" });
   dot.style.setProperty("--colour", colour);
   return element("li", {}, dot, name);
 }
 
-function bounds(values) {
+export function bounds(values) {
   let [least, most] = [Infinity, -Infinity];
   for (const value of values) {
     if (value === null) continue;
@@ -179,7 +179,7 @@ function bounds(values) {
 }
 
 // How large a place may be drawn: what fills the map if places are spread evenly.
-function pitch(x, y, inner) {
+export function pitch(x, y, inner) {
   const count = (values) => new Set(values.filter((value) => value !== null).map((value) => value.toPrecision(4))).size || 1;
   const [columns, rows, places] = [count(x), count(y), x.length];
   if (columns * rows <= 4 * places) return [inner[0] / columns, inner[1] / rows];
@@ -187,7 +187,7 @@ function pitch(x, y, inner) {
   return [side, side];
 }
 
-function mix(score) {
+export function mix(score) {
   const at = Math.min(Math.max(score, 0), 1) * (SCALE.length - 1);
   const [low, part] = [Math.min(Math.floor(at), SCALE.length - 2), at - Math.min(Math.floor(at), SCALE.length - 2)];
   const parse = (colour) => [1, 3, 5].map((from) => parseInt(colour.slice(from, from + 2), 16));
@@ -195,4 +195,4 @@ function mix(score) {
   return `rgb(${one.map((value, place) => Math.round(value + (other[place] - value) * part)).join(" ")})`;
 }
 
-const number = (value) => (Number.isInteger(value) ? String(value) : Number(value.toPrecision(3)).toString());
+export const number = (value) => (Number.isInteger(value) ? String(value) : Number(value.toPrecision(3)).toString());

@@ -12,7 +12,7 @@ from bluesky_xtag.cli.helpful import _COMMANDS, _OPTIONS
 XTAG = typer.main.get_command(app)
 PANELS = {
     "Tag": ["demo", "map", "doctor", "info"],
-    "Runs": ["serve", "pin", "veto", "summarise", "recover", "replay", "tag-files", "decisions"],
+    "Runs": ["serve", "pin", "veto", "summarise", "recover", "replay", "tag-files", "report", "decisions"],
     "People": ["web", "label", "review", "correct", "compare", "promote", "export-labels"],
     "Models": ["train", "adapt", "evaluate", "robustness", "simulate", "gallery", "bench"],
 }

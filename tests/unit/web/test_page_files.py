@@ -9,7 +9,8 @@ import bluesky_xtag
 
 STATIC = Path(bluesky_xtag.__file__).parent / "web" / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
-PAGE = (STATIC / "index.html").read_text("utf-8")
+PAGES = {path.stem: path.read_text("utf-8") for path in STATIC.glob("*.html")}
+SHARED = ("client", "elements", "run_map")  # scripts of both pages
 STYLE = (STATIC / "page.css").read_text("utf-8")
 
 # Text and what it is written on.
@@ -41,20 +42,27 @@ def test_the_files_are_light():
     assert sum(path.stat().st_size for path in STATIC.iterdir()) <= 120_000
 
 
-def test_every_element_that_a_script_asks_for_is_there_once():
-    ids = re.findall(r'\bid="([^"]+)"', PAGE)
+def each_page(test):
+    return pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)(test)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_element_that_a_script_asks_for_is_there_once(name):
+    ids = re.findall(r'\bid="([^"]+)"', PAGES[name])
     assert len(ids) == len(set(ids))
-    asked = {found for path in SCRIPTS for found in re.findall(r'byId\("([^"]+)"\)', path.read_text("utf-8"))}
+    mine = [path for path in SCRIPTS if path.stem not in SHARED and path.stem.startswith("live") == (name == "live")]
+    asked = {found for path in mine for found in re.findall(r'byId\("([^"]+)"\)', path.read_text("utf-8"))}
     assert asked and asked <= set(ids)
 
 
-def test_every_button_and_field_has_a_name():
-    for button in re.findall(r"<button[^>]*>.*?</button>", PAGE):
+@each_page
+def test_every_button_and_field_has_a_name(page):
+    for button in re.findall(r"<button[^>]*>.*?</button>", page):
         is_shown_with_text = " hidden>" in button  # which a script writes
         assert is_shown_with_text or re.search(r">[^<]*\w[^<]*<", button) or "aria-label=" in button, button
-    labelled = set(re.findall(r'<label for="([^"]+)"', PAGE))
-    for field in re.findall(r"<(?:input|select)[^>]*>", PAGE):
-        inside = re.search(rf"<label[^>]*>(?:(?!</label>).)*{re.escape(field)}", PAGE)
+    labelled = set(re.findall(r'<label for="([^"]+)"', page))
+    for field in re.findall(r"<(?:input|select|meter)[^>]*>", page):
+        inside = re.search(rf"<label[^>]*>(?:(?!</label>).)*{re.escape(field)}", page)
         name = re.search(r'\bid="([^"]+)"', field)
         assert inside or "aria-label=" in field or (name and name[1] in labelled), field
 
@@ -66,6 +74,7 @@ def test_no_script_makes_markup_of_text_or_asks_elsewhere(path):
         assert word not in text, word
 
 
-def test_the_page_has_no_inline_script_or_style():
-    assert re.findall(r"<script(?![^>]*\bsrc=)", PAGE) == []
-    assert not re.search(r"\s(on\w+|style)=", PAGE) and "<style" not in PAGE and "://" not in PAGE
+@each_page
+def test_the_page_has_no_inline_script_or_style(page):
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert not re.search(r"\s(on\w+|style)=", page) and "<style" not in page and "://" not in page
