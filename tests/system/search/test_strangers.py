@@ -317,7 +317,9 @@ def test_nodes_that_are_no_runs(request, tmp_path):
     request.addfinalizer(catalog.context.close)
     (uid,) = record(as_catalog(catalog).writer(), [95, 96])
     catalog.write_array(np.ones((3, 3)), key="flat", metadata={"start": "never"})
-    catalog.create_container("notes", metadata={"start": {"note": 1}})
+    notes = catalog.create_container("notes", metadata={"start": {"note": 1}})
+    notes.write_array(np.ones((3, 3)), key="image", metadata={"start": "never"})
+    assert as_catalog(notes).get("image") is None  # a plain container, which takes any name
     place = as_catalog(catalog)
     assert [run.uid for run in place.runs()] == [run.uid for run in place.newest(5)] == [uid]
     assert place.last().uid == uid
