@@ -26,6 +26,7 @@ __all__ = ["FRAMES", "last_scan_id", "next_scan_id", "open_any", "open_catalog"]
 logger = logging.getLogger("bluesky_xtag")
 
 _ODD = "?#%"
+_STRANGE = 1000  # runs whose scan_id is none, which strangers may have stored
 FRAMES = "frames"  # the subdirectory where detectors write their files
 
 
@@ -158,8 +159,8 @@ def last_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> int:
 
     Derived runs, which hold tags that were added later, have no scan_id.
     """
-    newest = as_catalog(catalog).search(Where("scan_id", ">=", 0)).last()
-    return int(newest.start["scan_id"]) if newest else 0
+    numbered = as_catalog(catalog).search(Where("scan_id", ">=", 0))
+    return next((run.scan_id for run in numbered.newest(_STRANGE) if run.scan_id), 0)
 
 
 def next_scan_id(catalog: CatalogOfBlueskyRuns | Catalog) -> Callable[[Mapping[str, Any]], int]:

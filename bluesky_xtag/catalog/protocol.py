@@ -70,6 +70,18 @@ class Run(ABC):
         return str(self.start["uid"])
 
     @property
+    def scan_id(self) -> int:
+        """The number that the session gave the run; 0 if it gave none, or a stranger wrote something else there."""
+        found = self.start.get("scan_id")
+        return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+    @property
+    def num_events(self) -> Mapping[str, Any]:
+        """How many events each stream has, as the stop document says; empty if it does not say so."""
+        found = self.stop.get("num_events")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
     def is_derived(self) -> bool:
         """Whether the run holds data about another run, which has the frames."""
         return "original_run_uid" in self.start

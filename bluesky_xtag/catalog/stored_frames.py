@@ -17,7 +17,7 @@ __all__ = ["plain_rows", "read_pixels", "try_pixels"]
 
 def plain_rows(table: pd.DataFrame, run: Run) -> pd.DataFrame:
     """Return rows of tags under plain names, with the run that they belong to; see `TagTable.plain`."""
-    return TagTable(table).plain(run.uid, run.start.get("scan_id", 0))
+    return TagTable(table).plain(run.uid, run.scan_id)
 
 
 def try_pixels(frame: Frame) -> np.ndarray | str:

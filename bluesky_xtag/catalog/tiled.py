@@ -92,8 +92,9 @@ class TiledRun(Run):
 
     @property
     def stop(self) -> Mapping[str, Any]:
-        """The stop document; empty if there is none yet."""
-        return self._native.metadata.get("stop") or {}
+        """The stop document; empty if there is none yet, or a stranger wrote something else there."""
+        stop = self._native.metadata.get("stop")
+        return stop if isinstance(stop, Mapping) else {}
 
     @property
     def streams(self) -> list[str]:
@@ -281,7 +282,10 @@ class TiledCatalog(Catalog):
     def find(self, run: str | int) -> Run:
         """Return a run by its uid, scan_id or place, see `Catalog.find`."""
         if isinstance(run, str) and not _NUMBER.fullmatch(run):
-            return self._wrap(self._native[run])
+            native = self._native[run]
+            if not _is_run(native):
+                raise KeyError(run)
+            return self._wrap(native)
         number = int(run)
         if number < 0:
             return self._wrap(self._native.values()[number])

@@ -40,7 +40,8 @@ def documents_of(run: Any) -> Iterator[Document]:
         if name not in (STREAM, SHADOW):
             stream = base[name]
             yield from _of_stream(start["uid"], name, getattr(stream, "base", stream))
-    yield "stop", run.metadata.get("stop") or {"run_start": start["uid"]}
+    stop = run.metadata.get("stop")
+    yield "stop", {"run_start": start["uid"], **(stop if isinstance(stop, Mapping) else {})}
 
 
 def _of_stream(run: str, name: str, stream: Any) -> Iterator[Document]:

@@ -79,12 +79,13 @@ def adapt(
 
         from ..model import load_model
         from ..train import adapt_model
+        from ..view import disarm
 
         adaptation = adapt_model(
             load_model(model), frames, out, html=html, simulated=simulated, seed=seed, workers=workers
         )
-    console = Console(highlight=False, markup=False)
-    console.print(*adaptation.tables(), *adaptation.notes, str(out), sep="\n")
+    console = Console(highlight=False)
+    console.print(*adaptation.tables(), *map(disarm, [*adaptation.notes, str(out)]), sep="\n")
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import XTagValueError
+from ..errors import XTagValueError, printable
 from .options import (
     ApiKey,
     Catalog,
@@ -106,7 +106,7 @@ def label(
     counts = {"skipped": done.skipped, "left out because their pixels are labelled": done.known}
     print("".join(f"{count} frames were {what}\n" for what, count in counts.items() if count), end="")
     for frame, reason in done.unreadable.items():
-        print(f"xtag: {frame} cannot be read: {reason}", file=sys.stderr)
+        print(printable(f"xtag: {frame} cannot be read: {reason}"), file=sys.stderr)
     if done.left and done.stopped:
         print(f"{done.left} are left: the same command goes on from there")
     elif done.left:
@@ -142,7 +142,8 @@ def correct(
             told, table = corrections(found), plain_rows(tags(found), found)
     changed = told[told["correction"] == uid].merge(table, on=["key", "seq_num", "index"], suffixes=("_said", ""))
     for row in changed.to_dict("records"):
-        print(f"row {row['row']} ({row['key']} {row['seq_num']}:{row['index']}): {row['tags'] or 'no tags'}")
+        image = f"{row['key']} {row['seq_num']}:{row['index']}"
+        print(printable(f"row {row['row']} ({image}): {row['tags'] or 'no tags'}"))
 
 
 def export_labels(
@@ -164,7 +165,7 @@ def export_labels(
             done = export_labels(client, out, runs)
     print(f"{out}: {done.frames} frames of {done.runs} runs, {done.labels} labels")
     for frame, reason in done.unreadable.items():
-        print(f"left out: {frame}: {reason}")
+        print(printable(f"left out: {frame}: {reason}"))
 
 
 def review(

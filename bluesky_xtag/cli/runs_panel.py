@@ -190,10 +190,10 @@ def _scan_id(value: Any) -> str:
 def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     """Replay runs with a progress bar, and print the results; return the troubles."""
     from rich.console import Console
-    from rich.markup import escape  # what strangers wrote is no markup
     from rich.table import Table
 
     from ..replay import replay as tag_again
+    from ..view import disarm
 
     with _watch() as watch:
         outcomes = tag_again(client, runs, watch=watch, **options)
@@ -202,7 +202,7 @@ def _replay(client: Any, runs: list[str] | None, **options: Any) -> list[str]:
     for row in outcomes.to_dict("records"):
         counts = (str(row[name]) for name in shown[3:-1])
         cells = (row["run"][:8], _scan_id(row["scan_id"]), row["outcome"], *counts, f"{row['seconds']:.1f}")
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(disarm, cells))
     tagged = outcomes[outcomes["outcome"] == "tagged"]
     seconds = tagged["seconds"].sum()
     console = Console(highlight=False)
@@ -219,6 +219,8 @@ def _watch() -> Iterator[Callable[[str, int, int | None], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from ..view import disarm
+
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
@@ -227,7 +229,7 @@ def _watch() -> Iterator[Callable[[str, int, int | None], None]]:
             if what not in tasks:
                 for finished in tasks.values():
                     progress.update(finished, visible=False)
-                tasks[what] = progress.add_task(f"frames of {what[:36]}", total=total)
+                tasks[what] = progress.add_task(f"frames of {disarm(what[:36])}", total=total)
             progress.update(tasks[what], completed=done, total=total)
 
         yield watch

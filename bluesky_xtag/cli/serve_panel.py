@@ -98,6 +98,8 @@ def serve(
             bus = KafkaBus(kafka, str(topic), form)
         else:
             bus = ZeroMQBus(str(subscribe), str(publish), form, prefix, curve)
+        not_served = stack.enter_context(ExitStack())
+        not_served.callback(bus.close)
         options: dict[str, Any] = {"key": key, "beam_centre": beam_centre, "mask": mask, "roots": roots or None}
         if backend is not None and is_cluster_address(backend):
             options["backend"] = make_backend(backend, model, insecure=insecure, patience=deadline / 4)
@@ -107,6 +109,7 @@ def serve(
             service = RunService(
                 bus, catalog=store, root_map=parse_roots(root_map), deadline=deadline, silence=silence, **options
             )
+        not_served.pop_all()  # the service closes it
         try:
             with console.status("Joining the bus"):
                 bus.join(_JOIN)

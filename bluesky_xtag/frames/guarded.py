@@ -53,7 +53,9 @@ class Roots:
         found = []
         for root in given:
             if not isinstance(root, str | os.PathLike) or not os.path.isdir(path := os.path.expanduser(root)):
-                raise XTagValueError(f"roots: {root!r} is not a directory: name those below which files may be read")
+                raise XTagValueError(
+                    f"roots: {str(root)!r} is not a directory: name those below which files may be read"
+                )
             found.append(os.path.realpath(path))
         if not found:
             raise XTagValueError("roots is empty, so no file may be read: name directories, or leave it out")

@@ -210,7 +210,7 @@ class _OneRun:
                             frame.source.check()  # here: a run of others is refused as a whole
                         yield frame
 
-        total = (run.stop.get("num_events") or {}).get(STREAM)
+        total = run.num_events.get(STREAM)
         for done in batches(self.backend.tag(missing())):
             journal.add(finish(outcome, self.backend.model.device) for outcome in done)
             if self.watch is not None:

@@ -58,12 +58,13 @@ class Comparison:
     def tables(self, frames: int = 20) -> list[Table]:
         """Return the comparison as tables for a terminal: by tag, and the first frames on which the models disagree."""
         from rich.box import SIMPLE_HEAD
-        from rich.markup import escape  # names of strangers are no markup
         from rich.table import Table
+
+        from ..view import disarm
 
         first, second = self.models
         about = (
-            f"A: {escape(first)}\nB: {escape(second)}\n{self.compared} frames, {len(self.frames)} with different tags"
+            f"A: {disarm(first)}\nB: {disarm(second)}\n{self.compared} frames, {len(self.frames)} with different tags"
         )
         if self.left_out:
             about += f"; {self.left_out} left out, because only one of them scored these"
@@ -72,14 +73,14 @@ class Comparison:
             by_tag.add_column(heading, justify="right")
         for tag, row in self.tags.iterrows():
             counts = [str(row[key]) for key in ("both", "only_first", "only_second", "neither")]
-            by_tag.add_row(escape(str(tag)), *counts, "" if np.isnan(row["kappa"]) else f"{row['kappa']:.2f}")
+            by_tag.add_row(disarm(str(tag)), *counts, "" if np.isnan(row["kappa"]) else f"{row['kappa']:.2f}")
         by_frame = Table("scan", "run", "row", "image", "only A", "only B", "A", "B", box=SIMPLE_HEAD)
         for row in self.frames.head(frames).to_dict("records"):
             image = f"{row['key']} {row['seq_num']}:{row['index']}"
             scores = [f"{row['tag']} {row[side]:.2f}" for side in ("first", "second")]
             where = (str(row["scan_id"]), row["run"][:8], str(row["row"]))
             cells = (*where, image, row["only_first"], row["only_second"], *scores)
-            by_frame.add_row(*map(escape, cells))
+            by_frame.add_row(*map(disarm, cells))
         return [by_tag, by_frame] if len(self.frames) else [by_tag]
 
 

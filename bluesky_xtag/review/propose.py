@@ -91,8 +91,9 @@ def review(
 def review_table(proposed: pd.DataFrame) -> Table:
     """Return what `review` proposes as a table for a terminal."""
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape  # names of strangers are no markup
     from rich.table import Table
+
+    from ..view import disarm
 
     shown = Table("scan", "run", "row", "image", "tags", "doubt", "doubtful", box=SIMPLE_HEAD)
     if "novelty" in proposed:
@@ -101,7 +102,7 @@ def review_table(proposed: pd.DataFrame) -> Table:
         image = f"{row['key']} {row['seq_num']}:{row['index']}"
         cells = [str(row["scan_id"]), row["run"][:8], str(row["row"]), image, row["tags"], f"{row['doubt']:.2f}"]
         cells += [row["doubtful"], *([f"{row['novelty']:.2f}"] if "novelty" in row else [])]
-        shown.add_row(*map(escape, cells))
+        shown.add_row(*map(disarm, cells))
     return shown
 
 

@@ -158,7 +158,7 @@ def _describe(run: Run, uid: str, table: pd.DataFrame) -> pd.DataFrame:
     first = pd.DataFrame(
         {
             "run": uid,
-            "scan_id": run.start.get("scan_id", 0),
+            "scan_id": run.scan_id,
             "row": table.index,
             **{column: rows[f"frame_{column}"].to_numpy() for column in PLACE},
         }

@@ -161,5 +161,4 @@ def _replays(runs: Iterable[Run]) -> dict[str, Run]:
 
 def _counts_tags(run: Run) -> bool:
     """Return whether a run may have tags; its stop document usually tells, without another request."""
-    events = run.stop.get("num_events")
-    return not isinstance(events, Mapping) or not events or bool(events.get(STREAM))
+    return not run.num_events or bool(run.num_events.get(STREAM))

@@ -175,18 +175,17 @@ def positions(run: Run, image_keys: Collection[str]) -> pd.DataFrame:
         streams = {str(stream) for _, stream in dimensions}
     except (AttributeError, TypeError, ValueError):  # hints that are none
         return pd.DataFrame()
-    if not fields or len(streams) != 1 or streams != _streams_with(run, image_keys):
-        return pd.DataFrame()
     try:
+        if not fields or len(streams) != 1 or streams != _streams_with(run, image_keys):
+            return pd.DataFrame()
         return run.table(streams.pop(), fields).drop(columns="time")
-    except KeyError:
+    except (AttributeError, LookupError, TypeError, ValueError):  # streams that are not there, or are none
         return pd.DataFrame()
 
 
 def _streams_with(run: Run, keys: Collection[str]) -> set[str]:
     """Return the streams of a stored run that may have images with these keys."""
-    counted = run.stop.get("num_events", ())
-    names = {name for name in counted or run.streams if name not in (STREAM, SHADOW, "baseline")}
+    names = {name for name in run.num_events or run.streams if name not in (STREAM, SHADOW, "baseline")}
     if len(names) < 2:
         return names  # no request for their keys: the images are there or nowhere
     return {name for name in names if not set(keys).isdisjoint(run.descriptor(name)["data_keys"])}

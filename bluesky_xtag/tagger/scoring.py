@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from ..documents import FrameId, Status, Tagging
+from ..documents import STATUSES, FrameId, Status, Tagging
 from ..errors import CatalogError, FileHeld, FrameError, FrameNotReady, XTagValueError, hide_secrets
 from ..frames import Frame, is_first, without_hint
 
@@ -172,14 +172,16 @@ def finish(outcome: Outcome, device: str = "") -> Tagging:
 
 
 def check_scores(tagging: Tagging, taxonomy: Taxonomy | None = None) -> Tagging:
-    """Return a tagging as it is, or as "failed" if its scores are none, whatever gave them.
+    """Return a tagging as it is, or as "failed" if its status or its scores are none, whatever gave them.
 
     A score is a number from 0 to 1, and a strength is finite; `taxonomy` says how many there must be.
     """
-    if tagging.status != "ok":
+    if tagging.status in STATUSES and tagging.status != "ok":
         return tagging
     bad = next((score for score in tagging.scores if not 0.0 <= score <= 1.0), None)  # NaN is not between any two
-    if bad is not None:
+    if tagging.status != "ok":
+        reason = f"the backend gave the status {tagging.status!r}, which is none"
+    elif bad is not None:
         reason = f"the model gave the score {bad:g}: a score is a number from 0 to 1"
     elif not all(map(math.isfinite, tagging.strengths)):
         reason = "the model gave a strength that is not a number"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import finalize
 
 from bluesky.run_engine import RunEngine
@@ -104,17 +104,16 @@ def install(
             preprocessor.tagger.uninstall()
     tagger.installed = True
     tagger.closing.callback(setattr, tagger, "installed", False)
-    companions = []
+    companions: list[Callable[[str, Any], Any]] = []
     tagger.catalog = place
     if place is not None:
         again = tagger.look_again(place)
         tagger.closing.callback(again.close)
-        tagger.closing.callback(RE.unsubscribe, RE.subscribe(again))
         # Closed first, since a second look writes its summary after the live one.
         writer = LiveSummary(place, default_directory() if backup is None else Path(backup).expanduser())
         tagger.closing.callback(writer.close)
         finalize(tagger, writer.end)  # where nobody holds the tagger any more
-        companions.append(writer)
+        companions += [again, writer]
     preprocessor = TagPreprocessor(tagger, RE, companions)
     RE.preprocessors.append(preprocessor)
     tagger.closing.callback(_remove, RE, preprocessor)

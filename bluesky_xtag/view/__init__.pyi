@@ -4,6 +4,7 @@ from .colours import colour as colour
 from .colours import most_specific as most_specific
 from .comparison import Disputed as Disputed
 from .comparison import draw_comparison as draw_comparison
+from .disarming import disarm as disarm
 from .label_figure import draw_label_page as draw_label_page
 from .label_figure import label_picture as label_picture
 from .label_figure import tag_at as tag_at

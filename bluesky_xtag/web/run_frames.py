@@ -140,7 +140,7 @@ class RunFrames:
             uid=run.uid,
             number=number,
             about={
-                "scan_id": start.get("scan_id", 0) if isinstance(start.get("scan_id"), int) else 0,
+                "scan_id": run.scan_id,
                 "time": began(start),
                 "plan": str(start.get("plan_name", "")),
                 "sample": _sample_name(start),

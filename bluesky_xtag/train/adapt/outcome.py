@@ -167,8 +167,9 @@ class Adaptation:
     def tables(self) -> Iterable[Table]:
         """Yield the figures of the stages and of the tags as tables for a terminal."""
         from rich.box import SIMPLE_HEAD
-        from rich.markup import escape  # names of strangers are no markup
         from rich.table import Table
+
+        from ...view import disarm
 
         for (title, *heads), rows in (stage_rows(self), tag_rows(self)):
             table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -176,7 +177,7 @@ class Adaptation:
             for heading in heads:
                 table.add_column(heading, justify="right")
             for row in rows:
-                table.add_row(*map(escape, row))
+                table.add_row(*map(disarm, row))
             yield table
 
     @property

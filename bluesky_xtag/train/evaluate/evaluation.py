@@ -174,16 +174,19 @@ def _each_frame(path: Path) -> Iterator[LabelledFrame]:
     from rich.console import Console
     from rich.progress import track
 
+    from ...view import disarm
+
     console = Console(stderr=True)
     with open_labelled(path) as file:
-        yield from track(file, f"Scoring {path.name}", total=len(file), console=console, transient=True)
+        yield from track(file, f"Scoring {disarm(path.name)}", total=len(file), console=console, transient=True)
 
 
 def _origin_table(reports: dict[str, Report]) -> Table:
     """Return the figures by origin; mAP and F1 are over the tags of which the origin's frames hold both classes."""
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape  # names of strangers are no markup
     from rich.table import Table
+
+    from ...view import disarm
 
     caption = "mAP, chance and F1 over the tags with both classes there"
     table = Table("source", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
@@ -191,5 +194,5 @@ def _origin_table(reports: dict[str, Report]) -> Table:
         table.add_column(heading, justify="right")
     for name, report in reports.items():
         means = (report.mean_average_precision, report.chance, report.macro_f1, report.right)
-        table.add_row(escape(name or "(unknown)"), str(report.frames), *map(figure_text, means))
+        table.add_row(disarm(name or "(unknown)"), str(report.frames), *map(figure_text, means))
     return table

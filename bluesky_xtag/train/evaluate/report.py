@@ -125,17 +125,18 @@ class Report:
     def table(self, caption: str = "") -> Table:
         """Return the figures by tag as a table: accepted `from` that score, `held` by so many frames."""
         from rich.box import SIMPLE_HEAD
-        from rich.markup import escape  # names of strangers are no markup
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=escape(caption), caption_justify="left")
+        from ...view import disarm
+
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=disarm(caption), caption_justify="left")
         table.add_column("tag", no_wrap=True)
         for name in ("AP", "chance", "F1", "prec.", "recall", "from", "ECE", "held"):
             table.add_column(name, justify="right", no_wrap=True)
         for row in self.tags:
             numbers = (row.average_precision, row.prevalence, row.f1, row.precision, row.recall)
             ece = figure_text(row.calibration_error)
-            table.add_row(escape(row.tag), *map(figure_text, numbers), f"{row.threshold:.2f}", ece, str(row.positives))
+            table.add_row(disarm(row.tag), *map(figure_text, numbers), f"{row.threshold:.2f}", ece, str(row.positives))
         table.add_section()
         means = map(figure_text, (self.mean_average_precision, self.chance, self.macro_f1))
         ece = figure_text(self.mean_calibration_error)

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import traceback
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from support.places import ROOT
 
 from bluesky_xtag import CatalogError, XTagError
 from bluesky_xtag.catalog import as_catalog, catalog_errors, open_any
+from bluesky_xtag.catalog.tiled import TiledCatalog
 from bluesky_xtag.search import LiveSummary
 
 ADDRESSES = (
@@ -93,3 +95,9 @@ def test_the_name_of_a_catalogue_holds_none(tiled_server):
     assert "hunter2" not in str(caught.value)
     del caught
     gc.collect()  # Tiled leaves the connection open that was refused
+
+
+def test_the_name_of_a_catalogue_holds_no_password():
+    """Tiled takes a key out of an address, but not the password of its user."""
+    client = SimpleNamespace(uri="http://me:hunter22@host/api/v1/metadata/")
+    assert TiledCatalog(client).name == "http://***@host/api/v1/metadata/"

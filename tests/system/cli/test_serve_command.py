@@ -101,6 +101,8 @@ def test_the_unit_file_of_the_page_is_one(tmp_path):
         (["--kafka", "a:1"], "--topic"),
         (["--kafka", "a:1", "--topic", "t", "--subscribe", "b:1"], "name one bus"),
         (["--subscribe", "a:1", "--publish", "b:1", "--format", "pickle"], "choose one of msgpack, json"),
+        (["--subscribe", "127.0.0.1:1", "--publish", "127.0.0.1:2", "--root", "/nowhere"], "'/nowhere' is not a dir"),
+        (["--subscribe", "127.0.0.1:1", "--publish", "127.0.0.1:2", "--backend", "tcp://host:8786"], "--insecure"),
     ],
 )
 def test_what_does_not_fit_is_explained(arguments, told):

@@ -5,8 +5,11 @@ import pytest
 from support.archives import opened
 from support.detectors import FileDetector
 from support.models import CountsModel
+from typer.testing import CliRunner
 
 from bluesky_xtag import XTagValueError
+from bluesky_xtag.catalog import open_catalog, tiled_writer
+from bluesky_xtag.cli import app
 from bluesky_xtag.replay import replay
 
 
@@ -32,6 +35,18 @@ def test_a_run_of_files_elsewhere_is_refused_and_the_others_are_replayed(runs, t
     assert found["derived"][0] == ""
     again = replay(store.catalog, uids, roots=[tmp_path / "one", tmp_path / "two"], **work)
     assert list(again["outcome"]) == ["tagged", "tagged before"] and again["ok"][0] == 3
+
+
+def test_the_command_takes_roots(RE, tmp_path):
+    catalog = open_catalog(tmp_path / "catalog")
+    RE.subscribe(tiled_writer(catalog))
+    (tmp_path / "one").mkdir()
+    (uid,) = RE(bp.count([FileDetector(tmp_path / "one", name="files")], 2))
+    catalog.context.close()
+    command = ["replay", str(tmp_path / "catalog"), "--runs", uid, "--work", str(tmp_path / "work")]
+    refused = CliRunner().invoke(app, [*command, "--root", str(tmp_path / "catalog")])
+    assert refused.exit_code == 1 and "not below the roots" in " ".join((refused.stdout + refused.stderr).split())
+    assert CliRunner().invoke(app, [*command, "--root", str(tmp_path / "one")]).exit_code == 0
 
 
 @pytest.mark.parametrize("runs", ["databroker.temp"], indirect=True)

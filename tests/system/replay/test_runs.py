@@ -223,6 +223,16 @@ def test_earlier_taggings_stay_and_each_model_is_found(taken, catalog, model, tm
     assert f"xtag_p_{model.taxonomy.names[3]}" in tags(run, model, catalog=catalog)
 
 
+def test_the_outcome_of_a_run_that_fails_holds_no_secret(taken, catalog, tmp_path, caplog):
+    run = taken(bp.count([ArrayDetector(numbered())], 2), model=CountsModel())
+
+    def watch(*progress):
+        raise RuntimeError("https://me:hunter22@example.org?api_key=hunter22 refused")
+
+    (outcome,) = replay(catalog, run.start["uid"], model=CountsModel(), work=tmp_path, watch=watch)["outcome"]
+    assert outcome.startswith("failed: RuntimeError: https://***@") and "hunter22" not in outcome
+
+
 def test_runs_without_images_and_derived_runs_are_left_out(taken, catalog, tmp_path):
     from ophyd.sim import det1 as counter
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bluesky_xtag.errors import printable
 from bluesky_xtag.review import review_table
 from bluesky_xtag.review.comparing import Comparison
 from bluesky_xtag.train.evaluate.report import figures
@@ -32,3 +33,14 @@ def test_names_in_tables(name):
     assert shown(*Comparison((name, name), tags, frames, 1, 0).tables()).count(name) >= 5
     report = figures([name], np.array([[0], [1]]), np.array([[0.1], [0.9]]), np.array([0.5]))
     assert name in shown(report.table(name))
+
+
+@pytest.mark.parametrize("control", ["\x1b]0;another title\x07", "\x1b[2J", "\x9b31m", "\r", "\u202e", "\x00"])
+def test_tables_hold_nothing_that_a_terminal_obeys(control):
+    name = f"a{control}b"
+    row = {"run": "uid", "scan_id": 1, "row": 1, "key": name, "seq_num": 1, "index": 0, "tags": name}
+    proposed = pd.DataFrame([row | {"doubt": 0.5, "doubtful": name}])
+    report = figures([name], np.array([[0], [1]]), np.array([[0.1], [0.9]]), np.array([0.5]))
+    text = shown(review_table(proposed), report.table(name))
+    assert control not in text
+    assert text.count(printable(name)) == 5

@@ -10,7 +10,7 @@ from distributed.utils import LoopRunner
 from support.models import CountsModel
 
 from bluesky_xtag import XTagError, XTagValueError
-from bluesky_xtag.tagger import make_backend
+from bluesky_xtag.tagger import Tagger, make_backend
 from bluesky_xtag.tagger.backends import cluster_address, dask_cluster
 from bluesky_xtag.tagger.backends.dask_workers import ClientOfCluster
 
@@ -26,6 +26,11 @@ from bluesky_xtag.tagger.backends.dask_workers import ClientOfCluster
 def test_a_scheduler_beyond_this_machine_needs_tls(address):
     with pytest.raises(XTagValueError, match="--insecure"):
         make_backend("dask", CountsModel(), scheduler=address)
+
+
+def test_so_does_a_live_tagger():
+    with pytest.raises(XTagValueError, match="--insecure"):
+        Tagger(CountsModel(), backend="tcp://scheduler:8786")
 
 
 @pytest.mark.parametrize(

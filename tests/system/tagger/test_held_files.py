@@ -87,6 +87,20 @@ def test_only_the_frames_that_could_not_be_read_get_new_rows(RE, seen, tag, stor
     np.testing.assert_array_equal(own[ok][columns], now[ok][columns])
 
 
+def test_after_a_reset_they_are_tagged_and_found_all_the_same(RE, tag, store, tmp_path):
+    """What looks again and what writes summaries is subscribed again with the tagger."""
+    tagger = tag(catalog=store.catalog, backup=tmp_path, deadline=30.0)
+    RE.reset()
+    RE.subscribe(store.insert)
+    (uid,) = RE(bp.count([HeldDetector(tmp_path)], 3))
+    assert wait_until(lambda: tagger.statistics.tagged_later == 3)
+    assert list(tags(store.runs[uid])["xtag_status"]) == ["ok"] * 3
+    assert as_run(store.runs[uid]).start["xtag"]["failed"] == 0
+    (uid,) = RE(bp.count([HeldDetector(tmp_path, libver="latest", swmr=True)], 2))
+    tagger.uninstall()
+    assert as_run(store.runs[uid]).start["xtag"]["frames"] == 2
+
+
 def test_uninstalling_right_after_the_run_loses_nothing(RE, tag, store, tmp_path):
     tagger = tag(catalog=store.catalog, backup=tmp_path, deadline=30.0)
     (uid,) = RE(bp.count([HeldDetector(tmp_path)], 4))

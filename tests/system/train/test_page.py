@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from bluesky_xtag.train import write_page
+from bluesky_xtag.train.adapt.adaptation_page import write_adaptation
+from bluesky_xtag.train.adapt.outcome import Adaptation, FrameOutcome, StageOutcome, TagOutcome
 from bluesky_xtag.train.evaluate.charts import log_picture
 from bluesky_xtag.train.evaluate.evaluation import Evaluation
 from bluesky_xtag.train.evaluate.page import mistakes
@@ -107,6 +109,26 @@ def test_names_from_files_are_text_and_nothing_else(tmp_path, name):
     assert page.text.count(name) >= 6  # it is shown as it is
     (style,) = re.findall(r"<style>(.*?)</style>", (tmp_path / "page.html").read_text("utf-8"), re.DOTALL)
     assert "url(" not in style
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_in_the_page_of_an_adaptation_are_text_too(tmp_path, name):
+    frame = name.replace("/", "_")
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        file[frame] = np.ones((50, 40), np.int32)
+    tag = TagOutcome(name, "new", 1, 1, 0.5, None, 0, None, 1, 0.5, 1.0, 1.0, 0.5)
+    stages = tuple(StageOutcome(stage, 1.0, 0.5, 0.1, 0.0, 0.1, True) for stage in ("before", name))
+    each = (FrameOutcome(frame, name, (name,), (), (), (name, name), 0.1),)
+    hostile = Adaptation(f"{name} 1", name, (tag,), {name: name}, stages, {name: 1}, each, {}, 0)
+    write_adaptation(hostile, tmp_path / "mine.h5", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    page = Elements(text)
+    assert {element for element, _ in page.found} <= ELEMENTS | {"br"}
+    known = {"class", "style", "alt", "src", "lang", "charset", "http-equiv", "content"}
+    assert {key for _, attributes in page.found for key in attributes} <= known
+    assert [attributes["alt"] for element, attributes in page.found if element == "img"] == [frame]
+    assert page.text.count(name) >= 9  # title, heading, stage, tag, frame, errors and note
+    assert "default-src 'none'" in text
 
 
 def test_the_page_tells_the_browser_to_load_nothing(scored, tmp_path):

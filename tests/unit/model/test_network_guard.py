@@ -315,6 +315,16 @@ def test_weights_that_are_not_plain_are_refused(fill):
         refuse_foreign(archive(weights=weights(fill)))
 
 
+def test_weights_behind_a_link_are_refused_although_they_are_there_and_plain(tmp_path):
+    """Keras would read another file of the user as weights, and its numbers would be seen in the scores."""
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["a"] = np.ones(3)
+    links = {"Ext": h5py.ExternalLink(str(tmp_path / "other.h5"), "/a"), "Soft": h5py.SoftLink("/hidden")}
+    for kind, link in links.items():
+        with pytest.raises(ModelError, match=rf"holds the link /b in its weights \({kind}"):
+            refuse_foreign(archive(weights=weights(lambda file, link=link: file.__setitem__("b", link))))
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing", weights(plain)[:600], b"\x89HDF\r\n\x1a\n"])
 def test_weights_that_cannot_be_read_are_refused(content):
     with pytest.raises(ModelError, match="cannot be read"):

@@ -101,6 +101,18 @@ def test_what_was_given_up_is_stored_when_the_catalogue_is_back(live, caplog):
     until(lambda: not list(writer.backup.iterdir()))
 
 
+def test_runs_that_are_remembered_while_the_catalogue_is_away_are_bounded(live, monkeypatch):
+    """Beyond that, `xtag recover` stores what is on disk."""
+    monkeypatch.setattr(live_summary, "_OUTAGE", 5)
+    catalog = FakeCatalog()
+    catalog.trouble = Away()
+    writer = live(catalog, patience=0.01)
+    for number in range(20):
+        one_run(writer, f"run-{number}", rows=1)
+    assert writer.flush(8)
+    assert len(writer._missed) == 5 and len(kept(writer)) == 20
+
+
 def test_memory_does_not_grow_with_runs_that_wait(live):
     writer = live(FakeCatalog())
     for number in range(40):

@@ -11,8 +11,9 @@ from event_model import compose_run
 from ophyd_async.core import StaticFilenameProvider, StaticPathProvider, TriggerInfo, init_devices
 from ophyd_async.sim import SimBlobDetector
 from support.detectors import ArrayDetector, numbered
-from support.models import HangingModel, RaisingModel
+from support.models import CountsModel, HangingModel, RaisingModel
 
+from bluesky_xtag import Tagger
 from bluesky_xtag.frames import FrameRange
 
 WAITS = pytest.mark.parametrize("wait", ["overlap", "point"])
@@ -52,6 +53,24 @@ def images(seen):
 
 def seq_nums_of_frames(seen):
     return [seq_num for doc in images(seen) for seq_num in range(doc["seq_nums"]["start"], doc["seq_nums"]["stop"])]
+
+
+def test_what_a_stream_needs_is_imported_at_its_descriptor_and_elsewhere(monkeypatch):
+    imported, done = [], threading.Event()
+
+    def note(what):
+        imported.append((what, threading.current_thread()))
+        done.set()
+
+    monkeypatch.setattr("bluesky_xtag.frames.imports.import_for", note)
+    tagger, run = Tagger(CountsModel()), compose_run()
+    tagger("start", run.start_doc)
+    key = {"source": "test", "dtype": "array", "shape": [1, 24, 32], "external": "STREAM:"}
+    tagger("descriptor", run.compose_descriptor(name="primary", data_keys={"det": key}).descriptor_doc)
+    assert done.wait(8)
+    ((what, thread),) = imported
+    assert what is None and thread is not threading.current_thread()
+    tagger.uninstall()
 
 
 @WAITS
@@ -239,7 +258,7 @@ def test_the_run_engines_thread_makes_no_frame(RE, seen, tag, monkeypatch):
     tagger = tag(deadline=0.2)
     RE(flooded(300))
     assert seen.stop()["num_events"] == {"primary": 300, "tags": 300}
-    assert set(made) == {"xtag-worker"}
+    assert made and all(name.startswith("xtag-") for name in made)  # a busy machine has some read by their deadline
     span = {"indices": {"start": 0, "stop": 10**12}, "seq_nums": {"start": 1, "stop": 10**12 + 1}}
     run = compose_run()
     stream = run.compose_descriptor(name="primary", data_keys=Flood(1).describe())

@@ -4,6 +4,8 @@ import gc
 import threading
 import time
 import weakref
+from functools import partial
+from queue import SimpleQueue
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
@@ -17,6 +19,7 @@ from support.documents_seen import DocumentsSeen
 from support.models import CountsModel
 
 from bluesky_xtag import Tagger, install
+from bluesky_xtag.tagger import preprocessor
 
 FORGET = {
     "reset": lambda RE: RE.reset(),
@@ -232,30 +235,49 @@ def test_every_monitored_image_has_its_row(RE, seen, tag, wait):
 
 
 class SlowSignal(Signal):
-    """Takes a while to be read, so that its events are on their way for as long."""
+    """Calls what is subscribed in a thread of its own, as layers of EPICS do, and is slow to be read when told so."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.is_slow, self.entered, self.unmonitored = False, threading.Event(), threading.Event()
+        self._calls, self._wrapped = SimpleQueue(), {}
+        threading.Thread(target=lambda: [call() for call in iter(self._calls.get, None)], daemon=True).start()
+
+    def subscribe(self, callback, event_type=None, run=True):
+        self._wrapped[callback] = lambda *args, **kwargs: self._calls.put(partial(callback, *args, **kwargs))
+        return super().subscribe(self._wrapped[callback], event_type, run)
+
+    def clear_sub(self, callback, event_type=None):
+        super().clear_sub(self._wrapped.pop(callback), event_type)
 
     def read(self):
-        time.sleep(0.1)
+        if self.is_slow:
+            self.entered.set()
+            self.unmonitored.wait(5)
+            time.sleep(0.5)
         return super().read()
 
 
 @WAITS
-def test_events_on_their_way_when_the_run_is_closed(RE, seen, tag, wait):
+def test_events_on_their_way_when_the_run_is_closed(RE, seen, tag, wait, monkeypatch):
+    monkeypatch.setattr(preprocessor, "_LONGEST_FLIGHT", 8.0)  # however busy the machine is
     tag(wait=wait, deadline=5)
     signal = SlowSignal(name="slow", value=np.ones((32, 32)))
+    RE.msg_hook = lambda msg: signal.unmonitored.set() if msg.command == "unmonitor" else None
 
     def plan():
         yield from bps.open_run()
         yield from bps.monitor(signal, name="camera")
-        yield from bps.sleep(0.3)
-        for number in (2, 3):
-            signal.put(np.full((32, 32), number))
+        signal.is_slow = True
+        signal.put(np.full((32, 32), 2))
+        assert signal.entered.wait(5)
         yield from bps.close_run()
 
     RE(plan())
-    assert seen.stop()["num_events"]["camera"] >= 1
+    assert seen.stop()["num_events"]["camera"] == 1
     assert_every_monitored_frame_has_its_row(seen, ("camera",))
-    assert not signal._callbacks["value"]  # nothing of ours is left on the device
+    assert not signal._wrapped  # nothing of ours is left on the device
+    signal._calls.put(None)
 
 
 def test_monitors_that_the_plan_ends_itself(RE, seen, tag):

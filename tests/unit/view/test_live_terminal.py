@@ -169,6 +169,42 @@ def test_the_table_keeps_no_arrays():
     assert gone() is None
 
 
+def test_readings_of_events_that_get_no_row_are_bounded(monkeypatch):
+    monkeypatch.setattr("bluesky_xtag.view.live._KEPT", 10)
+    live = LiveTags(console=Console(file=io.StringIO()))
+    run = compose_run()
+    live("start", run.start_doc)
+    stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": ""}})
+    live("descriptor", stream.descriptor_doc)
+    for number in range(50):
+        live("event", stream.compose_event(data={"x": number}, timestamps={"x": 0.0}))
+    assert live.flush()
+    assert (len(live._table._readings), len(live._table._events)) == (10, 10)
+
+
+def test_documents_that_wait_for_the_table_are_bounded(monkeypatch):
+    monkeypatch.setattr("bluesky_xtag.view.live._WAITING", 10)
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text):
+            entered.set()
+            leave.wait(10)
+            return super().write(text)
+
+    live = LiveTags(console=Console(file=Slow()))
+    live._background.put(("start", {"uid": "", "motors": (), "fields": (), "points": None}))
+    live._table._outlet.print("a line")
+    live._background.put(("stop", {"run_start": ""}))
+    assert entered.wait(10)
+    event = {"uid": "e", "descriptor": "nowhere", "seq_num": 1, "data": {"x": 1.0}}
+    for _ in range(50):
+        live("event", event)
+    assert len(live._background._items) == 10
+    leave.set()
+    assert live.flush()
+
+
 def test_a_table_that_nobody_holds_leaves_no_thread(RE, tag):
     tag()
     before = set(threading.enumerate())
