@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..documents import SHADOW, STREAM, TagRows, column, tagger_name
 from .background import Background
 from .lines import Labels, Lines
-from .outlet import Outlet
+from .outlet import Outlet, broken_pipes_raise
 
 __all__ = ["LiveTags"]
 
@@ -249,9 +249,10 @@ class _Table(TagRows):
         self._outlet.dropped += self.take_dropped()
         try:
             if self._progress and not self._outlet.waits and self._outlet.takes_output():
-                self._progress.refresh()
+                with broken_pipes_raise(self._console):
+                    self._progress.refresh()
             self._outlet.write()
-        except (Exception, SystemExit):  # the last is what rich makes of a pipe that was closed
+        except Exception:
             self.works, self._progress = False, None
             logger.exception("the live table cannot be written; the scan goes on")
             return False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
-__all__ = ["Outlet"]
+__all__ = ["Outlet", "broken_pipes_raise"]
 
 _LINES = 500  # that wait for a terminal
 
@@ -58,16 +59,17 @@ class Outlet:
         self._waiting.append(_Waiting(action, False))
 
     def write(self) -> None:
-        """Write what waits, as long as the terminal takes it."""
-        while self.waits and self.takes_output():
-            if self.dropped:
-                count, self.dropped = self.dropped, 0
-                lines = "line was" if count == 1 else "lines were"
-                self._console.print(f"({count} {lines} left out: the terminal took no output)", style="dim")
-                continue
-            waiting = self._waiting.popleft()
-            self._lines -= waiting.is_line
-            waiting.do()
+        """Write what waits, as long as the terminal takes it; BrokenPipeError where nobody can read it any more."""
+        with broken_pipes_raise(self._console):
+            while self.waits and self.takes_output():
+                if self.dropped:
+                    count, self.dropped = self.dropped, 0
+                    lines = "line was" if count == 1 else "lines were"
+                    self._console.print(f"({count} {lines} left out: the terminal took no output)", style="dim")
+                    continue
+                waiting = self._waiting.popleft()
+                self._lines -= waiting.is_line
+                waiting.do()
 
     def takes_output(self) -> bool:
         """Return whether a line can be written now without waiting."""
@@ -77,3 +79,21 @@ class Outlet:
             return bool(poll.poll(0))
         except (AttributeError, OSError, TypeError, ValueError):  # not a file of the system: a notebook, a buffer
             return True
+
+
+@contextmanager
+def broken_pipes_raise(console: Console) -> Iterator[None]:
+    """Let a console raise BrokenPipeError: rich would turn the session's own stdout to /dev/null and ask it to end."""
+
+    def again() -> None:
+        raise  # noqa: PLE0704 - rich calls this while it handles the error
+
+    kept = vars(console).get("on_broken_pipe")
+    console.on_broken_pipe = again
+    try:
+        yield
+    finally:
+        if kept is None:
+            del console.on_broken_pipe
+        else:
+            console.on_broken_pipe = kept

@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import sys
 import threading
 import time
 import weakref
@@ -111,6 +112,23 @@ def test_a_pipe_that_was_closed_ends_the_table_only(RE, seen, tag, caplog):
     live.flush()
     seen.assert_scan_went_well(3)
     assert "the live table cannot be written" in caplog.text
+    with pytest.raises(BrokenPipeError):
+        pipe.file.close()
+
+
+def test_a_pipe_that_was_closed_leaves_the_stdout_of_the_session_alone(tmp_path, monkeypatch):
+    pipe = Pipe()
+    os.close(pipe._reading)
+    console = Console(file=pipe.file)
+    outlet = Outlet(console)
+    with (tmp_path / "stdout").open("w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        outlet.print("a line")
+        with pytest.raises(BrokenPipeError):
+            outlet.write()
+        stdout.write("the session goes on")
+    assert (tmp_path / "stdout").read_text() == "the session goes on"
+    assert "on_broken_pipe" not in vars(console), "the console is as it was"
     with pytest.raises(BrokenPipeError):
         pipe.file.close()
 
