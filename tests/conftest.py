@@ -1,7 +1,9 @@
 """Fixtures for all tests: a real RunEngine that ends with its test, and what it emits, validated."""
 
+import io
 import os
 import signal
+import traceback
 from contextlib import ExitStack
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything brings TensorFlow
@@ -51,6 +53,35 @@ def pytest_configure(config):
             "pytest-xdist 3.8 writes the groups of tests where pytest 9.2 does not look for them: "
             "install pytest below 9.2, as constraints.txt says"
         )
+
+    _keep_capture_open(config)
+
+
+def _captured(config):
+    """The files in which pytest keeps what tests write, and the raw files below them."""
+    capturing = getattr(config.pluginmanager.getplugin("capturemanager"), "_global_capturing", None)
+    for stream in ("out", "err"):
+        file = getattr(getattr(capturing, stream, None), "tmpfile", None)
+        if isinstance(getattr(file, "buffer", None), io.FileIO):
+            yield from (file, file.buffer)
+
+
+def _keep_capture_open(config):
+    """Write down who closes such a file, and keep it open: else that fails every later test of the process."""
+    found = config.rootpath / ".pytest_cache" / "closed-capture.txt"
+
+    def refuse():
+        found.parent.mkdir(exist_ok=True)
+        with found.open("a") as file:
+            file.write("".join(traceback.format_stack()) + "\n")
+
+    for file in _captured(config):
+        file.close = refuse
+
+
+def pytest_unconfigure(config):
+    for file in _captured(config):
+        vars(file).pop("close", None)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
