@@ -24,7 +24,11 @@ def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
         What the compiler may assume about floats, such as `"nnan"` (none is NaN) or `"reassoc"` (sums may be
         added up in any order); as LLVM calls it.
     """
-    how = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}  # divisions by zero raise nothing
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy"}  # divisions by zero raise nothing
+    if fastmath:
+        # A call that is not inlined goes to whichever compiled copy the process holds: the function's own where it was
+        # compiled there, the caller's where that came from the cache. Assumptions round the two differently.
+        how |= {"fastmath": set(fastmath), "forceinline": True}
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

@@ -1,5 +1,6 @@
-"""Compiled loops are compiled again where a source changed."""
+"""Compiled loops are compiled again where a source changed, and give in each process what they gave in the first."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,3 +39,26 @@ def test_what_was_compiled_before_another_file_changed_is_compiled_again(tmp_pat
     grid = copied / "model" / "prepare" / "grid.py"
     grid.write_text(grid.read_text().replace("return np.log(_ONE + number)", "return number"))
     assert printed() == 1
+
+
+PREPARED = """
+import sys
+import numpy as np
+from bluesky_xtag.model import Preparation
+from bluesky_xtag.simulate import sample
+written = {}
+for frame in range(8):
+    inputs, _ = sample(11, frame, True, Preparation(), ())
+    written |= {f"{name} of frame {frame}": values for name, values in vars(inputs).items()}
+np.savez(sys.argv[1], **written)
+"""
+
+
+def test_the_process_that_compiles_rounds_as_each_later_one_does(tmp_path):
+    written = [tmp_path / "first.npz", tmp_path / "later.npz"]
+    for path in written:
+        run = [sys.executable, "-c", PREPARED, str(path)]
+        subprocess.run(run, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "compiled")}, check=True)
+    first, later = map(np.load, written)
+    assert len(first.files) == 8 * len({"plain", "polar", "profile", "scalars"})
+    assert [name for name in first.files if not np.array_equal(first[name], later[name], equal_nan=True)] == []
