@@ -23,6 +23,7 @@ __all__ = [
     "configuration",
     "corrections",
     "decision_columns",
+    "epics",
     "faults",
     "layers",
     "measured",
@@ -45,6 +46,7 @@ BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")
 SEARCH = BENCH.with_name("bench-search.json")
 REPLAY = BENCH.with_name("bench-replay.json")
+EPICS = BENCH.with_name("bench-epics.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
 ADAPTIVE = BENCH.with_name("adaptive.json")
@@ -338,6 +340,26 @@ def replay():
         for name, one in figures["engines"].items()
     )
     return measured + _table(("where", "frames a second", "time to start", "peak memory of a process"), rows)
+
+
+def epics():
+    """Return the figures of `xtag bench epics` that are kept with these pages."""
+    from bluesky_xtag.cli.bench.epics_bench import BARS
+
+    return _against(BARS, EPICS, "{rounds} rounds of {points} points")
+
+
+def _against(bars, path, what):
+    """Return figures next to the bars that they must reach."""
+    if not path.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(path.read_text("utf-8"))
+    rows = (
+        (f"`{bar.figure}`", f"{bar.value(figures):.4g}", str(bar), "held" if bar.holds(figures) else "**missed**")
+        for bar in bars
+    )
+    measured = f"{_measured_on(figures)}, load {figures['load']}: {what.format(**figures)}.\n\n"
+    return measured + _table(("figure", "measured", "must be", ""), rows)
 
 
 def adaptive():

@@ -62,6 +62,12 @@ def _replay(figures: Path, picture: Path | None, directory: Path) -> None:
     replay(figures, None, 320)
 
 
+def _epics(figures: Path, picture: Path | None, directory: Path) -> None:
+    from .epics_bench import epics
+
+    epics(figures)
+
+
 def _adaptive(figures: Path, picture: Path | None, directory: Path) -> None:
     from .adaptive_bench import adaptive
 
@@ -90,6 +96,7 @@ PARTS = (
     Part("model", "bench-model.json", _model),
     Part("search", "bench-search.json", _search),
     Part("replay", "bench-replay.json", _replay),
+    Part("epics", "bench-epics.json", _epics),
     Part("adaptive", "adaptive.json", _adaptive, "adaptive.png"),
     Part("robustness", "robustness.json", _robustness, "robustness.png"),
     Part("tradeoff", "tradeoff.json", _tradeoff, "tradeoff.png"),
