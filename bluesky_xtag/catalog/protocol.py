@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..frames import Frame, FrameAssembler
+from ..frames import Frame, FrameAssembler, Roots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,9 +139,16 @@ class Run(ABC):
     def update_start(self, changes: Mapping[str, Any]) -> None:
         """Write keys into the start document in one request. Other keys do not change."""
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames of the run. Live tagging finds frames with the same code."""
-        assembler = FrameAssembler()
+    def frames(self, roots: Roots | None = None) -> Iterator[Frame]:
+        """Yield the frames of the run. Live tagging finds frames with the same code.
+
+        Parameters
+        ----------
+        roots : Roots, optional
+            Where the files must be that the documents name; a frame elsewhere raises RootError when it is read. If
+            None, anywhere.
+        """
+        assembler = FrameAssembler(allowed=roots)
         for name, doc in self.documents():
             yield from assembler(name, doc)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from databroker.v1 import Broker, Header
     from tiled.client.container import Container
 
-__all__ = ["Moment", "RunSelection", "StoredCatalog", "StoredRun", "began_between", "select_runs"]
+__all__ = ["Moment", "RunSelection", "StoredCatalog", "StoredRun", "began_between", "find_run", "select_runs"]
 
 Moment: TypeAlias = float | str | datetime
 # What users have, and what the package makes of it.
@@ -24,20 +24,21 @@ StoredCatalog: TypeAlias = Union["CatalogOfBlueskyRuns", "Container", "Broker", 
 StoredRun: TypeAlias = Union["BlueskyRun", "Header", Run]
 RunSelection: TypeAlias = str | int | StoredRun | Iterable[str | int | StoredRun] | None
 
+_BACKWARDS = re.compile(r"-[1-9]\d*")
 _CONDITION = re.compile(r"(?P<key>[A-Za-z_][\w.]*)\s*(?P<operator>==|>=|<=|!=|=|>|<)\s*(?P<value>.+)")
 
 
 def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
-    """Yield the runs of a catalogue that the user selects, without derived runs.
+    """Yield the runs of a catalogue that the user selects, none of them derived; a derived run stands for its original.
 
     Parameters
     ----------
     catalog : Catalog
         The catalogue, or the result of a search in it.
     runs : str, int, run, or an iterable of these, optional
-        Each is a uid or the first digits of one, a scan_id, a negative number that counts from the newest run, a run,
-        or a condition on the start document: ``"plan_name=grid_scan"``, ``"time>=2026-03-01"``, ``"sample.name=gold"``.
-        A run must meet all conditions. If None, all runs of the catalogue.
+        Each is a uid or the first digits of one, a scan_id, a negative number that counts from the newest run that is
+        not derived, a run, or a condition on the start document: ``"plan_name=grid_scan"``, ``"time>=2026-03-01"``,
+        ``"sample.name=gold"``. A run must meet all conditions. If None, all runs of the catalogue.
 
     Raises
     ------
@@ -50,17 +51,45 @@ def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
     named = [one for one in given if one not in conditions]
     if conditions or not named:
         yield from _originals(catalog.search(*map(_condition, conditions)).runs())
-    yield from _originals(_find_run(catalog, one) for one in named)
+    for one in named:
+        yield find_run(catalog, one)
 
 
 def _originals(runs: Iterable[Run]) -> Iterator[Run]:
     return (run for run in runs if not run.is_derived)
 
 
-def _find_run(catalog: Catalog, run: str | int | StoredRun) -> Run:
+def find_run(catalog: Catalog, named: str | int | StoredRun) -> Run:
+    """Return the run that a person means: one that is not derived, also where its tags or corrections were named.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The catalogue, or the result of a search in it.
+    named : str, int or stored run
+        A uid or the first digits of one, a scan_id, a negative number that counts from the newest run that is not
+        derived, or a run.
+
+    Raises
+    ------
+    XTagValueError
+        There is no such run.
+    """
+    run = _find(catalog, named)
+    if not run.is_derived:
+        return run
+    original = run.catalog.get(run.original_uid)
+    if original is None:
+        raise XTagValueError(f"run {run.uid} is derived from run {run.original_uid}, which the catalogue does not have")
+    return original
+
+
+def _find(catalog: Catalog, run: str | int | StoredRun) -> Run:
     if not isinstance(run, str | int):
         return as_run(run)
     try:
+        if _BACKWARDS.fullmatch(str(run)):
+            return list(catalog.newest(-int(run)))[-int(run) - 1]
         return catalog.find(run)
     except (KeyError, IndexError, ValueError) as error:
         raise XTagValueError(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..documents import PLACE, TagTable
 from ..errors import CatalogError
-from ..frames import Frame
+from ..frames import Frame, Roots
 from .protocol import Catalog, Run
 
 __all__ = ["plain_rows", "read_pixels", "try_pixels"]
@@ -30,7 +30,7 @@ def try_pixels(frame: Frame) -> np.ndarray | str:
         return f"{type(error).__name__}: {error}"
 
 
-def read_pixels(catalog: Catalog, frames: pd.DataFrame) -> list[np.ndarray | None]:
+def read_pixels(catalog: Catalog, frames: pd.DataFrame, roots: Roots | None = None) -> list[np.ndarray | None]:
     """Return the pixels of frames, or None for frames that cannot be read.
 
     Parameters
@@ -39,6 +39,8 @@ def read_pixels(catalog: Catalog, frames: pd.DataFrame) -> list[np.ndarray | Non
         The catalogue that has the runs.
     frames : pandas.DataFrame
         With columns `run`, `key`, `seq_num` and `index`.
+    roots : Roots, optional
+        Where the files must be; anywhere if None.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def read_pixels(catalog: Catalog, frames: pd.DataFrame) -> list[np.ndarray | Non
     found: dict[tuple[Any, ...], np.ndarray] = {}
     for uid, rows in frames.groupby("run", sort=False):
         places = set(rows[PLACE].itertuples(index=False, name=None))
-        for frame in catalog.find(str(uid)).frames():
+        for frame in catalog.find(str(uid)).frames(roots):
             place = (frame.id.key, frame.id.seq_num, frame.id.index)
             if place in places and (uid, *place) not in found:
                 image = try_pixels(frame)

@@ -26,6 +26,7 @@ __all__ = [
     "Number",
     "Picture",
     "RootMaps",
+    "Roots",
     "Runs",
     "Seed",
     "Since",
@@ -93,6 +94,10 @@ RootMaps = Annotated[
         help="Where a directory is now that documents, or links in files, name by an earlier place, such as "
         "/old/mount=/data/archive. May be given several times.",
     ),
+]
+Roots = Annotated[
+    list[Path] | None,
+    typer.Option("--root", help="Read only files below this directory. You can name several."),
 ]
 ImageKey = Annotated[
     str | None, typer.Option(help="The data set of the images in HDF5 files. By default xtag finds it.")

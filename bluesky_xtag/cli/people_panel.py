@@ -22,6 +22,7 @@ from .options import (
     Number,
     Picture,
     RootMaps,
+    Roots,
     Runs,
     Seed,
     check_directory,
@@ -131,13 +132,13 @@ def correct(
 ) -> None:
     """Correct the model: say which tags frames have and which they do not have. Nothing is overwritten."""
     with report_errors():
-        from ..catalog import as_catalog, plain_rows, select_runs
+        from ..catalog import as_catalog, find_run, plain_rows
         from ..review import correct, corrections
         from ..search import tags
 
         wanted = [_frame(frame) for frame in frames]
         with open_catalogue(catalog, api_key) as client:
-            (found,) = select_runs(as_catalog(client), run)
+            found = find_run(as_catalog(client), run)
             uid = correct(found, wanted, ",".join(add or ()), ",".join(remove or ()), by=by, note=note, confirm=confirm)
             told, table = corrections(found), plain_rows(tags(found), found)
     changed = told[told["correction"] == uid].merge(table, on=["key", "seq_num", "index"], suffixes=("_said", ""))
@@ -150,6 +151,7 @@ def export_labels(
     catalog: Catalog,
     out: Annotated[Path, typer.Argument(help="HDF5 file to write. It must not exist yet.")],
     runs: Runs = None,
+    roots: Roots = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write the frames that people corrected to a file for `xtag adapt` and `xtag evaluate`.
@@ -162,7 +164,7 @@ def export_labels(
         from ..review import export_labels
 
         with open_catalogue(catalog, api_key) as client, Console(stderr=True).status(f"Reading frames for {out.name}"):
-            done = export_labels(client, out, runs)
+            done = export_labels(client, out, runs, roots=roots or None)
     print(f"{out}: {done.frames} frames of {done.runs} runs, {done.labels} labels")
     for frame, reason in done.unreadable.items():
         print(printable(f"left out: {frame}: {reason}"))
@@ -177,6 +179,7 @@ def review(
     ] = "latest",
     last: Last = 100,
     picture: Picture = None,
+    roots: Roots = None,
     api_key: ApiKey = None,
 ) -> None:
     """Propose the stored frames that a person should look at first."""
@@ -190,7 +193,7 @@ def review(
         with open_catalogue(catalog, api_key) as client, Console(stderr=True).status("Reading tags"):
             proposed = propose(client, n, order, model=model, last=last)
             if picture is not None:
-                draw_review(client, proposed, picture)
+                draw_review(client, proposed, picture, roots=roots or None)
     Console(highlight=False).print(review_table(proposed))
 
 
@@ -209,6 +212,7 @@ def compare(
     n: Number = 20,
     last: Last = 100,
     picture: Picture = None,
+    roots: Roots = None,
     api_key: ApiKey = None,
 ) -> None:
     """Show where two models that tagged the same runs disagree."""
@@ -222,7 +226,7 @@ def compare(
         with open_catalogue(catalog, api_key) as client, Console(stderr=True).status("Reading tags"):
             found = compare_models(client, *models, last=last)
             if picture is not None:
-                draw_disputed(client, found, picture)
+                draw_disputed(client, found, picture, roots=roots or None)
     for table in found.tables(n):
         Console(highlight=False).print(table)
 

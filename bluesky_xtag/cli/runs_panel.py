@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import XTagValueError
 from .options import (
     ApiKey,
     BackendName,
@@ -20,6 +19,7 @@ from .options import (
     Masked,
     Model,
     RootMaps,
+    Roots,
     Runs,
     Since,
     Until,
@@ -105,10 +105,7 @@ def replay(
     scheduler: Scheduler = None,
     insecure: Insecure = False,
     backend: BackendName = None,
-    roots: Annotated[
-        list[Path] | None,
-        typer.Option("--root", help="Read only files below this directory. You can name several."),
-    ] = None,
+    roots: Roots = None,
     work: Annotated[
         Path | None,
         typer.Option(help="Directory that keeps the progress of the replay. Default: one in ~/.local/state."),
@@ -250,13 +247,10 @@ def _decide_again(client: Any, run: str) -> Iterator[str]:
     str
         The first decision that differs, if there is one.
     """
+    from ..catalog import as_catalog, find_run
     from ..plans import replay_decisions
 
-    try:
-        stored = client[int(run) if run.lstrip("-").isdecimal() else run]
-    except (LookupError, ValueError) as error:
-        raise XTagValueError(f"there is no run {run!r} in this catalogue: give a uid, a scan_id, or -1") from error
-    again = replay_decisions(stored)
+    again = replay_decisions(find_run(as_catalog(client), run))
     if again.equal:
         print(again)
     else:

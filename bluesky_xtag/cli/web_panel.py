@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .options import ApiKey, Catalog, check_directory, open_catalogue, report_errors
+from .options import ApiKey, Catalog, Roots, check_directory, open_catalogue, report_errors
 
 __all__ = ["report", "web"]
 
@@ -27,6 +27,7 @@ def web(
         list[str] | None, typer.Option(help="Another name under which browsers reach the page. You can repeat it.")
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Take no corrections.")] = False,
+    roots: Roots = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     api_key: ApiKey = None,
 ) -> None:
@@ -37,7 +38,13 @@ def web(
         with open_catalogue(catalog, api_key) as client:
             place = Path(catalog).expanduser().resolve() if Path(catalog).expanduser().exists() else catalog
             server = PageServer(
-                client, place, host=host, port=port, allow_hosts=tuple(allow_host or ()), read_only=read_only
+                client,
+                place,
+                host=host,
+                port=port,
+                allow_hosts=tuple(allow_host or ()),
+                read_only=read_only,
+                roots=roots or None,
             )
             print(f"The page is at {server.link}")
             if host == "127.0.0.1":
@@ -55,17 +62,17 @@ def report(
     catalog: Catalog,
     out: Annotated[Path, typer.Argument(help="The HTML file to write.")],
     run: Annotated[str, typer.Option(help="A uid or its first digits, a scan_id, or -1 for the newest run.")] = "-1",
+    roots: Roots = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write a report of a run, one HTML file that opens without a server: map, tags, examples, outcomes, decisions."""
     with report_errors():
-        from ..catalog import as_catalog, select_runs
+        from ..catalog import as_catalog, find_run
         from ..web import write_report
 
         check_directory(out)
         with open_catalogue(catalog, api_key) as client:
-            wanted = int(run) if run.lstrip("-").isdecimal() else run
-            print(write_report(next(select_runs(as_catalog(client), wanted)), out))
+            print(write_report(find_run(as_catalog(client), run), out, roots=roots or None))
 
 
 def _has_display() -> bool:

@@ -17,7 +17,7 @@ from .files import (
     without_hint,
 )
 from .frame import Frame, FrameRange, Images, is_first
-from .guarded import GuardedImages, Roots
+from .guarded import GuardedImages, NamedRoots, Roots
 from .imports import Imports
 from .in_files import each_once, frames_of, matching_files
 from .label_store import LabelStore
@@ -53,6 +53,7 @@ __all__ = [
     "LabelledFile",
     "LabelledFrame",
     "Mask",
+    "NamedRoots",
     "Roots",
     "MeasuredFrames",
     "MissingImages",

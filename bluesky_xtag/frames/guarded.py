@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from ..model import PackedImage
     from .frame import Images
 
-__all__ = ["GuardedImages", "Roots"]
+__all__ = ["GuardedImages", "NamedRoots", "Roots"]
+
+# How a user names directories; None allows every file.
+NamedRoots: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
 
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
 # Entries of resources that name a data set within a file, not a file.
@@ -39,7 +42,7 @@ class Roots:
     directories: tuple[str, ...]
 
     @classmethod
-    def of(cls, roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> Roots | None:
+    def of(cls, roots: NamedRoots) -> Roots | None:
         """Return the roots that a user names; None for None, which allows every file.
 
         Raises

@@ -9,7 +9,7 @@ from typing import Any
 from bluesky import plan_stubs as bps
 from bluesky.utils import Msg
 
-from ..catalog import Run, StoredRun, as_run
+from ..catalog import Run, StoredRun, as_run, find_run
 from ..documents import MODEL, TagTable
 from ..errors import NoTagsError, XTagValueError
 from ..search import tags
@@ -85,8 +85,8 @@ def read_known_places(
     tagger : Tagger
         Has the catalogue that `install` was given.
     runs : sequence of str, int or stored run, or None
-        Uids of runs, or their first digits; scan_ids; numbers that count from the newest run, -1; or the runs
-        themselves.
+        Uids of runs, or their first digits; scan_ids; numbers that count from the newest run that is not derived, such
+        as -1; or the runs themselves.
     motors, names
         As in `known_places`.
 
@@ -126,6 +126,6 @@ def _find(tagger: Tagger, run: Any) -> Run:
             "the run itself, resume=[catalog[-1]]"
         )
     try:
-        return tagger.catalog.find(run)
-    except (KeyError, IndexError, ValueError) as error:
-        raise XTagValueError(f"resume: there is no run {run!r} in {tagger.catalog.name}") from error
+        return find_run(tagger.catalog, run)
+    except XTagValueError as error:
+        raise XTagValueError(f"resume: {error}") from error

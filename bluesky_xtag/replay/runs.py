@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..catalog import (
 )
 from ..documents import STATUSES, STREAM, FrameId, Tagging, summarise
 from ..errors import RootError, XTagError, hide_secrets
-from ..frames import Frame, FrameAssembler, FrameSelection, GuardedImages, Mask, Roots
+from ..frames import Frame, FrameAssembler, FrameSelection, GuardedImages, Mask, NamedRoots, Roots
 from ..tagger import Backend, batches, finish
 from .journal import Journal
 from .settings import Watch, choose_backend, fingerprint, needed, work_directory
@@ -51,7 +51,7 @@ def replay(
     beam_centre: tuple[float, float] | tuple[str, str] | None = None,
     mask: Mask | Mapping[str, Mask] | None = None,
     root_map: Mapping[str, str] | None = None,
-    roots: str | Path | Iterable[str | Path] | None = None,
+    roots: NamedRoots = None,
     name: str = "xtag",
     again: bool = False,
     workers: int | None = None,

@@ -13,6 +13,7 @@ import pandas as pd
 from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
 from ..documents import PLACE, describes, score_tags
 from ..errors import NoTagsError, XTagValueError
+from ..frames import NamedRoots, Roots
 from ..search import find_rows, hint_at_models, known_models
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def compare(catalog: StoredCatalog, first: str | TagModel, second: str | TagMode
     return _compare_tables((shown[0], shown[1]), *map(pd.concat, zip(*pairs, strict=True)))
 
 
-def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Path) -> None:
+def draw_disputed(
+    catalog: StoredCatalog, comparison: Comparison, path: str | Path, *, roots: NamedRoots = None
+) -> None:
     """Draw a comparison: how often the models disagree on each tag, and the frames on which they disagree most.
 
     Parameters
@@ -140,10 +143,19 @@ def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Pa
         From `compare`.
     path : str or Path
         The file to write; its suffix decides the format.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read, as in `bluesky_xtag.replay.replay`: other frames are left out.
+        If None, all files are read.
+
+    Raises
+    ------
+    XTagValueError
+        A root is not a directory.
     """
     from ..view import Disputed, draw_comparison
 
     first = comparison.frames.head(_DRAWN)
+    images = read_pixels(as_catalog(catalog), first, Roots.of(roots))
     disputed = [
         Disputed(
             title=f"scan {row['scan_id']}, row {row['row']}",
@@ -152,7 +164,7 @@ def draw_disputed(catalog: StoredCatalog, comparison: Comparison, path: str | Pa
             scores=(row["first"], row["second"]),
             only=(row["only_first"], row["only_second"]),
         )
-        for row, image in zip(first.to_dict("records"), read_pixels(as_catalog(catalog), first), strict=True)
+        for row, image in zip(first.to_dict("records"), images, strict=True)
         if image is not None
     ]
     counts = {str(tag): (int(row["only_first"]), int(row["only_second"])) for tag, row in comparison.tags.iterrows()}

@@ -16,7 +16,7 @@ from typing import Any
 from ..catalog import Catalog, Run, RunSelection, StoredCatalog, Where, as_catalog, select_runs, try_pixels
 from ..documents import KEY, Correction, FrameId, standing, verdicts
 from ..errors import XTagValueError
-from ..frames import LabelledFrame, as_source, check_new, write_labelled
+from ..frames import LabelledFrame, NamedRoots, Roots, as_source, check_new, write_labelled
 from ..search import configuration, find_tagging, read_corrections
 
 __all__ = ["Exported", "corrected_runs", "export_labels", "run_source"]
@@ -40,7 +40,9 @@ class Exported:
     unreadable: Mapping[str, str]
 
 
-def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = None) -> Exported:
+def export_labels(
+    catalog: StoredCatalog, out: str | Path, runs: RunSelection = None, *, roots: NamedRoots = None
+) -> Exported:
     """Write the frames that people corrected to a file, completely or not at all.
 
     Parameters
@@ -53,17 +55,23 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
         else the run.
     runs : str, int, run, or an iterable of these, optional
         Only the frames of these runs, see `bluesky_xtag.catalog.select_runs`. If None, of all runs.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read, as in `bluesky_xtag.replay.replay`: other frames are
+        among the unreadable ones, with the file that they name.
+        If None, all files are read.
 
     Raises
     ------
     XTagValueError
-        The file exists, its directory does not exist, there is no such run, or no corrected frame can be read.
+        The file exists, its directory does not exist, a root is not a directory, there is no such run, or no corrected
+        frame can be read.
     CatalogError
         The catalogue does not answer.
     XTagError
         The frames cannot be written to the disk.
     """
     check_new(Path(out))
+    allowed = Roots.of(roots)
     place = as_catalog(catalog)
     asked = corrected_runs(place) if runs is None else list(select_runs(place, runs))
     said = {run.uid: standing(read_corrections(run, place)) for run in asked}
@@ -75,7 +83,7 @@ def export_labels(catalog: StoredCatalog, out: str | Path, runs: RunSelection = 
 
     def frames() -> Iterator[LabelledFrame]:
         for run in corrected:
-            for frame in _labelled_frames(run, said[run.uid], unreadable):
+            for frame in _labelled_frames(run, said[run.uid], unreadable, allowed):
                 counts[run.uid] += 1
                 counts["labels"] += len(frame.truth)
                 yield frame
@@ -104,9 +112,11 @@ def _taxonomy(run: Run, catalog: Catalog) -> list[str]:
     return [str(tag) for tag in taxonomy]
 
 
-def _labelled_frames(run: Run, said: Sequence[Correction], unreadable: dict[str, str]) -> Iterator[LabelledFrame]:
+def _labelled_frames(
+    run: Run, said: Sequence[Correction], unreadable: dict[str, str], allowed: Roots | None
+) -> Iterator[LabelledFrame]:
     """Yield the corrected frames of a run; note those whose pixels cannot be read."""
-    frames = list(run.frames())
+    frames = list(run.frames(allowed))
     missing = {_frame_name(each.frame) for each in said}
     for number, verdict in sorted(verdicts([frame.id for frame in frames], said).items()):
         frame = frames[number]

@@ -12,6 +12,7 @@ import pandas as pd
 from ..catalog import Catalog, StoredCatalog, as_catalog, plain_rows, read_pixels
 from ..documents import MODEL, PLACE, score_tags
 from ..errors import NoTagsError, XTagValueError
+from ..frames import NamedRoots, Roots
 from ..search import hint_at_models, known_models, tags
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def review_table(proposed: pd.DataFrame) -> Table:
     return shown
 
 
-def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path) -> None:
+def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path, *, roots: NamedRoots = None) -> None:
     """Draw what `review` proposes: each frame with its tags and scores, in the order of the table.
 
     Parameters
@@ -117,10 +118,19 @@ def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path
         From `review`.
     path : str or Path
         The file to write; its suffix decides the format.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read, as in `bluesky_xtag.replay.replay`: other frames stay grey.
+        If None, all files are read.
+
+    Raises
+    ------
+    XTagValueError
+        A root is not a directory.
     """
     from ..view import Point, draw_points
 
     names = score_tags(proposed)
+    images = read_pixels(as_catalog(catalog), proposed, Roots.of(roots))
     draw_points(
         path,
         [
@@ -130,7 +140,7 @@ def draw_review(catalog: StoredCatalog, proposed: pd.DataFrame, path: str | Path
                 scores={name: row[f"p_{name}"] for name in names if row[f"p_{name}"] == row[f"p_{name}"]},
                 pixels=np.full(_NOTHING, -1) if image is None else image,
             )
-            for row, image in zip(proposed.to_dict("records"), read_pixels(as_catalog(catalog), proposed), strict=True)
+            for row, image in zip(proposed.to_dict("records"), images, strict=True)
         ],
         f"{len(proposed)} frames to look at",
     )

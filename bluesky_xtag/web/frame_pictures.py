@@ -15,7 +15,7 @@ import numpy as np
 
 from ..catalog import Catalog
 from ..errors import XTagError, XTagValueError, hide_secrets
-from ..frames import Frame
+from ..frames import Frame, Roots
 from ..model import Preparation
 from ..view import draw_thumbnail, invalid_pixels
 from .thumbnail_store import Place, ThumbnailStore
@@ -38,10 +38,13 @@ class FramePictures:
         The catalogue that has the runs.
     store : ThumbnailStore
         Where thumbnails are kept.
+    roots : Roots, optional
+        Where the files must be that documents name; anywhere if None.
     """
 
-    def __init__(self, catalog: Catalog, store: ThumbnailStore) -> None:
+    def __init__(self, catalog: Catalog, store: ThumbnailStore, roots: Roots | None = None) -> None:
         self._catalog = catalog
+        self._roots = roots
         self._store = store
         self._pool = ThreadPoolExecutor(_WORKERS, "xtag-pictures")
         self._lock = threading.Lock()
@@ -145,7 +148,7 @@ class FramePictures:
         run = self._catalog.get(uid)
         if run is None:
             raise XTagError(f"there is no run {uid} in the catalogue")
-        return {(uid, each.id.key, each.id.seq_num, each.id.index): each for each in run.frames()}
+        return {(uid, each.id.key, each.id.seq_num, each.id.index): each for each in run.frames(self._roots)}
 
 
 def _explained(place: Place, make: Callable[[], bytes]) -> bytes:

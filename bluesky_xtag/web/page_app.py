@@ -27,6 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ..catalog import StoredCatalog, as_catalog
 from ..documents import STATUSES
 from ..errors import XTagValueError, hide_secrets
+from ..frames import Roots
 from ..model import DEFAULT_TAXONOMY, Tag
 from ..review import MOST_TAGS, assign_keys
 from ..view import GAP
@@ -66,6 +67,8 @@ class PageApp:
         The names under which the page is served.
     read_only : bool
         Take no corrections.
+    roots : Roots, optional
+        Where the files must be that documents of stored runs name; anywhere if None.
     feed : LiveFeed, optional
         What the live page shows; there is none if None.
     """
@@ -78,12 +81,13 @@ class PageApp:
         hosts: Collection[str],
         *,
         read_only: bool = False,
+        roots: Roots | None = None,
         feed: LiveFeed | None = None,
     ) -> None:
         self.catalog = as_catalog(catalog)
         self.index = FrameIndex(self.catalog)
         self.news = News(self.index)
-        self.pictures = FramePictures(self.catalog, ThumbnailStore(thumbnail_file(place)))
+        self.pictures = FramePictures(self.catalog, ThumbnailStore(thumbnail_file(place)), roots)
         self.desk = CorrectionDesk(self.catalog, self.index, self.news.tell)
         self._name = hide_secrets(str(place))
         self._read_only = read_only

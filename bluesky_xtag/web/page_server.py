@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from ..catalog import Catalog, StoredCatalog
+    from ..frames import NamedRoots
     from ..tagger import Tagger
     from .live_feed import LiveFeed
 
@@ -48,13 +49,17 @@ class PageServer:
         What a browser must know. If None, the environment variable XTAG_WEB_TOKEN, else a new one.
     read_only : bool
         Take no corrections.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read, as in `bluesky_xtag.replay.replay`: pixels of
+        other frames are not shown. Thumbnails that were made before are.
+        If None, all files are read.
     feed : LiveFeed, optional
         What the live page shows. Without it there is no live page.
 
     Raises
     ------
     XTagValueError
-        A package is missing, the token is too short, or there is nothing to show.
+        A package is missing, the token is too short, a root is not a directory, or there is nothing to show.
     XTagError
         There is no free port.
     """
@@ -69,18 +74,21 @@ class PageServer:
         allow_hosts: tuple[str, ...] = (),
         token: str | None = None,
         read_only: bool = False,
+        roots: NamedRoots = None,
         feed: LiveFeed | None = None,
     ) -> None:
         check_packages()
         import uvicorn
 
         from ..catalog import as_catalog
+        from ..frames import Roots
         from .gate import new_token
         from .live_app import LiveApp
         from .page_app import PageApp
 
         if catalog is None and feed is None:
             raise XTagValueError("a page needs a catalogue, or a feed of what is taken now")
+        allowed = Roots.of(roots)
         token = token or os.environ.get("XTAG_WEB_TOKEN") or new_token()
         if len(token) < 16:
             raise XTagValueError("a token of fewer than 16 characters can be guessed: give a longer one, or none")
@@ -98,7 +106,7 @@ class PageServer:
         self.app: Any
         if catalog is not None:
             kept = place or as_catalog(catalog).name
-            self.app = PageApp(catalog, kept, token, names, read_only=read_only, feed=feed)
+            self.app = PageApp(catalog, kept, token, names, read_only=read_only, roots=allowed, feed=feed)
         else:
             assert feed is not None
             self.app = LiveApp(feed, token, names)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..catalog import Run, StoredRun, as_run, catalog_errors
 from ..documents import STATUSES
-from ..frames import Frame
+from ..frames import Frame, NamedRoots, Roots
 from ..model import write_atomically
 from ..plans import STREAM as DECISIONS
 from ..review import MOST_TAGS, assign_keys
@@ -52,7 +52,7 @@ _ALONE = (
 )
 
 
-def write_report(run: StoredRun | Run, path: str | Path) -> Path:
+def write_report(run: StoredRun | Run, path: str | Path, *, roots: NamedRoots = None) -> Path:
     """Write what the tags say of a stored run into one HTML file that opens without a server.
 
     It has the map of the run, its tags over the frames, how many frames have which tag and which outcome, examples of
@@ -64,6 +64,10 @@ def write_report(run: StoredRun | Run, path: str | Path) -> Path:
         Of Tiled or databroker.
     path : str or Path
         The file; one that exists is replaced.
+    roots : str, Path or an iterable of these, optional
+        Directories below which files may be read, as in `bluesky_xtag.replay.replay`: other frames are
+        not among the examples.
+        If None, all files are read.
 
     Returns
     -------
@@ -74,10 +78,12 @@ def write_report(run: StoredRun | Run, path: str | Path) -> Path:
     ------
     NoTagsError
         The run has no tags.
+    XTagValueError
+        A root is not a directory.
     CatalogError
         The catalogue does not answer.
     """
-    path = Path(path)
+    path, allowed = Path(path), Roots.of(roots)
     found = as_run(run)
     with catalog_errors(found.catalog.name, "read"):
         frames = RunFrames.read(found, 0, found.catalog)
@@ -99,7 +105,7 @@ def write_report(run: StoredRun | Run, path: str | Path) -> Path:
         draw_tags(frames, [tag for tag, _ in often.most_common(12)]),
         "<h2>Outcomes</h2>",
         _outcomes(frames),
-        *_examples(found, frames, often, words),
+        *_examples(found, frames, often, words, allowed),
         *(_decision_table(decisions) if decisions is not None else ()),
     ]
     head = f'<meta charset="utf-8">{_ALONE}<title>{escape(title)}</title><style>{_STYLE}</style>'
@@ -153,7 +159,9 @@ def _outcomes(frames: RunFrames) -> str:
     return f"<table><tr><th>outcome</th><th>frames</th></tr>{rows}</table>"
 
 
-def _examples(run: Run, frames: RunFrames, often: Counter[str], words: Sequence[str]) -> Iterable[str]:
+def _examples(
+    run: Run, frames: RunFrames, often: Counter[str], words: Sequence[str], allowed: Roots | None
+) -> Iterable[str]:
     """Yield pictures: of each tag, rare ones first, the frame with the highest score that is not shown yet."""
     chosen: dict[int, str] = {}
     for tag, _ in sorted(often.items(), key=lambda each: each[1])[:_EXAMPLES]:
@@ -166,7 +174,7 @@ def _examples(run: Run, frames: RunFrames, often: Counter[str], words: Sequence[
     if not chosen:
         return
     yield "<h2>Examples</h2><p>For each tag a frame with a high score, on a logarithmic scale.</p><div class='cards'>"
-    pictures = _pictures(run, frames, list(chosen))
+    pictures = _pictures(run, frames, list(chosen), allowed)
     for position, tag in chosen.items():
         image = '<p class="soft">The pixels cannot be read.</p>'
         if position in pictures:
@@ -177,12 +185,12 @@ def _examples(run: Run, frames: RunFrames, often: Counter[str], words: Sequence[
     yield "</div>"
 
 
-def _pictures(run: Run, frames: RunFrames, positions: Sequence[int]) -> dict[int, bytes]:
+def _pictures(run: Run, frames: RunFrames, positions: Sequence[int], allowed: Roots | None) -> dict[int, bytes]:
     """Return pictures of frames by their positions, of those that can be read."""
     wanted = {frames.place(position)[1:]: position for position in positions}
     found: dict[int, bytes] = {}
     try:
-        for frame in run.frames():
+        for frame in run.frames(allowed):
             position = wanted.get((frame.id.key, frame.id.seq_num, frame.id.index))
             if position is not None and (picture := _picture(frame)) is not None:
                 found[position] = picture

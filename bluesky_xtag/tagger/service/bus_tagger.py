@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, cast
 
 from ...documents import FrameId
-from ...frames import Frame, FrameAssembler, Roots
+from ...frames import Frame, FrameAssembler, NamedRoots, Roots
 from ..scoring import Outcome
 from ..second_look import SecondLook
 from ..tagger import Tagger
@@ -31,7 +30,7 @@ class BusTagger(Tagger):
     def __init__(
         self,
         *arguments: Any,
-        roots: str | Path | Iterable[str | Path] | None = None,
+        roots: NamedRoots = None,
         root_map: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:

@@ -186,7 +186,10 @@ def test_runs_are_selected_by_what_people_type(kept):
     assert selected(["xtag.max_p.ring>0.4", f"scan_id!={kept.scans[1]}"]) == kept.uids[:1]
     assert selected([kept.uids[1], -1, kept.native[kept.uids[0]]]) == [kept.uids[1], kept.uids[3], kept.uids[0]]
     assert selected(kept.native[kept.uids[0]]) == selected(as_run(kept.native[kept.uids[0]])) == kept.uids[:1]
-    assert selected(kept.uids[2]) == []  # derived runs are not meant
+    assert selected(kept.uids[2]) == kept.uids[1:2]  # a derived run stands for its original
+    assert selected([-1, "-2", -3]) == originals[::-1]
+    with pytest.raises(XTagValueError, match="no run -999999"):
+        selected(-999_999)
     with pytest.raises(XTagValueError, match="no run 'nowhere'.*give a uid"):
         selected("nowhere")
 
