@@ -8,7 +8,7 @@ import { RunMap } from "./run_map.js";
 import { Viewer } from "./viewer.js";
 
 const MOST = 10000; // frames of one correction
-const state = { about: null, runs: [], version: -1, facets: {}, draft: new Map(), open: null, undo: [], connected: false };
+const state = { about: null, runs: [], version: -1, facets: {}, draft: new Map(), open: null, undo: [], connected: false, typed: null, searches: 0, held: [] };
 let grid, viewer, map, outbox, tags;
 
 async function start() {
@@ -53,7 +53,7 @@ function readAddress() {
   byId("query").value = asked.get("q") ?? "";
   setOrder(asked.get("order") ?? "newest");
   const frame = asked.get("frame");
-  select().then(() => {
+  search().then(() => {
     if (frame) openFrame(null, frame);
     else if (state.open) closeFrame(false);
   });
@@ -79,12 +79,27 @@ function writeAddress(replace = false) {
   if (hash !== (location.hash || "#")) history[replace ? "replaceState" : "pushState"](null, "", hash);
 }
 
+// What people search for. The keys that follow are meant for what is found, see `waits`.
+async function search() {
+  clearTimeout(state.typed);
+  state.typed = null;
+  state.searches += 1;
+  const found = await select();
+  state.searches -= 1;
+  if (!found) state.held.length = 0;
+  while (!searching() && state.held.length) handle(state.held.shift());
+}
+
+const searching = () => state.searches > 0 || state.typed !== null;
+
+// Show the frames of the search; return whether the newest search could be answered.
 async function select(keepPlace = false) {
   const asked = new URLSearchParams({ q: byId("query").value, order: byId("order").value });
   const turn = (state.turn = (state.turn ?? 0) + 1);
   try {
     const [found, runs] = await Promise.all([get(`api/select?${asked}`), get("api/runs")]);
-    if (turn !== state.turn) return;
+    if (turn !== state.turn) return true;
+    if (keepPlace && !idle()) return offerNews();
     Object.assign(state, { runs, version: found.version, facets: found.facets, statuses: found.statuses });
     problem("");
     byId("news").hidden = true;
@@ -92,8 +107,10 @@ async function select(keepPlace = false) {
     grid.show(found, keepPlace || state.shown === String(asked));
     state.shown = String(asked);
     drawSide();
+    return true;
   } catch (error) {
     if (turn === state.turn) problem(error.message);
+    return turn !== state.turn;
   }
 }
 
@@ -109,13 +126,20 @@ function onNews(news) {
   state.news = news;
   drawFooter();
   if (news.version === state.version) return;
-  const idle = !state.open && !state.draft.size && !grid.chosen.size && byId("grid").scrollTop < 10;
-  const more = news.frames - (state.runs.reduce((sum, run) => sum + run.frames, 0));
-  if (idle && (more > 0 || !before)) later(() => select(true));
-  else if (more > 0) {
-    byId("news").textContent = `${count(more, "new frame")}: show`;
+  if (idle() && (newFrames() > 0 || !before)) later(() => select(true));
+  else offerNews();
+}
+
+// Whether nobody would miss what is shown.
+const idle = () => !state.open && !state.draft.size && !grid.chosen.size && !searching() && byId("grid").scrollTop < 10;
+const newFrames = () => state.news.frames - state.runs.reduce((sum, run) => sum + run.frames, 0);
+
+function offerNews() {
+  if (newFrames() > 0) {
+    byId("news").textContent = `${count(newFrames(), "new frame")}: show`;
     byId("news").hidden = false;
   } else grid.reload();
+  return true;
 }
 
 // While a catalogue is read, news come with each run: one look at the newest is enough.
@@ -123,7 +147,8 @@ function later(work) {
   if (state.later) return;
   state.later = setTimeout(() => {
     state.later = null;
-    work();
+    if (searching()) later(work);
+    else work();
   }, 250);
 }
 
@@ -158,7 +183,7 @@ function words() {
 function setWords(list) {
   byId("query").value = list.join(" ");
   writeAddress();
-  select();
+  search();
 }
 
 function turn(word) {
@@ -451,8 +476,20 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" || (event.key === "Enter" && event.target.closest("footer"))) place();
     return;
   }
-  if (handle(event)) event.preventDefault();
+  if (waits(event)) {
+    if (!event.repeat) state.held.push(event);
+    event.preventDefault();
+  } else if (handle(event)) event.preventDefault();
 });
+
+// Keys that would act on frames wait while a search is under way. Escape forgets them.
+function waits(event) {
+  const { key } = event;
+  if (key === "Escape") state.held.length = 0;
+  if (!searching() || state.open || event.altKey || event.target.matches("button, a")) return false;
+  if (event.ctrlKey || event.metaKey) return key === "a" || key === "z";
+  return (key.length === 1 && key !== "/" && key !== "?") || /^(Enter|Backspace|Home|End|Page(Up|Down)|Arrow.*)$/.test(key);
+}
 
 function handle(event) {
   const { key } = event;
@@ -492,20 +529,24 @@ function openHelp() {
 // Everything else that can be clicked
 
 byId("search").addEventListener("submit", (event) => event.preventDefault());
-let typed = 0;
 byId("query").addEventListener("input", () => {
-  clearTimeout(typed);
-  typed = setTimeout(() => {
-    writeAddress(true);
-    select();
-  }, 180);
+  clearTimeout(state.typed);
+  state.typed = setTimeout(searchTyped, 180);
 });
 byId("query").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") place();
+  if (event.key !== "Enter") return;
+  if (state.typed !== null) searchTyped();
+  place();
 });
+
+function searchTyped() {
+  writeAddress(true);
+  search();
+}
+
 byId("order").addEventListener("change", () => {
   writeAddress();
-  select();
+  search();
 });
 byId("size").addEventListener("input", () => {
   grid.size = Number(byId("size").value);
@@ -514,7 +555,7 @@ byId("size").addEventListener("input", () => {
 });
 byId("theme").onclick = () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 byId("help-open").onclick = openHelp;
-byId("news").onclick = () => select();
+byId("news").onclick = search;
 byId("back").onclick = () => closeFrame();
 byId("previous").onclick = () => step(-1);
 byId("next").onclick = () => step(1);
@@ -524,7 +565,7 @@ byId("like").onclick = () => {
   byId("query").value = "";
   closeFrame(false);
   writeAddress();
-  select();
+  search();
 };
 byId("person").addEventListener("change", () => keep("person", byId("person").value.trim()));
 window.addEventListener("popstate", readAddress);

@@ -194,6 +194,33 @@ def test_many_chosen_frames_are_corrected_in_one_action(page, catalog, runs):
     assert not any("empty" in held.split() for held in tags(run)["xtag_tags"])
 
 
+SLOW = """(() => {
+  const right = window.fetch;
+  window.fetch = async (what, ...more) => {
+    if (String(what).includes("api/select")) await new Promise((over) => setTimeout(over, 1500));
+    return right(what, ...more);
+  };
+})()"""
+
+
+def test_keys_that_follow_a_search_are_meant_for_what_it_finds(page, runs):
+    search(page, f"run:{runs[0][:8]}", 6)
+    page.run(SLOW)
+    page.press("/")
+    page.run("document.getElementById('query').value = ''")
+    page.type(f"run:{runs[1][:8]}")
+    page.press("Enter", "Control+a", "e")
+    assert page.text("#count").startswith("6 frames")
+    page.wait("document.getElementById('count').textContent === '200 frames · 200 chosen'")
+    assert page.text("#draft").startswith("+ empty on 200 frames")
+    page.press(".", "Escape", "/")
+    page.type(" rnig")
+    page.press("Enter", "Control+a", "e")
+    page.wait("document.getElementById('problem').textContent.includes('did you mean ring')")
+    assert page.text("#count") == "200 frames"  # what was not found is not chosen
+    assert page.text("#draft") == ""
+
+
 def test_a_hundred_frames_are_corrected_by_keyboard(page, catalog, runs, tmp_path):
     run = catalog[runs[1]]
     search(page, f"run:{runs[1][:8]}", 200)
