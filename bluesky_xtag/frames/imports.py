@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..model import unbroken
 from .data_keys import is_image
 from .files import import_for, import_handler
 
@@ -48,6 +49,7 @@ class Imports:
 
 def _do(action: Callable[[Any], None], what: str | None) -> None:
     try:
-        action(what)
+        with unbroken():
+            action(what)
     except Exception:
         logger.debug("what %s needs cannot be imported", what or "a stream", exc_info=True)

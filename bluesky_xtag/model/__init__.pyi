@@ -3,6 +3,7 @@ from .card import DEFAULT as DEFAULT
 from .card import ModelCard as ModelCard
 from .card import ServedModel as ServedModel
 from .daemon_threads import DaemonThreads as DaemonThreads
+from .daemon_threads import unbroken as unbroken
 from .prepare import SCALARS as SCALARS
 from .prepare import SPIKE_COUNTS as SPIKE_COUNTS
 from .prepare import SPIKE_RATIO as SPIKE_RATIO

@@ -15,6 +15,7 @@ import numpy as np
 from ..documents import STATUSES, FrameId, Status, Tagging
 from ..errors import CatalogError, FileHeld, FrameError, FrameNotReady, XTagValueError, hide_secrets
 from ..frames import Frame, is_first, without_hint
+from ..model import unbroken
 
 if TYPE_CHECKING:
     from ..model import Inputs, PackedImage, TagModel, Taxonomy
@@ -98,6 +99,7 @@ def tag_frame(model: Scorer, frame: Frame) -> Outcome:
     return outcome
 
 
+@unbroken()
 def tag_together(model: Scorer, frames: Iterable[Frame], kept: dict[FrameId, Inputs] | None = None) -> list[Outcome]:
     """Read frames one after the other and score them in one call; where that fails, each alone.
 
@@ -126,6 +128,7 @@ def keeps_inputs(model: Any) -> bool:
     return callable(getattr(model, "infer_all", None)) and callable(getattr(model, "preparation", None))
 
 
+@unbroken()
 def prepare_frame(model: TagModel, frame: Frame) -> Inputs | Outcome:
     """Read and prepare a frame; return what the network sees of it, or what came of it if that cannot be had.
 
@@ -147,6 +150,7 @@ def prepare_frame(model: TagModel, frame: Frame) -> Inputs | Outcome:
     return inputs
 
 
+@unbroken()
 def score_prepared(model: TagModel, frames: Sequence[FrameId], prepared: Sequence[Inputs]) -> list[Outcome]:
     """Score frames that `prepare_frame` prepared, one after the other."""
     begin = time.perf_counter()

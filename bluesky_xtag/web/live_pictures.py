@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ..frames import Frame
+from ..model import unbroken
 from ..view import draw_thumbnail
 
 __all__ = ["LivePictures"]
@@ -73,7 +74,8 @@ class LivePictures:
                 continue
             frame, place = newest
             try:
-                picture = draw_thumbnail(frame.pixels(), frame.mask, _SIDE)
+                with unbroken():
+                    picture = draw_thumbnail(frame.pixels(), frame.mask, _SIDE)
             except Exception as error:  # noqa: BLE001 - readers of formats are foreign code
                 logger.debug("the newest frame cannot be shown: %s", error)
             else:

@@ -1,4 +1,4 @@
-"""A session ends although its model hangs over several frames, in threads of the session itself."""
+"""A session ends by itself, whatever its daemon threads do: a step that hangs, or one that is under way."""
 
 import os
 import subprocess
@@ -36,3 +36,46 @@ def test_a_session_ends_while_a_model_hangs_over_several_frames(backend):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.stdout.split() == ["ends"], done.stderr
     assert done.returncode == 0
+
+
+STEPS = """
+import sys, threading, time
+from bluesky_xtag.model import DaemonThreads, unbroken
+
+done = []
+
+def work(seconds):
+    time.sleep(seconds)
+    done.append(seconds)
+
+def step_by_step(seconds):
+    while True:
+        with unbroken():
+            work(seconds)
+
+seconds = float(sys.argv[2])
+if sys.argv[1] == "one":
+    begun = threading.Event()
+    pool = DaemonThreads(1, "xtag-one")
+    threading.Thread(target=lambda: pool.map(lambda each: (begun.set(), work(each)), [seconds]), daemon=True).start()
+    begun.wait()
+else:
+    threading.Thread(target=step_by_step, args=(seconds,), daemon=True).start()
+    time.sleep(3.5 * seconds)
+begin = time.monotonic()
+from bluesky_xtag.model import daemon_threads
+daemon_threads._steps.end()
+print(len(done), round(time.monotonic() - begin, 1), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "seconds", "done", "least", "most"),
+    [("one", 0.5, 1, 0.1, 1.9), ("one", 60, 0, 1.9, 10.0), ("many", 0.2, 4, 0.0, 1.5)],
+)
+def test_a_session_waits_at_its_end_for_the_step_under_way_and_for_no_other(how, seconds, done, least, most):
+    found = subprocess.run([sys.executable, "-c", STEPS, how, str(seconds)], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    steps, waited = found.stdout.split()
+    assert int(steps) >= done if how == "many" else int(steps) == done
+    assert least <= float(waited) <= most
