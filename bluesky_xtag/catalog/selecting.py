@@ -52,7 +52,7 @@ def select_runs(catalog: Catalog, runs: RunSelection = None) -> Iterator[Run]:
     if conditions or not named:
         yield from _originals(catalog.search(*map(_condition, conditions)).runs())
     for one in named:
-        yield find_run(catalog, one)
+        yield _original(_find(catalog, one, ", or a condition such as plan_name=scan"))
 
 
 def _originals(runs: Iterable[Run]) -> Iterator[Run]:
@@ -75,16 +75,26 @@ def find_run(catalog: Catalog, named: str | int | StoredRun) -> Run:
     XTagValueError
         There is no such run.
     """
-    run = _find(catalog, named)
-    if not run.is_derived:
-        return run
-    original = run.catalog.get(run.original_uid)
-    if original is None:
-        raise XTagValueError(f"run {run.uid} is derived from run {run.original_uid}, which the catalogue does not have")
-    return original
+    return _original(_find(catalog, named))
 
 
-def _find(catalog: Catalog, run: str | int | StoredRun) -> Run:
+def _original(run: Run) -> Run:
+    """Return the run that a run is derived from, if need be in several steps; one that is not derived as it is."""
+    passed = {run.uid}
+    while run.is_derived:
+        original = run.catalog.get(run.original_uid)
+        if original is None:
+            raise XTagValueError(
+                f"run {run.uid} is derived from run {run.original_uid}, which the catalogue does not have"
+            )
+        if original.uid in passed:
+            raise XTagValueError(f"run {run.uid} is derived from itself in {len(passed)} steps: name another run")
+        passed.add(original.uid)
+        run = original
+    return run
+
+
+def _find(catalog: Catalog, run: str | int | StoredRun, more: str = "") -> Run:
     if not isinstance(run, str | int):
         return as_run(run)
     try:
@@ -93,8 +103,7 @@ def _find(catalog: Catalog, run: str | int | StoredRun) -> Run:
         return catalog.find(run)
     except (KeyError, IndexError, ValueError) as error:
         raise XTagValueError(
-            f"there is no run {run!r} in the catalogue: give a uid, a scan_id, -1 for the newest, or a condition such "
-            "as plan_name=scan"
+            f"there is no run {run!r} in the catalogue: give a uid, a scan_id, or -1 for the newest{more}"
         ) from error
 
 

@@ -11,7 +11,18 @@ import pytest
 from event_model import compose_run
 
 from bluesky_xtag import CatalogError, XTagValueError
-from bluesky_xtag.catalog import Catalog, Run, Where, as_catalog, as_run, catalog_errors, open_any, select_runs, store
+from bluesky_xtag.catalog import (
+    Catalog,
+    Run,
+    Where,
+    as_catalog,
+    as_run,
+    catalog_errors,
+    find_run,
+    open_any,
+    select_runs,
+    store,
+)
 
 STORES = ["databroker.temp", "Broker.named", "tiled sqlite", "tiled duckdb", "tiled postgresql"]
 SCALARS = {
@@ -190,8 +201,10 @@ def test_runs_are_selected_by_what_people_type(kept):
     assert selected([-1, "-2", -3]) == originals[::-1]
     with pytest.raises(XTagValueError, match="no run -999999"):
         selected(-999_999)
-    with pytest.raises(XTagValueError, match="no run 'nowhere'.*give a uid"):
+    with pytest.raises(XTagValueError, match="no run 'nowhere'.*give a uid.*plan_name=scan"):
         selected("nowhere")
+    with pytest.raises(XTagValueError, match="-1 for the newest$"):  # who looks for one run cannot give a condition
+        find_run(kept.mine, "nowhere")
 
 
 def test_a_run_tells_its_documents_and_what_follows_from_them(kept):

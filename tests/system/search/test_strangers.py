@@ -2,6 +2,7 @@
 
 import copy
 import math
+import uuid
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from support.strangers import SUMMARY, WORD, arbitrary, mutated_summaries
 from tiled.structures.core import Spec
 
 from bluesky_xtag import NoTagsError, Tagging, XTagValueError
-from bluesky_xtag.catalog import as_catalog, last_scan_id, select_runs
+from bluesky_xtag.catalog import as_catalog, find_run, last_scan_id, select_runs
 from bluesky_xtag.documents import FrameId, compose, configuration, configuration_keys, data_keys, row, summarise
 from bluesky_xtag.review import compare, correct, corrections, export_labels, review
 from bluesky_xtag.search import find_similar, frames_with_tag, runs_with_tag, summarise_runs, tags
@@ -77,7 +78,8 @@ def visit(shared, start, stop=None):
 
     What the schema of documents forbids, no writer of documents takes; but a Tiled client may write any metadata.
     """
-    run = compose_run(metadata=copy.deepcopy(start), validate=False)
+    start = copy.deepcopy(start)
+    run = compose_run(uid=start.pop("uid", None), metadata=start, validate=False)
     uid, right = run.start_doc["uid"], run.compose_stop()
     if stop is None and schema_validators[DocumentNames.start].is_valid(run.start_doc):
         insert = shared.place.writer()
@@ -332,3 +334,19 @@ def test_nodes_that_are_no_runs(request, tmp_path):
     assert summarise_runs(catalog).written == (uid,)
     assert list(frames_with_tag(catalog, "ring")["run"]) == [uid, uid]
     assert len(review(catalog, 5)) == 2
+
+
+def test_a_run_that_is_derived_in_several_steps_stands_for_its_original(shared):
+    first = visit(shared, derived(shared))
+    second = visit(shared, {"original_run_uid": first})
+    third = visit(shared, {"original_run_uid": second})
+    own, here, there = (str(uuid.uuid4()) for _ in range(3))
+    for uid, source in {own: own, here: there, there: here}.items():
+        visit(shared, {"uid": uid, "original_run_uid": source})
+    lost = visit(shared, {"original_run_uid": str(uuid.uuid4())})
+    for uid in (shared.uid, first, second, third):
+        assert find_run(shared.place, uid).uid == shared.uid
+        assert [run.uid for run in select_runs(shared.place, uid)] == [shared.uid]
+    for uid, wrong in ((own, "derived from itself"), (here, "derived from itself"), (lost, "does not have")):
+        with pytest.raises(XTagValueError, match=wrong):
+            find_run(shared.place, uid)
