@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from .table import TagTable
 from .tagging import FrameId
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["MODEL", "Correction", "Verdict", "in_order", "newest", "overlay", "standing", "verdicts"]
 

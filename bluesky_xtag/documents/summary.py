@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
-import pandas as pd
-
 from .columns import column, score_column
 from .corrections import Correction
 from .table import TagTable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..model import ServedModel
 
 __all__ = [

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, cast
 
 from .columns import DECIDED_BY, FRAME, column, score_column, strength_column, tagger_name
 from .tagging import FrameId
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["PLACE", "TagRow", "TagTable", "score_tags"]
 

@@ -18,18 +18,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-import pandas as pd
-
 from .. import documents
-from ..catalog import Catalog, store
 from ..documents import Tagging, TagRows, summarise
 from ..errors import CatalogError
 from ..frames import Frame
-from ..search import summary_of, write_if_complete
 from .scoring import NotReady, Outcome, batches
 from .statistics import Statistics
 
 if TYPE_CHECKING:
+    from ..catalog import Catalog
     from ..model import ServedModel
 
 __all__ = ["SecondLook"]
@@ -208,6 +205,11 @@ class SecondLook(TagRows):
 
     def _store(self, run: _Run, found: int) -> bool:
         """Store the rows as a derived run, and the summary with the run itself; return False if it is not there yet."""
+        import pandas as pd
+
+        from ..catalog import store
+        from ..search import summary_of, write_if_complete
+
         if not self._catalog.holds_whole(run.uid):
             return False
         stored = self._catalog.find(run.uid)

@@ -10,15 +10,14 @@ from weakref import finalize
 
 from bluesky.run_engine import RunEngine
 
-from ..catalog import StoredCatalog, as_catalog
 from ..errors import XTagValueError
-from ..search import LiveSummary, default_directory
 from .backends import Backend, suitable_backend
 from .preprocessor import TagPreprocessor
 from .tagger import Mask, Tagger, Wait
 from .worker import Policy
 
 if TYPE_CHECKING:
+    from ..catalog import Catalog, StoredCatalog
     from ..model import TagModel
 
 __all__ = ["install"]
@@ -78,7 +77,7 @@ def install(
     """
     if not isinstance(RE, RunEngine):
         raise XTagValueError(f"install() needs a bluesky RunEngine, got {type(RE).__name__}")
-    place = None if catalog is None else as_catalog(catalog)
+    place = None if catalog is None else _catalogue(catalog)
     backend, why_here = (backend, "") if backend is not None else suitable_backend(model)
     tagger = Tagger(
         model,
@@ -107,6 +106,8 @@ def install(
     companions: list[Callable[[str, Any], Any]] = []
     tagger.catalog = place
     if place is not None:
+        from ..search import LiveSummary, default_directory
+
         again = tagger.look_again(place)
         tagger.closing.callback(again.close)
         # Closed first, since a second look writes its summary after the live one.
@@ -121,6 +122,12 @@ def install(
     tagger.closing.callback(preprocessor.unsubscribe)
     print(_announcement(tagger, why_here))
     return tagger
+
+
+def _catalogue(catalog: StoredCatalog) -> Catalog:
+    from ..catalog import as_catalog  # with pandas, which a session without a catalogue does without
+
+    return as_catalog(catalog)
 
 
 def _remove(RE: RunEngine, preprocessor: TagPreprocessor) -> None:

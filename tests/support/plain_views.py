@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from bluesky_xtag.model import coarse
-from bluesky_xtag.model.prepare.polar import FOLDS
+from bluesky_xtag.model.prepare.inputs import FOLDS
 
 LEAST = 1e-3
 

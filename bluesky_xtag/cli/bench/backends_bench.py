@@ -103,7 +103,7 @@ def backends(
                     progress.advance(task)
             figures |= {f"{size}_{name}": value for name, value in scans.figures().items()}
             beats = scans.beats  # of the largest frames, which come last
-        for kind in ("inline", "process"):
+        for kind in ("without", "inline", "process"):
             figures[f"{kind}_beat_p99_ms"] = 1e3 * percentile(beats[kind], 99)
             figures[f"{kind}_beat_worst_ms"] = 1e3 * max(beats[kind])
     figures |= _compare_sessions(rounds, console)
@@ -232,7 +232,7 @@ def _rate(backend: Backend, every: Sequence[Frame]) -> float:
 
 def _compare_sessions(rounds: int, console: Console) -> dict[str, float]:
     """Return what new sessions measure of themselves; see `bluesky_xtag.cli.bench.backends_session`."""
-    found: dict[str, list[dict[str, float]]] = {"inline": [], "process": []}
+    found: dict[str, list[dict[str, float]]] = {"without": [], "inline": [], "process": []}
     with console.status("Starting sessions"):
         for _ in range(rounds):
             for kind, each in found.items():
@@ -243,6 +243,8 @@ def _compare_sessions(rounds: int, console: Console) -> dict[str, float]:
         for name in each[0]
     }
     figures["first_scores_over_inline"] = figures["process_first_scores_s"] / figures["inline_first_scores_s"]
+    for kind in ("inline", "process"):
+        figures[f"{kind}_memory_more_mib"] = figures[f"{kind}_memory_mib"] - figures["without_memory_mib"]
     return figures | {"memory_saved_mib": figures["inline_memory_mib"] - figures["process_memory_mib"]}
 
 
@@ -268,6 +270,7 @@ _MEANINGS = {
     "{kind}_prompt_s": "from install(RE) to the prompt, s",
     "{kind}_first_scores_s": "from install(RE) to the first scores, s",
     "{kind}_memory_mib": "memory of the session's process, MiB",
+    "{kind}_memory_more_mib": "the same, more than without tagging",
 }
 
 
@@ -277,6 +280,10 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
         table.add_row(meaning, *(f"{figures[name.format(kind=kind)]:.3f}" for kind in ("inline", "process")))
     console.print(table)
     console.print(table_of(BARS, figures))
+    console.print(
+        f"without tagging: the beat p99 {figures['without_beat_p99_ms']:.3f} ms, worst "
+        f"{figures['without_beat_worst_ms']:.3f} ms; memory {figures['without_memory_mib']:.0f} MiB"
+    )
     for size in _SHAPES:
         console.print(
             f"{size}: the shadow scored {figures[f'{size}_shadow_scored_share']:.0%} of the frames; from document to "

@@ -7,32 +7,6 @@ a frame. The views also hold residuals in units of the counting noise, because t
 visible, not the shade of grey.
 """
 
-from .binning import Binned
-from .centre import estimate_centre
-from .compiled import compiled as compile_loop
-from .compiled import compiled_function as compile_function
-from .grid import coarse
-from .packed import CompiledRows, PackedImage
-from .polar import POLAR_CHANNELS, PROFILE_CHANNELS
-from .preparation import PLAIN_CHANNELS, SCALARS, Inputs, Preparation
-from .strips import SPIKE_COUNTS, SPIKE_RATIO
-from .validity import describe_counts
+import lazy_loader
 
-__all__ = [
-    "PLAIN_CHANNELS",
-    "POLAR_CHANNELS",
-    "PROFILE_CHANNELS",
-    "SCALARS",
-    "SPIKE_COUNTS",
-    "SPIKE_RATIO",
-    "Binned",
-    "CompiledRows",
-    "Inputs",
-    "PackedImage",
-    "Preparation",
-    "coarse",
-    "compile_function",
-    "compile_loop",
-    "describe_counts",
-    "estimate_centre",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

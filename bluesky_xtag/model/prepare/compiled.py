@@ -10,12 +10,12 @@ from typing import Any
 
 import numba
 
-__all__ = ["compiled", "compiled_function"]
+__all__ = ["compile_function", "compile_loop"]
 
 log = logging.getLogger("bluesky_xtag")
 
 
-def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
+def compile_loop(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function at its first call and keeps the result next to the source.
 
     Parameters
@@ -40,7 +40,7 @@ def compiled(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def compiled_function(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+def compile_function(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that makes a C function with the signature; compiled loops take it as an argument."""
 
     def decorate(function: Callable[..., Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compile_loop
 
 __all__ = ["LEAST", "QUICK", "coarse", "log1p", "peaks", "ratio", "residual", "stretch"]
 
@@ -32,19 +32,19 @@ def coarse(layer: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     return layer, step
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def ratio(counts: Any, valid: Any) -> Any:
     """Return counts per fully valid bin, 0 where nothing is valid; of one bin, float32."""
     return counts / valid if valid > LEAST else _NONE
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def residual(counts: Any, expected: Any) -> Any:
     """Return the deviation in units of the counting noise, stretched so that strong ones stay in range; float32."""
     return stretch((counts - expected) / np.sqrt(max(expected, _NONE) + _ONE))
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def stretch(sigmas: Any) -> Any:
     """Return asinh / 4 of a float32, to seven digits after the point, up to 1e19."""
     size = abs(sigmas)
@@ -52,13 +52,13 @@ def stretch(sigmas: Any) -> Any:
     return log if sigmas > _NONE else -log
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def log1p(number: Any) -> Any:
     """Return log(1 + x) of a float32, to seven digits after the point."""
     return np.log(_ONE + number)
 
 
-@compiled()
+@compile_loop()
 def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
     """Return the highest cells that no other within `reach` rows and columns exceeds, highest first.
 
@@ -94,7 +94,7 @@ def peaks(layer: np.ndarray, reach: int, most: int, least: float) -> np.ndarray:
     return found[:number]
 
 
-@compiled()
+@compile_loop()
 def _is_topped(layer: np.ndarray, row: int, column: int, reach: int) -> bool:
     """Return whether a cell within `reach` rows and columns is higher."""
     height = layer[row, column]

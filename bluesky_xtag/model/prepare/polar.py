@@ -8,26 +8,13 @@ from typing import Any
 import numpy as np
 
 from .binning import Binned
-from .compiled import compiled
+from .compiled import compile_loop
 from .grid import LEAST, QUICK, log1p, ratio, residual, stretch
+from .inputs import FOLDS, POLAR_CHANNELS, PROFILE_CHANNELS
 
-__all__ = ["POLAR_CHANNELS", "PROFILE_CHANNELS", "polar_views"]
+__all__ = ["polar_views"]
 
-POLAR_CHANNELS = ("log_mean", "valid", "excess_variance", "residual", "azimuthal_residual")
-# Folds of the azimuthal harmonics: of texture and symmetric lattices, and 1, which a wrong centre or a slope makes.
-FOLDS = (1, 2, 4, 6)
 _NEARBY, _WIDER = np.int64(15), np.int64(61)  # radii that a radius is compared with
-PROFILE_CHANNELS = (
-    "log_mean",
-    "coverage",
-    "residual",
-    "broad_residual",
-    "scatter",
-    "peak",
-    *(f"harmonic_{fold}" for fold in FOLDS),
-    *(f"smooth_harmonic_{fold}" for fold in FOLDS),
-    *(f"contrast_{fold}" for fold in FOLDS),
-)
 _LOG_MEAN, _COVERAGE, _RESIDUAL, _BROAD_RESIDUAL, _SCATTER, _PEAK, _HARMONICS = range(7)
 _SMOOTH_HARMONICS, _CONTRASTS = _HARMONICS + len(FOLDS), _HARMONICS + 2 * len(FOLDS)
 
@@ -55,7 +42,7 @@ def polar_views(
     return view, _profile(counts, valid, _waves(azimuths), np.float32(log_scale)), nearest
 
 
-@compiled()
+@compile_loop()
 def _sums(
     cells: np.ndarray, counts: np.ndarray, valid: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -75,7 +62,9 @@ def _sums(
     )
 
 
-@compiled("reassoc", "nsz")  # with "contract", the variance of a lone bin would be what rounding makes of it, and not 0
+@compile_loop(
+    "reassoc", "nsz"
+)  # with "contract", the variance of a lone bin would be what rounding makes of it, and not 0
 def _view(
     fine_counts: np.ndarray, fine_valid: np.ndarray, fine_squares: np.ndarray, pixels: np.ndarray, log_scale: np.float32
 ) -> np.ndarray:
@@ -99,7 +88,7 @@ def _view(
     return view
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale: np.float32) -> np.ndarray:
     """Return what each radius of the (2 radii, azimuths) sums holds: the channels of `PROFILE_CHANNELS`."""
     (radii, azimuths), folds = counts.shape, len(FOLDS)
@@ -123,7 +112,7 @@ def _profile(counts: np.ndarray, valid: np.ndarray, waves: np.ndarray, log_scale
     return profile
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _of_radius(
     counts: np.ndarray,
     valid: np.ndarray,
@@ -159,7 +148,7 @@ def _of_radius(
     return sectors
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _dot(values: np.ndarray, wave: np.ndarray) -> np.float32:
     total = np.float32(0)
     for place in range(len(values)):
@@ -167,12 +156,12 @@ def _dot(values: np.ndarray, wave: np.ndarray) -> np.float32:
     return total
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _length(x: Any, y: Any) -> Any:
     return np.sqrt(x * x + y * y)
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _expected_total(total: np.ndarray, area: np.ndarray, width: int) -> np.ndarray:
     """Return what each radius would hold if it were as bright as the `width` about it; the first and last go on."""
     radii, half = len(total), width // 2
@@ -187,7 +176,7 @@ def _expected_total(total: np.ndarray, area: np.ndarray, width: int) -> np.ndarr
     return expected
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _pairs(layer: np.ndarray) -> np.ndarray:
     """Add neighbouring radii."""
     sums = np.empty((layer.shape[0] // 2, layer.shape[1]), np.float32)
@@ -197,7 +186,7 @@ def _pairs(layer: np.ndarray) -> np.ndarray:
     return sums
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _around(layer: np.ndarray) -> np.ndarray:
     """Return means over 13 radii, of which the first and the last go on, and 9 azimuths, round the circle."""
     radii, azimuths = layer.shape

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compile_loop
 from .grid import LEAST, QUICK, peaks
 
 __all__ = ["Slopes", "slopes"]
@@ -77,7 +77,7 @@ def slopes(counts: np.ndarray, valid: np.ndarray, step: int) -> Slopes:
     return Slopes(places, directions, weights, (rows, columns), step)
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _steepest(
     smooth: np.ndarray, area: np.ndarray, valid: np.ndarray, bins: np.float32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -107,7 +107,7 @@ def _steepest(
     return places, directions, weights / max(weights.sum(), np.float32(1e-6))
 
 
-@compiled()
+@compile_loop()
 def _enough_valid(valid: np.ndarray, row: int, column: int) -> bool:
     """Return whether enough of a cell and of its eight neighbours is valid."""
     for down in range(row - 1, row + 2):
@@ -117,7 +117,7 @@ def _enough_valid(valid: np.ndarray, row: int, column: int) -> bool:
     return True
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _slope(layer: np.ndarray, row: int, column: int) -> tuple[Any, Any, Any]:
     """Return how a layer rises a cell along x, along y, and at most, from the eight neighbours (Sobel)."""
     along = down = np.float32(0)
@@ -127,7 +127,7 @@ def _slope(layer: np.ndarray, row: int, column: int) -> tuple[Any, Any, Any]:
     return along, down, np.sqrt(along * along + down * down)
 
 
-@compiled()
+@compile_loop()
 def _centres(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return where slopes meet, (n, 2) in cells.
 
@@ -151,7 +151,7 @@ def _centres(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, sh
     return found[:number]
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return the share, by weight, of the slopes that point to or from each of the centres (n, 2), in cells."""
     found = np.empty(len(centres), np.float32)
@@ -165,7 +165,7 @@ def _agreement(places: np.ndarray, directions: np.ndarray, weights: np.ndarray, 
     return found
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _meeting_place(
     places: np.ndarray, directions: np.ndarray, weights: np.ndarray, x: float, y: float
 ) -> tuple[float, float]:
@@ -191,7 +191,7 @@ def _meeting_place(
     return x, y
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _pointedness(across: Any, up: Any, along: Any, down: Any) -> tuple[Any, Any]:
     """Return how well a slope points to a centre, 1 to 0, and its squared distance, from where it lies and rises."""
     distance2 = across * across + up * up + np.float32(4)

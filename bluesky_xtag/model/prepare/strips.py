@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compile_loop
 
 __all__ = ["SPIKE_COUNTS", "SPIKE_RATIO", "TOO_MANY", "Blocks", "Found", "add_decoded", "add_strip", "together"]
 
@@ -47,7 +47,7 @@ Found = tuple[np.float32, int, int]
 at the type's limit, as it does where they are saturated."""
 
 
-@compiled()
+@compile_loop()
 def add_decoded(
     fill: Any,
     state: np.ndarray,
@@ -82,7 +82,7 @@ def add_decoded(
     return True, found
 
 
-@compiled()
+@compile_loop()
 def _to_floats(row: np.ndarray, signed: bool, floats: np.ndarray) -> None:
     if signed:
         least = np.int64(1) << (8 * row.itemsize - 1)
@@ -93,7 +93,7 @@ def _to_floats(row: np.ndarray, signed: bool, floats: np.ndarray) -> None:
             floats[column] = row[column]
 
 
-@compiled()
+@compile_loop()
 def together(some: Found, more: Found) -> Found:
     """Return what is known of two parts of an image together."""
     times = 0
@@ -104,7 +104,7 @@ def together(some: Found, more: Found) -> Found:
     return _larger(some[0], more[0]), times, some[2] + more[2]
 
 
-@compiled()
+@compile_loop()
 def add_strip(image: np.ndarray, first: int, above: int, height: int, blocks: Blocks) -> Found:
     """Fill rows of blocks with `height` rows of pixels, from number `first` on.
 
@@ -136,7 +136,7 @@ def add_strip(image: np.ndarray, first: int, above: int, height: int, blocks: Bl
     return highest, times, lit
 
 
-@compiled()
+@compile_loop()
 def _add_row(row: np.ndarray, valid: np.ndarray, spikes: bool, sums: np.ndarray, areas: np.ndarray) -> None:
     """Add a row of pixels to those above; only spikes that are not valid have not become 0."""
     if spikes:
@@ -149,7 +149,7 @@ def _add_row(row: np.ndarray, valid: np.ndarray, spikes: bool, sums: np.ndarray,
         areas[column] += valid[column]
 
 
-@compiled()
+@compile_loop()
 def _count_lit(row: np.ndarray, limit: np.float32) -> int:
     """Return how many pixels next to such as hold the limit are much brighter than the next, or nearly as bright."""
     bits, least = row.view(np.int32), _bits(limit)
@@ -172,7 +172,7 @@ def _count_lit(row: np.ndarray, limit: np.float32) -> int:
     return int(lit)
 
 
-@compiled()
+@compile_loop()
 def _clean(
     image: np.ndarray, mask: np.ndarray, row: int, limit: np.float32, clean: np.ndarray, valid: np.ndarray
 ) -> None:
@@ -191,7 +191,7 @@ def _clean(
                 clean[column + 1] = valid[column] = 0
 
 
-@compiled()
+@compile_loop()
 def _leave_spikes(above: np.ndarray, row: np.ndarray, below: np.ndarray, valid: np.ndarray) -> tuple[np.float32, bool]:
     """Make single pixels that stand far above all their neighbours invalid, what they hold stays.
 
@@ -222,7 +222,7 @@ def _leave_spikes(above: np.ndarray, row: np.ndarray, below: np.ndarray, valid: 
     return _float(highest), found
 
 
-@compiled()
+@compile_loop()
 def _highest(row: np.ndarray) -> np.float32:
     """Return the highest count; as floats from 0 on are in the order of their bits, it is found among integers."""
     bits = row.view(np.int32)
@@ -232,17 +232,17 @@ def _highest(row: np.ndarray) -> np.float32:
     return _float(highest)
 
 
-@compiled()
+@compile_loop()
 def _float(bits: np.int32) -> np.float32:
     return np.full(1, bits).view(np.float32)[0]  # only arrays can be read as another type
 
 
-@compiled()
+@compile_loop()
 def _bits(number: np.float32) -> np.int32:
     return np.full(1, number).view(np.int32)[0]
 
 
-@compiled()
+@compile_loop()
 def _count(row: np.ndarray, valid: np.ndarray, count: np.float32) -> int:
     """Return how many valid pixels of a row hold a count."""
     times = 0
@@ -251,7 +251,7 @@ def _count(row: np.ndarray, valid: np.ndarray, count: np.float32) -> int:
     return times
 
 
-@compiled()
+@compile_loop()
 def _add_across(sums: np.ndarray, areas: np.ndarray, factor: int, counts: np.ndarray, pixels: np.ndarray) -> None:
     """Add neighbouring columns, `factor` to a block; the last may be less."""
     whole = len(sums) // factor
@@ -265,7 +265,7 @@ def _add_across(sums: np.ndarray, areas: np.ndarray, factor: int, counts: np.nda
         pixels[whole] += areas[column]
 
 
-@compiled()
+@compile_loop()
 def _larger(one: np.float32, other: np.float32) -> np.float32:
     """Return the larger number; quicker than `max`, which minds NaN."""
     return one if one > other else other

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from .compiled import compiled
+from .compiled import compile_loop
 from .grid import LEAST, QUICK, log1p, peaks, ratio
 
 __all__ = ["Symmetry", "symmetry"]
@@ -67,7 +67,7 @@ def symmetry(counts: np.ndarray, weights: np.ndarray, step: int, log_scale: floa
     return Symmetry(correlation, merit, step)
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _logs(counts: np.ndarray, weights: np.ndarray, log_scale: np.float32) -> np.ndarray:
     """Return logarithm and validity of each cell, (rows, columns, 2)."""
     logs = np.empty((*counts.shape, 2), np.float32)
@@ -80,7 +80,7 @@ def _logs(counts: np.ndarray, weights: np.ndarray, log_scale: np.float32) -> np.
     return logs
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _contrast(logs: np.ndarray, around: np.ndarray) -> np.ndarray:
     """Return contrast to what lies around, its square, and validity, (3, rows, columns)."""
     rows, columns, _ = logs.shape
@@ -101,7 +101,7 @@ def _contrast(logs: np.ndarray, around: np.ndarray) -> np.ndarray:
     return layers
 
 
-@compiled(*QUICK)
+@compile_loop(*QUICK)
 def _correlate(products: np.ndarray, shape: tuple[int, int], area: np.float32) -> tuple[np.ndarray, np.ndarray]:
     """Return correlation and merit of each lag, from the products at each: of contrast, of energy, of validity."""
     correlation = np.empty((2 * shape[0] - 1, 2 * shape[1] - 1), np.float32)
@@ -119,7 +119,7 @@ def _correlate(products: np.ndarray, shape: tuple[int, int], area: np.float32) -
     return correlation, merit
 
 
-@compiled()
+@compile_loop()
 def _vertices(layer: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return where parabolas through each place and its neighbours are highest, (n, 2) as column, row."""
     rows, columns = layer.shape
@@ -134,12 +134,12 @@ def _vertices(layer: np.ndarray, places: np.ndarray) -> np.ndarray:
     return found
 
 
-@compiled()
+@compile_loop()
 def _vertex(before: float, height: float, after: float) -> float:
     return min(max((after - before) / max(2 * (2 * height - before - after), 1e-9), -0.5), 0.5)
 
 
-@compiled()
+@compile_loop()
 def _at(layer: np.ndarray, centres: np.ndarray, step: int) -> np.ndarray:
     """Return what a layer holds for each of the centres (n, 2), x and y in bins; 0 outside."""
     found = np.zeros(len(centres))

@@ -1,10 +1,5 @@
 """Tags runs of RunEngines in other processes, whose documents a message bus brings."""
 
-from .bus import Bus
-from .kafka import KafkaBus
-from .run_service import RunService
-from .served_backend import ServedBackend
-from .wire_formats import FORMATS, WireFormat
-from .zeromq import ZeroMQBus
+import lazy_loader
 
-__all__ = ["FORMATS", "Bus", "KafkaBus", "RunService", "ServedBackend", "WireFormat", "ZeroMQBus"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from .binning import Binned as Binned
+from .centre import estimate_centre as estimate_centre
+from .compiled import compile_function as compile_function
+from .compiled import compile_loop as compile_loop
+from .grid import coarse as coarse
+from .inputs import PLAIN_CHANNELS as PLAIN_CHANNELS
+from .inputs import POLAR_CHANNELS as POLAR_CHANNELS
+from .inputs import PROFILE_CHANNELS as PROFILE_CHANNELS
+from .inputs import SCALARS as SCALARS
+from .inputs import Inputs as Inputs
+from .packed import CompiledRows as CompiledRows
+from .packed import PackedImage as PackedImage
+from .preparation import Preparation as Preparation
+from .strips import SPIKE_COUNTS as SPIKE_COUNTS
+from .strips import SPIKE_RATIO as SPIKE_RATIO
+from .validity import describe_counts as describe_counts

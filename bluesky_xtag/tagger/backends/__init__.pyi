@@ -1,0 +1,10 @@
+from .backend import Backend as Backend
+from .cluster_address import is_cluster_address as is_cluster_address
+from .inline import InlineBackend as InlineBackend
+from .process import ProcessBackend as ProcessBackend
+from .process import is_possible as is_possible
+from .process import origin as origin
+from .registry import BACKENDS as BACKENDS
+from .registry import make_backend as make_backend
+from .registry import suitable_backend as suitable_backend
+from .threads import ThreadsBackend as ThreadsBackend
