@@ -17,6 +17,7 @@ from bluesky_xtag import DEFAULT_TAXONOMY
 __all__ = [
     "adaptive",
     "adaptive_before",
+    "backends",
     "columns",
     "command_line",
     "complete",
@@ -46,6 +47,7 @@ BENCH_MODEL = BENCH.with_name("bench-model.json")
 TRADEOFF = BENCH.with_name("tradeoff.json")
 SEARCH = BENCH.with_name("bench-search.json")
 REPLAY = BENCH.with_name("bench-replay.json")
+BACKENDS = BENCH.with_name("bench-backends.json")
 EPICS = BENCH.with_name("bench-epics.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
@@ -340,6 +342,13 @@ def replay():
         for name, one in figures["engines"].items()
     )
     return measured + _table(("where", "frames a second", "time to start", "peak memory of a process"), rows)
+
+
+def backends():
+    """Return the figures of `xtag bench backends` that are kept with these pages."""
+    from bluesky_xtag.cli.bench.backends_bench import BARS
+
+    return _against(BARS, BACKENDS, "{rounds} rounds of {points} points")
 
 
 def epics():

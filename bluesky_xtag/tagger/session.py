@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import finalize
+from weakref import finalize, ref
 
 from bluesky.run_engine import RunEngine
 
@@ -102,6 +102,7 @@ def install(
             logger.warning("this RunEngine had a tagger already; it is replaced: %r", preprocessor.tagger)
             preprocessor.tagger.uninstall()
     tagger.installed = True
+    tagger.engine = ref(RE)
     tagger.closing.callback(setattr, tagger, "installed", False)
     companions: list[Callable[[str, Any], Any]] = []
     tagger.catalog = place

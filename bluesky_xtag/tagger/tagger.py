@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
-from weakref import WeakSet, finalize
+from weakref import ReferenceType, WeakSet, finalize
 
 from bluesky.protocols import Reading
 from bluesky.run_engine import RunEngine
@@ -32,6 +32,7 @@ from .deadlines import Deadlines
 from .device_check import Findings, check_device
 from .followers import Followers
 from .ledger import Addresses, Ledger, Part
+from .open_runs import OpenRuns
 from .row_device import RowDevice
 from .second_look import SecondLook
 from .shadow import Shadow, make_shadow
@@ -179,6 +180,8 @@ class Tagger(RowDevice):
         self._documents = 0
         self.statistics = Statistics()
         self._listeners: WeakSet[Listener] = WeakSet()
+        self._open_runs = OpenRuns()
+        self.engine: ReferenceType[RunEngine] | None = None
         self.followers = Followers()
         self._page: Any = None
         self._told = False  # that rows are emitted nowhere
@@ -261,6 +264,12 @@ class Tagger(RowDevice):
         """How many documents with frames may wait."""
         return self._queue.size
 
+    @property
+    def engine_state(self) -> str:
+        """What the RunEngine does, in its own word, such as "running" or "paused"; "" if there is none."""
+        engine = None if self.engine is None else self.engine()
+        return "" if engine is None else str(engine.state)
+
     def web(self, **options: Any) -> Any:
         """Open a page on which the running scan is seen, and print its address.
 
@@ -306,6 +315,7 @@ class Tagger(RowDevice):
             self._take(name, doc)
             if name in _OF_ROWS:
                 self._rows(name, cast(Any, doc))
+            self._open_runs(name, doc)
             for listener in list(self._listeners):
                 listener(name, doc)
         except Exception:
@@ -316,7 +326,12 @@ class Tagger(RowDevice):
         self.statistics.callback_seconds.append(time.perf_counter() - begin)
 
     def listen(self, listener: Listener) -> None:
-        """Let an object hear every document that this tagger takes, its own rows among them, as long as it lives."""
+        """Let an object hear every document that this tagger takes, its own rows among them, as long as it lives.
+
+        Of runs that are open already it hears the start and the descriptors first.
+        """
+        for name, doc in self._open_runs.documents():
+            listener(name, doc)
         self._listeners.add(listener)
 
     def _take(self, name: str, doc: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from .replies import MissingError, reply
 __all__ = ["LiveApp", "live_routes", "until_closed"]
 
 _STATIC = Path(__file__).parent / "static"
+_LOOK = 0.3  # seconds between two looks at what the RunEngine does
 _FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -113,8 +114,9 @@ async def _tell(feed: LiveFeed, socket: WebSocket) -> None:
             for message in messages:
                 await socket.send_bytes(message)
             changed = asyncio.create_task(event.wait())
-            await asyncio.wait({changed, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({changed, listening}, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
+            feed.look()
     except (WebSocketDisconnect, RuntimeError, OSError):
         pass  # the page is closed
     finally:

@@ -63,6 +63,7 @@ class LiveFeed:
         self._ranges: deque[tuple[FrameRange, int]] = deque()
         self._left_out = 0
         self._told = 0.0
+        self._engine_state = ""
         self._closed = False
         self.log = LiveLog(self._whole)
         self._background: Background[tuple[str, Any]] = Background(
@@ -126,10 +127,21 @@ class LiveFeed:
         if taggings:
             self._background.put(("taggings", taggings))
 
+    # What a page's line calls, some times a second: of a pause there is no document
+
+    def look(self) -> None:
+        """Tell the pages what the RunEngine does, if that has changed."""
+        state = self._tagger.engine_state
+        if state != self._engine_state:
+            self._engine_state = state
+            self._background.put(("look", None))
+
     # What the feed's thread does
 
     def _take(self, note: tuple[str, Any]) -> None:
         kind, content = note
+        if kind == "look":
+            return
         if kind != "taggings":
             with self._state_lock:
                 if kind == "picture":
@@ -154,9 +166,13 @@ class LiveFeed:
     def _tell(self) -> bool:
         """Tell the pages what changed, some times a second; return whether something waits for that."""
         self._left_out += self._background.take_dropped()
-        around = {"waiting": self._tagger.waiting, "capacity": self._tagger.capacity, "left_out": self._left_out}
         with self._state_lock:
-            self._state.set_around(**around)
+            self._state.set_around(
+                waiting=self._tagger.waiting,
+                capacity=self._tagger.capacity,
+                left_out=self._left_out,
+                engine=self._tagger.engine_state,
+            )
             if not self._state.changed:
                 return False
             now = time.monotonic()

@@ -30,7 +30,7 @@ class LiveState:
         self._tags, self._thresholds = tuple(tags), tuple(thresholds)
         self._runs: dict[str, LiveRun] = {}
         self._touched: dict[str, LiveRun] = {}
-        self._around: dict[str, Any] = {"waiting": 0, "capacity": 0, "left_out": 0}
+        self._around: dict[str, Any] = {"waiting": 0, "capacity": 0, "left_out": 0, "engine": ""}
         self._picture: dict[str, Any] | None = None
         self.changed = False
         """Whether something changed since `take_changes`."""
@@ -78,7 +78,7 @@ class LiveState:
         self.changed = True
 
     def set_around(self, **around: Any) -> None:
-        """Set what is around the runs: `waiting`, `capacity`, `left_out`."""
+        """Set what is around the runs: `waiting`, `capacity`, `left_out`, `engine`."""
         if self._around | around != self._around:
             self._around |= around
             self.changed = True

@@ -62,6 +62,12 @@ def _replay(figures: Path, picture: Path | None, directory: Path) -> None:
     replay(figures, None, 320)
 
 
+def _backends(figures: Path, picture: Path | None, directory: Path) -> None:
+    from .backends_bench import backends
+
+    backends(figures)
+
+
 def _epics(figures: Path, picture: Path | None, directory: Path) -> None:
     from .epics_bench import epics
 
@@ -96,6 +102,7 @@ PARTS = (
     Part("model", "bench-model.json", _model),
     Part("search", "bench-search.json", _search),
     Part("replay", "bench-replay.json", _replay),
+    Part("backends", "bench-backends.json", _backends),
     Part("epics", "bench-epics.json", _epics),
     Part("adaptive", "adaptive.json", _adaptive, "adaptive.png"),
     Part("robustness", "robustness.json", _robustness, "robustness.png"),

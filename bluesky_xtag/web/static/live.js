@@ -119,7 +119,8 @@ function drawAll() {
 
 function drawRuns(run) {
   const runs = [...state.runs.values()].filter((each) => each.about).reverse();
-  const made = runs.map((each) => option(each.uid, `${each.about.scan_id || "–"} ${each.about.plan || "run"}${each.about.ended ? "" : " · running"}`));
+  const goesOn = state.around.engine === "paused" ? "paused" : "running";
+  const made = runs.map((each) => option(each.uid, `${each.about.scan_id || "–"} ${each.about.plan || "run"}${each.about.ended ? "" : ` · ${goesOn}`}`));
   refill("run", made);
   byId("run").disabled = !runs.length;
   if (!run?.about) return;
@@ -128,6 +129,7 @@ function drawRuns(run) {
   const parts = [`${run.total}${points ? ` of ${points}` : ""} frame${run.total === 1 && !points ? "" : "s"}`];
   if (sample) parts.push(sample);
   parts.push(`since ${new Date(1000 * time).toLocaleTimeString()}`);
+  if (!ended && goesOn === "paused") parts.push("paused");
   if (ended) parts.push(ended.status === "success" ? "ended" : `ended: ${ended.status}${ended.reason ? `, ${ended.reason}` : ""}`);
   byId("run-about").textContent = parts.join(" · ");
   byId("run-about").title = byId("run-about").textContent;

@@ -9,7 +9,7 @@ export class LiveState {
     this.session = "";
     this.number = -1;
     this.runs = new Map();
-    this.around = { waiting: 0, capacity: 0, left_out: 0 };
+    this.around = { waiting: 0, capacity: 0, left_out: 0, engine: "" };
     this.picture = null;
   }
 

@@ -145,14 +145,36 @@ def test_a_map_of_two_motors_and_its_keys(RE, live, det):
     assert pixels_of(page, RING) == 0 and width > 300
 
 
-def test_a_pause_makes_no_place_twice(RE, live, det):
+ABOUT = "document.getElementById('run-about').textContent"
+RUN = "document.getElementById('run').textContent"
+
+
+def test_a_pause_is_seen_and_makes_no_place_twice(RE, live, det):
     page = live()
     with pytest.raises(RunEngineInterrupted):
         RE(pausing(det, 5, "after the frame"))
     wait(page, "places.length === 3")
+    page.wait(f"{ABOUT}.endsWith('paused') && {RUN}.endsWith('paused')")
     RE.resume()
     tagged(page, 5)
     assert ask(page, "places.map((place) => place[9])") == [1, 1, 2, 1, 1]
+    page.wait(f"{ABOUT}.endsWith('ended') && !{RUN}.includes('paused')")
+
+
+def test_a_run_that_began_before_the_page_was_opened_is_seen_from_there_on(RE, browser, tag, det):
+    tagger = tag(deadline=60.0)
+    with pytest.raises(RunEngineInterrupted):
+        RE(pausing(det, 5, "after the frame"))
+    server = tagger.web()
+    try:
+        with browser.page(server.live_link) as page:
+            page.wait(f"{ABOUT}.endsWith('paused')")
+            RE.resume()
+            tagged(page, 3)
+            assert ask(page, "places.map((place) => place[6])") == [3, 4, 5]
+            page.wait(f"{ABOUT}.endsWith('ended')")
+    finally:
+        server.close()
 
 
 def test_a_page_that_comes_late_shows_the_same(RE, live, browser, det):
