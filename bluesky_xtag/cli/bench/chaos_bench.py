@@ -107,7 +107,11 @@ def _print(console: Console, figures: Mapping[str, Any]) -> None:
 
 def _rest(one: Mapping[str, Any]) -> str:
     if "again_p99_s" in one:
-        return f"ok again after {one['again_p50_s']:.2f} s, 99 % within {one['again_p99_s']:.2f} s"
+        said = f"ok again after {one['again_p50_s']:.2f} s, 99 % within {one['again_p99_s']:.2f} s"
+        if one["with_spare"]:
+            p50, p99 = one["again_with_spare_p50_s"], one["again_with_spare_p99_s"]
+            said += f"; where a spare stood by ({one['with_spare']} times) {p50:.2f} s, 99 % within {p99:.2f} s"
+        return said
     if "leaves_s" in one:
         return f"{one['longer_s']:+.2f} s for the scan; session ends in {one['leaves_s']:.1f} s"
     if "late_session_mib" in one:

@@ -268,6 +268,12 @@ class ProcessBackend:
         return self._ready.is_set()
 
     @property
+    def has_spare_ready(self) -> bool:
+        """Whether a second process stands by with its model ready."""
+        spare = self._spare
+        return spare is not None and spare.is_ready
+
+    @property
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid

@@ -27,6 +27,7 @@ _EXPOSURE = 0.02  # seconds
 _POINTS = 25  # a scan
 _PAUSE = 0.5  # seconds at most between a frame that is "ok" again and the next kill
 _TWICE = 0.1  # share of kills after which the next process is killed while it starts
+_PATIENT = 0.5  # share of kills before which the spare process may become ready
 _PATIENCE = 120.0  # seconds for a frame that is "ok" again
 
 
@@ -59,7 +60,8 @@ def kill_it(
     Returns
     -------
     dict
-        Counts of runs, frames and rows, `restarts`, seconds until frames were "ok" again, and `troubles`.
+        Counts of runs, frames and rows, `restarts`, seconds until frames were "ok" again, of all kills (`again_...`)
+        and of those at which a spare process stood by with its model ready (`again_with_spare_...`), and `troubles`.
     """
     with tempfile.TemporaryDirectory() as place, run_engine() as RE:  # noqa: N806
         images = frames(_SHAPE, 8)
@@ -72,7 +74,7 @@ def kill_it(
             tagger = install(RE, backend=backend)
         counts = Counts()
         RE.subscribe(counts)
-        killer = _Killer(backend, tagger, counts, kills, random.Random(seed), watch)  # noqa: S311
+        killer = _Killer(backend, tagger, counts, kills, spare, random.Random(seed), watch)  # noqa: S311
         try:
             backend.wait_ready()
             killer.start()
@@ -85,13 +87,11 @@ def kill_it(
     troubles = counts.troubles()
     if killer.never:
         troubles.append(f"after {killer.never} of {kills} kills no frame was ok again within {_PATIENCE:g} s")
-    return counts.figures() | {
-        "kills": killer.done,
-        "restarts": backend.restarts,
-        "again_p50_s": percentile(killer.seconds, 50),
-        "again_p99_s": percentile(killer.seconds, 99),
-        "troubles": troubles,
-    }
+    figures = counts.figures() | {"kills": killer.done, "restarts": backend.restarts}
+    for name, seconds in (("again", killer.seconds), ("again_with_spare", killer.with_spare)):
+        if seconds:
+            figures |= {f"{name}_p50_s": percentile(seconds, 50), f"{name}_p99_s": percentile(seconds, 99)}
+    return figures | {"with_spare": len(killer.with_spare), "troubles": troubles}
 
 
 class _Killer(threading.Thread):
@@ -101,15 +101,17 @@ class _Killer(threading.Thread):
         tagger: Tagger,
         counts: Counts,
         kills: int,
+        spare: bool,
         chance: random.Random,
         watch: Callable[[int], object],
     ) -> None:
         super().__init__(daemon=True)
         self._backend, self._tagger, self._counts = backend, tagger, counts
-        self._kills, self._chance, self._watch = kills, chance, watch
+        self._kills, self._spare, self._chance, self._watch = kills, spare, chance, watch
         self._stopped = threading.Event()
         self.done = self.never = 0
         self.seconds: list[float] = []
+        self.with_spare: list[float] = []  # those of kills at which a spare process stood by
 
     def stop(self) -> None:
         """Let it end."""
@@ -118,10 +120,14 @@ class _Killer(threading.Thread):
     def run(self) -> None:
         """Kill, wait until frames are "ok" again, and a moment more."""
         while self.done < self._kills and not self._stopped.is_set():
+            if self._spare and self._chance.random() < _PATIENT:
+                self._wait_for_spare()
             self._stopped.wait(self._chance.uniform(0, _PAUSE))
+            stood_by = self._backend.has_spare_ready
             self._kill()
             if self.done < self._kills and self._chance.random() < _TWICE:
                 self._stopped.wait(self._chance.uniform(0, 1))
+                stood_by = self._backend.has_spare_ready
                 self._kill()
             killed = time.monotonic()
             while not self._is_ok_since(killed):
@@ -130,6 +136,13 @@ class _Killer(threading.Thread):
                     break
             else:
                 self.seconds.append(time.monotonic() - killed)
+                if stood_by:
+                    self.with_spare.append(self.seconds[-1])
+
+    def _wait_for_spare(self) -> None:
+        end = time.monotonic() + _PATIENCE
+        while not self._backend.has_spare_ready and time.monotonic() < end and not self._stopped.wait(0.05):
+            pass
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):
