@@ -18,6 +18,7 @@ __all__ = [
     "adaptive",
     "adaptive_before",
     "backends",
+    "chaos",
     "columns",
     "command_line",
     "complete",
@@ -48,6 +49,7 @@ TRADEOFF = BENCH.with_name("tradeoff.json")
 SEARCH = BENCH.with_name("bench-search.json")
 REPLAY = BENCH.with_name("bench-replay.json")
 BACKENDS = BENCH.with_name("bench-backends.json")
+CHAOS = BENCH.with_name("bench-chaos.json")
 EPICS = BENCH.with_name("bench-epics.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
@@ -349,6 +351,35 @@ def backends():
     from bluesky_xtag.cli.bench.backends_bench import BARS
 
     return _against(BARS, BACKENDS, "{rounds} rounds of {points} points")
+
+
+def chaos():
+    """Return the figures of `xtag bench chaos` that are kept with these pages."""
+    if not CHAOS.exists():
+        return "There are no figures for this version yet.\n"
+    figures = json.loads(CHAOS.read_text("utf-8"))
+    rows = (
+        (name, one["runs"], one["failed"], one["frames"], one["rows"], _what_came(one))
+        for name, one in figures["parts"].items()
+    )
+    measured = f"Measured on {figures['machine']}, model {figures['model']}, seed {figures['seed']}.\n\n"
+    return measured + _table(("what", "scans", "failed", "frames", "rows", "and"), rows)
+
+
+def _what_came(one):
+    """Return in words what else is known of a part of `xtag bench chaos`."""
+    if "kills" in one:
+        said = f"{one['kills']} kills; `ok` again within {one['again_p50_s']:.1f} s (99 %: {one['again_p99_s']:.1f} s)"
+        if one["with_spare"]:
+            p50, p99 = one["again_with_spare_p50_s"], one["again_with_spare_p99_s"]
+            said += f"; {one['with_spare']} times a spare stood by: {p50:.2f} s (99 %: {p99:.2f} s)"
+        return said
+    if "leaves_s" in one:
+        return f"{one['longer_s']:+.2f} s for the scan; the session ends within {one['leaves_s']:.1f} s"
+    return (
+        f"memory of the session {one['early_session_mib']:.0f} -> {one['late_session_mib']:.0f} MiB, of the process "
+        f"{one['early_process_mib']:.0f} -> {one['late_process_mib']:.0f} MiB, in {one['seconds'] / 60:.0f} min"
+    )
 
 
 def epics():

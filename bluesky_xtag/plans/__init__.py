@@ -9,13 +9,15 @@ from .resume import known_places
 from .skip import skip_empty
 from .steps import queueable
 from .strategies import REVISION as STRATEGIES_REVISION
-from .strategies import make
+from .strategies import Axis, Motion, make
 from .time_series import watch
 from .tray import compare_samples
 from .wish_file import pin, veto
 
 __all__ = [
     "STRATEGIES_REVISION",
+    "Axis",
+    "Motion",
     "STREAM",
     "SkipEmpty",
     "DecisionCheck",

@@ -27,6 +27,7 @@ from .bars import Row, rows
 from .machine import describe
 from .suggestions import POINTS, THINKING, timed
 from .tasks import TASKS, raster_doses, run, seek_run
+from .travels import MOTIONS, travel_run
 
 __all__ = ["KINDS", "adaptive", "bars_missed"]
 
@@ -35,8 +36,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "phases": ("adaptive", "faulty", "random", "grid"),
     "seek": ("adaptive", "faulty", "random", "grid"),
     "skip_empty": ("adaptive", "faulty"),
+    "travel": tuple(f"{task}, {stage}" for task in TASKS for stage in MOTIONS),
 }
-"""What is measured of each task: the strategy, the same with faults (`FAULTS`), and the baselines.
+"""What is measured of each task: the strategy, the same with faults (`FAULTS`), and the baselines; of `travel`, which
+map is made with which motors.
 
 Where it is installed, bluesky-adaptive's Ax agent, `ax`, is measured on `boundary`, too."""
 SUGGESTION = "suggestion"
@@ -171,6 +174,9 @@ def _outcome(task: str, kind: str, seed: int) -> dict[str, Any]:
     """Return what came out of one scan, as JSON can hold it."""
     if task == "skip_empty":
         return {"seed": seed} | raster_doses(_model(), seed, faulty=kind == "faulty")
+    if task == "travel":
+        name, _, stage = kind.partition(", ")
+        return {"seed": seed} | travel_run(_model(), name, MOTIONS[stage], seed)
     outcome, _ = seek_run(_model(), seed, kind) if task == "seek" else run(TASKS[task], _model(), seed, kind)
     found = asdict(outcome)
     found["trace"] = [(number, round(score, 4)) for number, score in outcome.trace]

@@ -68,6 +68,12 @@ def _backends(figures: Path, picture: Path | None, directory: Path) -> None:
     backends(figures)
 
 
+def _chaos(figures: Path, picture: Path | None, directory: Path) -> None:
+    from .chaos_bench import chaos
+
+    chaos(figures)
+
+
 def _epics(figures: Path, picture: Path | None, directory: Path) -> None:
     from .epics_bench import epics
 
@@ -103,6 +109,7 @@ PARTS = (
     Part("search", "bench-search.json", _search),
     Part("replay", "bench-replay.json", _replay),
     Part("backends", "bench-backends.json", _backends),
+    Part("chaos", "bench-chaos.json", _chaos),
     Part("epics", "bench-epics.json", _epics),
     Part("adaptive", "adaptive.json", _adaptive, "adaptive.png"),
     Part("robustness", "robustness.json", _robustness, "robustness.png"),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .tasks import RASTER, SEEK_FRAMES, SEEK_WITHIN, TASKS
+from .travels import MOTIONS
 
-__all__ = ["DOSE", "MORE", "SEEK_SHARE", "THINKING_MS", "VERY_FAULTY", "Row", "rows"]
+__all__ = ["DOSE", "MORE", "SEEK_SHARE", "THINKING_MS", "TRAVEL", "VERY_FAULTY", "Row", "rows"]
 
 MORE = 1.5
 """By how much more frames, or dose, may be used where 5 % of the tags are wrong and 5 % are missing."""
@@ -20,6 +21,8 @@ SEEK_EARLY, SEEK_SHARE = 30, 0.9
 """After so many frames the best place must be found in this share of the samples; in all after the last one."""
 DOSE = 0.4
 """Of the plain raster, that skip_empty may use."""
+TRAVEL = 1.3
+"""Time of a map over that of the best order of its places, known in hindsight."""
 THINKING_MS = {200: 100, 1_000: 20, 10_000: 100}
 """Of the processor, that a strategy may take for the next point after so many, p95."""
 MEGABYTES = 500
@@ -54,6 +57,8 @@ def rows(found: _Found) -> list[Row]:
             made += _doses(kinds)
         elif task == "seek":
             made += _seeks(kinds)
+        elif task == "travel":
+            made += _travels(kinds)
         elif task == "suggestion":
             made += _suggestions(kinds)
         else:
@@ -133,6 +138,20 @@ def _doses(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
         yield Row("skip_empty", f"dose, of the plain raster{words}", _spread(doses), f"<= {most:g}", holds)
         places = _number(statistics.median(one["places"] for one in kinds[kind]))
         yield Row("skip_empty", f"places lost, of {places}{words}", _spread(lost), "0", max(lost) == 0)
+
+
+def _travels(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:
+    for kind, runs in kinds.items():
+        task, _, stage = kind.partition(", ")
+        motion = MOTIONS[stage]
+        told = f"{task}, {motion.velocity:g} mm/s, frames of {motion.frame:g} s"
+        ratios = [one["seconds"] / one["best"] for one in runs]
+        holds = statistics.median(ratios) <= TRAVEL
+        what = f"{told}: time of the map over that of the best order in hindsight"
+        yield Row("travel", what, _spread(ratios), f"<= {TRAVEL:g}", holds)
+        yield Row("travel", f"{told}: frames", _spread([one["frames"] for one in runs]))
+        saved = [one["seconds"] / one["unaware"] for one in runs]
+        yield Row("travel", f"{told}: time over that without knowing the motors", _spread(saved))
 
 
 def _suggestions(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Row]:

@@ -24,6 +24,7 @@ __all__ = [
     "TASKS",
     "MapTask",
     "Run",
+    "map_with",
     "points_of",
     "raster_doses",
     "run",
@@ -167,7 +168,18 @@ def run(task: MapTask, model: TagModel, seed: int, kind: str, *, limit: int | No
             tell(mapper, batch, seen)
             trace.append((camera.frames, measure()))
         return _judge(trace, task, None), mapper
-    return _judge(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task)), mapper
+    return map_with(mapper, task, camera, sample, limit), mapper
+
+
+def map_with(mapper: Any, task: MapTask, camera: Camera, sample: Map, limit: int | None = None) -> Run:
+    """Let a strategy map a sample; return how it did. Parameters as of `run`."""
+    places = points_of(81)
+    truth = truth_of(task, sample, places)
+
+    def measure() -> float:
+        return task.score(truth, task.found(mapper, places))
+
+    return _judge(*follow(mapper, camera, measure, limit or 3 * task.budget // 2, task))
 
 
 class _Anywhere:

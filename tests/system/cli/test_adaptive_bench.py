@@ -1,7 +1,9 @@
 """The bench of the strategies: what it counts, when a bar is missed, and one task in full."""
 
+import dataclasses
 import json
 from concurrent.futures import Future
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from bluesky_xtag.cli.bench import ax_agent
 from bluesky_xtag.cli.bench.adaptive_bench import KINDS, adaptive, bars_missed
 from bluesky_xtag.cli.bench.bars import rows
 from bluesky_xtag.cli.bench.camera import Camera
+from bluesky_xtag.cli.bench.hindsight import shortest_seconds
 from bluesky_xtag.cli.bench.tasks import TASKS, points_of, run
+from bluesky_xtag.cli.bench.travels import MOTIONS, travel_run
 from bluesky_xtag.simulate import Domains, Region
 
 
@@ -45,6 +49,13 @@ def thought(points, busy=15, megabytes=300):
     return {"points": points, "median": 20, "p95": 300, "longest": 900, "busy": busy, "megabytes": megabytes}
 
 
+def travelled(seconds=120.0):
+    return {
+        kind: [{"seed": 0, "frames": 45, "seconds": seconds, "best": 100.0, "unaware": 150.0}]
+        for kind in KINDS["travel"]
+    }
+
+
 def failed(found):
     return [row.what for row in rows(found) if row.holds is False]
 
@@ -53,7 +64,16 @@ def test_bars_that_are_reached_hold():
     sought = {kind: [one(30, -0.005)] * 10 for kind in KINDS["seek"]}
     thoughts = {"seek": [thought(200), thought(1_000), thought(10_000)]}
     assert (
-        failed({"boundary": maps(), "phases": maps(), "seek": sought, "skip_empty": doses(), "suggestion": thoughts})
+        failed(
+            {
+                "boundary": maps(),
+                "phases": maps(),
+                "seek": sought,
+                "skip_empty": doses(),
+                "travel": travelled(),
+                "suggestion": thoughts,
+            }
+        )
         == []
     )
 
@@ -71,6 +91,7 @@ def test_bars_that_are_reached_hold():
         ({"seek": {kind: [one(30, -0.011)] + [one(30, -0.001)] * 9 for kind in KINDS["seek"]}}, "within 1%"),
         ({"skip_empty": doses(dose=0.41)}, "dose"),
         ({"skip_empty": doses(lost=1)}, "lost"),
+        ({"travel": travelled(131.0)}, "best order in hindsight"),
         ({"seek": {kind: [early(-0.02)] * 2 + [early(-0.001)] * 8 for kind in KINDS["seek"]}}, "after 30 frames"),
         ({"suggestion": {"seek": [thought(1_000, busy=21)]}}, "seek: ms of the processor to the next point after 1000"),
         ({"suggestion": {"seek": [thought(10_000, megabytes=501)]}}, "seek: MB"),
@@ -149,6 +170,31 @@ def test_the_bench_writes_figures_and_a_picture(tmp_path, capfd):
     assert "within 1%" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_order_in_hindsight_is_the_shortest_of_all(seed):
+    places = np.random.default_rng(seed).uniform(0, 10, (2 + seed, 2))
+    seconds = MOTIONS["fast"].seconds(np.abs(places[:, None] - places[None])).max(axis=-1)
+    ways = ((0, *rest) for rest in permutations(range(1, len(places))))
+    shortest = min(sum(seconds[a, b] for a, b in pairwise(way)) for way in ways)
+    assert shortest_seconds(seconds) == pytest.approx(shortest)
+
+
+def test_no_order_in_hindsight_is_shorter_than_clusters_that_are_far_apart_allow():
+    """Each cluster alone has a shorter closed way, which is none through all places."""
+    cluster = np.random.default_rng(0).uniform(0, 1, (8, 2))
+    places = np.concatenate([cluster, cluster + 100, cluster + 200])
+    seconds = np.abs(places[:, None] - places[None]).max(axis=-1)
+    assert 198 < shortest_seconds(seconds) < 230
+
+
+def test_a_map_with_motors_takes_the_time_of_its_moves_and_frames(model, monkeypatch):
+    task = dataclasses.replace(TASKS["boundary"], budget=20)
+    monkeypatch.setitem(TASKS, "boundary", task)
+    found = travel_run(model, "boundary", MOTIONS["slow"], 0)
+    assert found["seconds"] >= found["best"] > (found["frames"] or 30) * MOTIONS["slow"].frame
+    assert found["unaware"] > found["best"]
+
+
 def test_thinking_is_timed_after_many_points_in_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(bench, "POINTS", (200,))
     monkeypatch.setattr(bench, "THINKING", ("novelty",))
@@ -200,5 +246,5 @@ def test_a_journal_keeps_scans_and_those_of_another_model_are_made_again(tmp_pat
 
 
 def test_an_unknown_task_is_named():
-    with pytest.raises(XTagValueError, match="known tasks: boundary, phases, seek, skip_empty, suggestion"):
+    with pytest.raises(XTagValueError, match="known tasks: boundary, phases, seek, skip_empty, travel, suggestion"):
         adaptive(tasks=["alignment"])
