@@ -38,6 +38,7 @@ __all__ = [
     "shadow_columns",
     "tags",
     "tradeoff",
+    "travel",
     "write",
 ]
 
@@ -54,6 +55,7 @@ EPICS = BENCH.with_name("bench-epics.json")
 ROBUSTNESS = BENCH.with_name("robustness.json")
 MEASURED = BENCH.with_name("measured-frames.json")
 ADAPTIVE = BENCH.with_name("adaptive.json")
+TRAVEL = BENCH.with_name("travel.json")
 ADAPTIVE_BEFORE = BENCH.with_name("adaptive-before.json")
 ADAPTIVE_PICTURE = Path(__file__).parent / "images" / "adaptive.png"
 TRADEOFF_PICTURE = Path(__file__).parent / "images" / "tradeoff.png"
@@ -359,7 +361,7 @@ def chaos():
         return "There are no figures for this version yet.\n"
     figures = json.loads(CHAOS.read_text("utf-8"))
     rows = (
-        (name, one["runs"], one["failed"], one["frames"], one["rows"], _what_came(one))
+        (name, *(str(one[key]) for key in ("runs", "failed", "frames", "rows")), _what_came(one))
         for name, one in figures["parts"].items()
     )
     measured = f"Measured on {figures['machine']}, model {figures['model']}, seed {figures['seed']}.\n\n"
@@ -404,17 +406,26 @@ def _against(bars, path, what):
 
 def adaptive():
     """Return the figures of `xtag bench adaptive` that are kept with these pages, and their picture."""
-    if not ADAPTIVE.exists():
+    picture = f"\n![Maps and progress of the strategies](../images/{ADAPTIVE_PICTURE.name})\n"
+    return _of_strategies(ADAPTIVE) + (picture if ADAPTIVE.exists() and ADAPTIVE_PICTURE.exists() else "")
+
+
+def travel():
+    """Return the figures of maps with motors that need time, of `xtag bench adaptive --task travel`."""
+    return _of_strategies(TRAVEL)
+
+
+def _of_strategies(path):
+    if not path.exists():
         return "There are no figures for this version yet.\n"
-    figures = json.loads(ADAPTIVE.read_text("utf-8"))
+    figures = json.loads(path.read_text("utf-8"))
     verdicts = {True: "held", False: "**missed**", None: ""}
     rows = (
         (f"`{row['task']}`", row["what"], row["reached"], row["bar"], verdicts[row["holds"]]) for row in figures["rows"]
     )
-    picture = f"\n![Maps and progress of the strategies](../images/{ADAPTIVE_PICTURE.name})\n"
     return (
         f"{_measured_on(figures)}; {figures['seeds']} samples each: median (lowest to highest).\n\n"
-        f"{_table(('task', 'figure', 'reached', 'must be', ''), rows)}{picture if ADAPTIVE_PICTURE.exists() else ''}"
+        f"{_table(('task', 'figure', 'reached', 'must be', ''), rows)}"
     )
 
 

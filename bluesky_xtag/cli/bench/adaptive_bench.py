@@ -29,7 +29,7 @@ from .suggestions import POINTS, THINKING, timed
 from .tasks import TASKS, raster_doses, run, seek_run
 from .travels import MOTIONS, travel_run
 
-__all__ = ["KINDS", "adaptive", "bars_missed"]
+__all__ = ["KINDS", "SUGGESTION", "adaptive", "bars_missed"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "boundary": ("adaptive", "faulty", "very_faulty", "random", "grid"),

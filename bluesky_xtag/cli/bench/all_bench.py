@@ -81,9 +81,16 @@ def _epics(figures: Path, picture: Path | None, directory: Path) -> None:
 
 
 def _adaptive(figures: Path, picture: Path | None, directory: Path) -> None:
+    from .adaptive_bench import KINDS, SUGGESTION, adaptive
+
+    tasks = [task for task in (*KINDS, SUGGESTION) if task != "travel"]
+    adaptive(figures, picture, tasks=tasks, journal=directory / "adaptive.jsonl")
+
+
+def _travel(figures: Path, picture: Path | None, directory: Path) -> None:
     from .adaptive_bench import adaptive
 
-    adaptive(figures, picture, journal=directory / "adaptive.jsonl")
+    adaptive(figures, tasks=["travel"], journal=directory / "travel.jsonl")
 
 
 def _tradeoff(figures: Path, picture: Path | None, directory: Path) -> None:
@@ -112,6 +119,7 @@ PARTS = (
     Part("chaos", "bench-chaos.json", _chaos),
     Part("epics", "bench-epics.json", _epics),
     Part("adaptive", "adaptive.json", _adaptive, "adaptive.png"),
+    Part("travel", "travel.json", _travel),
     Part("robustness", "robustness.json", _robustness, "robustness.png"),
     Part("tradeoff", "tradeoff.json", _tradeoff, "tradeoff.png"),
 )
