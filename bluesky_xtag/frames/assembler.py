@@ -35,6 +35,7 @@ __all__ = ["FrameAssembler"]
 logger = logging.getLogger("bluesky_xtag")
 
 _EIGER = frozenset({"AD_EIGER", "AD_EIGER2", "AD_EIGER_SLICE"})
+READ_HERE = Hdf5Frames.specs | _EIGER  # resource specs whose usual datums need no handler of another package
 # A resource outlives its run where a plan stages once for many runs; a datum is read twice where a device is read
 # twice without a trigger. The newest of each are kept, so that memory stays bounded.
 _RESOURCES_KEPT = 256

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..documents import STATUSES, FrameId, Status, Tagging
 from ..errors import CatalogError, FileHeld, FrameError, FrameNotReady, XTagValueError, hide_secrets
-from ..frames import Frame, is_first, without_hint
+from ..frames import Frame, is_first, warm, without_hint
 from ..model import unbroken
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "score_prepared",
     "tag_frame",
     "tag_together",
+    "warm_for",
 ]
 
 logger = logging.getLogger("bluesky_xtag")
@@ -247,6 +248,12 @@ def read_frame(frame: Frame, begin: float, packed: bool) -> np.ndarray | PackedI
         return NotReady(frame.id, say(error), _held(error))
     except Exception as error:  # noqa: BLE001 - handlers are foreign code: whatever they raise, it cannot be read
         return Tagging(frame.id, "unreadable", latency=time.perf_counter() - begin, reason=say(error))
+
+
+def warm_for(model: TagModel) -> None:
+    """Import what reading and scoring need in this process, so that the first frame is as quick as the others."""
+    warm(packed=getattr(model, "unpacks", False))
+    from ..model import describe_counts  # noqa: F401
 
 
 def _say_what_numbers_are(read: _Read) -> None:

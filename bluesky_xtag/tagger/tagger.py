@@ -26,7 +26,7 @@ from event_model import PartialEventPage
 from .. import documents
 from ..documents import FrameId, NewestRows, Tagging, TagRow
 from ..errors import XTagValueError
-from ..frames import FrameAssembler, FrameSelection, Imports, Mask, RootMap, warm
+from ..frames import FrameAssembler, FrameSelection, Imports, Mask, RootMap
 from .backends import Backend, is_cluster_address, make_backend
 from .deadlines import Deadlines
 from .device_check import Findings, check_device
@@ -34,6 +34,7 @@ from .followers import Followers
 from .ledger import Addresses, Ledger, Part
 from .open_runs import OpenRuns
 from .row_device import RowDevice
+from .scoring import warm_for
 from .second_look import SecondLook
 from .shadow import Shadow, make_shadow
 from .statistics import Statistics
@@ -164,11 +165,11 @@ class Tagger(RowDevice):
         self._queue = FrameQueue(queue_size, policy, queue_bytes)
         self._backend = _backend(backend, model, deadline)
         if not self.is_elsewhere:
-            warm(packed=getattr(self._backend.model, "unpacks", False))
+            warm_for(cast("TagModel", self._backend.model))
         self._deadlines = Deadlines()
         shares = wait == "overlap" and not self.is_elsewhere  # Python with the RunEngine's thread
         self._worker = Worker(self._backend, self._queue, _HEAD_START if shares else 0.0)
-        self._imports = Imports()
+        self._imports = Imports(elsewhere=self.is_elsewhere)
         self._one_at_a_time = threading.Lock()  # monitored signals emit documents from threads of their own
         self._ledger = Ledger()
         self._prepared: Sequence[FrameId] = ()

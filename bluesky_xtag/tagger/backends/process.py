@@ -338,7 +338,7 @@ def _batches(frames: Iterable[Frame]) -> Iterator[list[Handed]]:
 def _to_file(owner: object, question: bytes) -> IO[bytes]:
     """Return a file that each process of an owner reads."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its owner
-    weakref.finalize(owner, file.close)
+    weakref.finalize(owner, file.close).atexit = False  # as long as another process may be started
     file.write(question)
     file.flush()
     return file

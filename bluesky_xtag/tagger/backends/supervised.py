@@ -107,6 +107,7 @@ class TaggingProcess:
         self._ends = weakref.finalize(
             self, _end, os.getpid(), self._running, self._connection, self._shared, self._words
         )
+        self._ends.atexit = False  # the backend ends it, and starts no other then
         watch = threading.Thread(
             target=_follow, args=(weakref.ref(self), self._running.pid, follow), name="xtag-watch", daemon=True
         )

@@ -23,7 +23,7 @@ import numpy as np
 
 from ...documents import FrameId
 from ...frames import Frame, images_at
-from ..scoring import Outcome, say, score_prepared, tag_together
+from ..scoring import Outcome, say, score_prepared, tag_together, warm_for
 from .prepared import forget_oldest, take_newest
 from .shared_memory import SharedMemory
 from .wire import as_array, frame_id, of_array, of_frame_id, of_outcome, pack, unpack
@@ -65,9 +65,7 @@ def main(descriptor: int, memory: int, question: int, parent: int) -> None:
     model = None
     try:
         model = _model(asked)
-        from ...frames import warm
-
-        warm(packed=getattr(model, "unpacks", False))
+        warm_for(model)
         model.warm()
         if asked["humble"]:
             _give_way_to_all()

@@ -49,6 +49,23 @@ def test_each_mimetype_and_each_spec_once(done):
     ]
 
 
+@pytest.mark.parametrize("spec", ["AD_HDF5", "AD_HDF5_SWMR", "AD_EIGER2", "XTAG_HDF5"])
+def test_a_spec_that_is_read_here_imports_no_handler(done, spec):
+    """That of AD_HDF5 brings Dask, pandas, xarray and Numba: 130 MB and seconds."""
+    take(Imports(), ("resource", {"spec": spec}))
+    assert not done
+
+
+def test_where_another_process_reads_only_what_it_cannot_read_is_imported(done):
+    uri, tiffs = "file://localhost/data/a", "multipart/related;type=image/tiff"
+    read_there = ({"uri": uri, "mimetype": "application/x-hdf5"}, {"uri": uri, "mimetype": "image/tiff"}, {})
+    imports = Imports(elsewhere=True)
+    take(imports, descriptor(det=KEY), *(("stream_resource", each) for each in read_there))
+    assert not done
+    take(imports, ("stream_resource", {"uri": uri, "mimetype": tiffs}), ("resource", {"spec": "AD_TIFF"}))
+    assert sorted(each[:2] for each in done) == [("import_for", tiffs), ("import_handler", "AD_TIFF")]
+
+
 @pytest.mark.parametrize(
     "keys",
     [
