@@ -357,31 +357,17 @@ def backends():
 
 def chaos():
     """Return the figures of `xtag bench chaos` that are kept with these pages."""
+    from bluesky_xtag.cli.bench.chaos_bench import in_words
+
     if not CHAOS.exists():
         return "There are no figures for this version yet.\n"
     figures = json.loads(CHAOS.read_text("utf-8"))
     rows = (
-        (name, *(str(one[key]) for key in ("runs", "failed", "frames", "rows")), _what_came(one))
+        (name, *(str(one[key]) for key in ("runs", "failed", "frames", "rows")), in_words(one))
         for name, one in figures["parts"].items()
     )
     measured = f"Measured on {figures['machine']}, model {figures['model']}, seed {figures['seed']}.\n\n"
     return measured + _table(("what", "scans", "failed", "frames", "rows", "and"), rows)
-
-
-def _what_came(one):
-    """Return in words what else is known of a part of `xtag bench chaos`."""
-    if "kills" in one:
-        said = f"{one['kills']} kills; `ok` again within {one['again_p50_s']:.1f} s (99 %: {one['again_p99_s']:.1f} s)"
-        if one["with_spare"]:
-            p50, p99 = one["again_with_spare_p50_s"], one["again_with_spare_p99_s"]
-            said += f"; {one['with_spare']} times a spare stood by: {p50:.2f} s (99 %: {p99:.2f} s)"
-        return said
-    if "leaves_s" in one:
-        return f"{one['longer_s']:+.2f} s for the scan; the session ends within {one['leaves_s']:.1f} s"
-    return (
-        f"memory of the session {one['early_session_mib']:.0f} -> {one['late_session_mib']:.0f} MiB, of the process "
-        f"{one['early_process_mib']:.0f} -> {one['late_process_mib']:.0f} MiB, in {one['seconds'] / 60:.0f} min"
-    )
 
 
 def epics():

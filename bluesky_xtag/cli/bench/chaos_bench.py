@@ -15,7 +15,7 @@ from ...model import DEFAULT, ModelCard
 from .chaos import FAULTS, break_it, kill_it, soak
 from .machine import machine
 
-__all__ = ["chaos", "troubles_of"]
+__all__ = ["chaos", "in_words", "troubles_of"]
 
 
 def chaos(
@@ -95,28 +95,35 @@ def troubles_of(figures: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {trouble}" for name, part in figures["parts"].items() for trouble in part["troubles"]]
 
 
+def in_words(part: Mapping[str, Any]) -> str:
+    """Return in words what is known of a part beside its counts."""
+    if "kills" in part:
+        said = f"{part['kills']} kills; ok again after {_seconds(part, 'again')}"
+        if part["with_spare"]:
+            said += f"; {part['with_spare']} times a spare stood by: {_seconds(part, 'again_with_spare')}"
+        return said
+    if "leaves_s" in part:
+        return f"{part['longer_s']:+.2f} s for the scan; the session ends within {part['leaves_s']:.1f} s"
+    memory = (
+        f"{of} {part[f'early_{name}']:.1f} -> {part[f'late_{name}']:.1f} MiB"
+        for of, name in (("session", "session_mib"), ("process", "process_mib"))
+    )
+    held = (
+        f"{what} {part[f'early_{name}']} -> {part[f'late_{name}']}"
+        for what, name in (("threads", "threads"), ("open files", "files"), ("of the process", "process_files"))
+    )
+    return f"{', '.join([*memory, *held])}, in {part['seconds'] / 60:.0f} min"
+
+
+def _seconds(part: Mapping[str, Any], what: str) -> str:
+    return f"{part[f'{what}_p50_s']:.2f} s (99 %: {part[f'{what}_p99_s']:.2f} s)"
+
+
 def _print(console: Console, figures: Mapping[str, Any]) -> None:
     table = Table("what", "scans", "failed", "frames", "rows", "by status", "and")
     for name, one in figures["parts"].items():
         statuses = ", ".join(f"{status} {count}" for status, count in one.get("statuses", {}).items())
         counts = (str(one.get(key, "")) for key in ("runs", "failed", "frames", "rows"))
-        table.add_row(name, *counts, statuses, _rest(one))
+        table.add_row(name, *counts, statuses, in_words(one))
     console.print(table)
     console.print(f"{figures['machine']}; model {figures['model']}; seed {figures['seed']}")
-
-
-def _rest(one: Mapping[str, Any]) -> str:
-    if "again_p99_s" in one:
-        said = f"ok again after {one['again_p50_s']:.2f} s, 99 % within {one['again_p99_s']:.2f} s"
-        if one["with_spare"]:
-            p50, p99 = one["again_with_spare_p50_s"], one["again_with_spare_p99_s"]
-            said += f"; where a spare stood by ({one['with_spare']} times) {p50:.2f} s, 99 % within {p99:.2f} s"
-        return said
-    if "leaves_s" in one:
-        return f"{one['longer_s']:+.2f} s for the scan; session ends in {one['leaves_s']:.1f} s"
-    if "late_session_mib" in one:
-        return ", ".join(
-            f"{name} {one[f'early_{name}']:.0f} -> {one[f'late_{name}']:.0f}"
-            for name in ("session_mib", "process_mib", "threads", "files", "process_files")
-        )
-    return ""
