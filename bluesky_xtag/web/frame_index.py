@@ -51,7 +51,8 @@ class FrameIndex:
         self._columns: FrameColumns | None = None
         self._counted = -1  # runs in the catalogue at the last look, derived ones too
         self._looked = time.time()
-        self._derived: set[str] = set()  # derived runs that were looked at after the first look
+        self._derived: set[str] = set()  # complete derived runs of this time that were looked at
+        self._is_one_open = False  # a derived run of this time has no stop document yet
 
     @property
     def version(self) -> int:
@@ -86,11 +87,10 @@ class FrameIndex:
             Called after each run that was read.
         """
         count = self._catalog.count()
-        if count == self._counted and not any(map(_may_grow, self.columns().runs)):
+        if count == self._counted and not self._is_one_open and not any(map(_may_grow, self.columns().runs)):
             return False
         before, first = self._state.version, self._counted < 0
-        if not first:
-            self._read_derived()
+        self._read_derived()
         passed = 0
         for run in self._catalog.newest(_ALL):
             if stop is not None and stop.is_set():
@@ -109,16 +109,19 @@ class FrameIndex:
     def _read_derived(self) -> None:
         """Read the runs again that somebody corrected or replayed since the index began."""
         since = Where("time", ">=", self._looked - _CLOCKS)
-        changed = {}
+        changed = dict[str, list[str]]()
+        self._is_one_open = False
         for derived in self._catalog.whole().search(Where("purpose", "==", PURPOSE), since).runs():
             if derived.uid not in self._derived and derived.is_complete:
-                self._derived.add(derived.uid)
-                changed[derived.original_uid] = None
-        for uid in changed:
+                changed.setdefault(derived.original_uid, []).append(derived.uid)
+            elif not derived.stop:  # it does not count yet, and the number of runs will not tell when it does
+                self._is_one_open |= time.time() - derived.start["time"] < _OPEN
+        for uid, seen in changed.items():
             if self.get(uid) is not None or uid in self._state.without:
-                self._state.without.discard(uid)
                 with suppress(KeyError):
                     self.read_again(uid)
+                    self._state.without.discard(uid)
+            self._derived.update(seen)  # not before: a catalogue that does not answer is asked again
 
     def read_again(self, uid: str) -> RunFrames:
         """Read a run again, for instance after a correction; KeyError if there is no such run."""
