@@ -153,9 +153,9 @@ def configuration():
 
 def decision_columns():
     """Return a table of the columns of the stream "decisions"."""
-    from bluesky_xtag.plans.decisions import ASKED, CHOSEN, COLUMNS, DRIFT, WISHED
+    from bluesky_xtag.plans.decisions import ASKED, CHOSEN, COLUMNS, DRIFT, FLOWN, WISHED
 
-    return _columns("decision column", "decision", (*COLUMNS, CHOSEN, *ASKED, *WISHED, *DRIFT))
+    return _columns("decision column", "decision", (*COLUMNS, CHOSEN, *ASKED, *WISHED, *DRIFT, *FLOWN))
 
 
 def _columns(head, name, described):

@@ -41,6 +41,10 @@ class TagRow:
     strengths : mapping of str to float
         Log10 of the estimated signal-to-noise ratio by graded tag; NaN unless the status is "ok"; empty for models
         that estimate none.
+    key : str
+        Data key of the image.
+    seq_num : int
+        Sequence number, in its stream, of the event that holds the frame; 0 if there was none.
     """
 
     row: int = 0
@@ -50,6 +54,8 @@ class TagRow:
     latency: float = math.nan
     frame: str = ""
     strengths: Mapping[str, float] = field(default_factory=dict)
+    key: str = ""
+    seq_num: int = 0
 
     @property
     def missing(self) -> bool:
@@ -79,6 +85,8 @@ class TagRow:
             latency=float(data[column(name, "latency")]),
             frame=str(data[column(name, "frame_event")]),
             strengths={tag: float(data[key]) for tag in tags if (key := strength_column(name, tag)) in data},
+            key=str(data[column(name, "frame_key")]),
+            seq_num=int(data[column(name, "frame_seq_num")]),
         )
 
 

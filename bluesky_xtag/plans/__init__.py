@@ -4,6 +4,7 @@ from .adaptive import tag_adaptive_scan
 from .conditions import condition
 from .decisions import STREAM, DecisionCheck, SkipEmpty, replay_decisions
 from .exposure import expose_until
+from .flight import Flight, tag_adaptive_fly
 from .line import scan_until
 from .resume import known_places
 from .skip import skip_empty
@@ -17,6 +18,7 @@ from .wish_file import pin, veto
 __all__ = [
     "STRATEGIES_REVISION",
     "Axis",
+    "Flight",
     "Motion",
     "STREAM",
     "SkipEmpty",
@@ -31,6 +33,7 @@ __all__ = [
     "replay_decisions",
     "scan_until",
     "skip_empty",
+    "tag_adaptive_fly",
     "tag_adaptive_scan",
     "veto",
     "watch",

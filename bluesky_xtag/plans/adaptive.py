@@ -9,9 +9,8 @@ from typing import Any
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
-from ..errors import XTagValueError
 from ..tagger import Tagger
-from .arguments import a_motor, a_number, a_tagger, some_detectors
+from .arguments import a_tagger, some_detectors, some_motors
 from .decisions import ByStrategy, ReferenceRules, WithReference
 from .motors import read_motions
 from .resume import read_known_places
@@ -108,7 +107,7 @@ def tag_adaptive_scan(
         An argument does not fit. The error comes before the run begins.
     """
     detectors, tagger = some_detectors(detectors), a_tagger(tagger)
-    motors, limits = _motors(args)
+    motors, limits = some_motors(args)
     axes = {motor.name: pair for motor, pair in zip(motors, limits, strict=True)}
     motions = yield from read_motions(motors, motion, frame_seconds, detectors)
     decider = ByStrategy(
@@ -154,16 +153,3 @@ def tag_adaptive_scan(
     movables = {motor.name: motor for motor in motors}
     yield from steer(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
     return chooser.get_best_points()
-
-
-def _motors(args: Sequence[Any]) -> tuple[list[Any], list[tuple[float, float]]]:
-    """Return the motors and their limits."""
-    if not args or len(args) % 3:
-        raise XTagValueError(f"{len(args)} arguments for the motors: give motor, low, high for each of them")
-    motors, limits = list(args[::3]), []
-    for motor, low, high in zip(motors, args[1::3], args[2::3], strict=True):
-        name = a_motor(motor).name
-        limits.append((a_number(low, f"the lower limit of {name}"), a_number(high, f"the upper limit of {name}")))
-    if twice := {motor.name for motor in motors if [each.name for each in motors].count(motor.name) > 1}:
-        raise XTagValueError(f"{', '.join(sorted(twice))} is given twice: give each motor once")
-    return motors, limits

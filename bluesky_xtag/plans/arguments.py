@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import XTagValueError
 from ..tagger import Tagger
 
-__all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors"]
+__all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors", "some_motors"]
 
 
 def some_detectors(detectors: Any) -> list[Any]:
@@ -38,6 +38,19 @@ def a_motor(motor: Any) -> Any:
     if not hasattr(motor, "set") or not hasattr(motor, "name"):
         raise XTagValueError(f"{motor!r} is not a motor: give a device that can be set")
     return motor
+
+
+def some_motors(args: Sequence[Any]) -> tuple[list[Any], list[tuple[float, float]]]:
+    """Return the motors of a plan, and their limits, from motor, low, high for each of them."""
+    if not args or len(args) % 3:
+        raise XTagValueError(f"{len(args)} arguments for the motors: give motor, low, high for each of them")
+    motors, limits = list(args[::3]), []
+    for motor, low, high in zip(motors, args[1::3], args[2::3], strict=True):
+        name = a_motor(motor).name
+        limits.append((a_number(low, f"the lower limit of {name}"), a_number(high, f"the upper limit of {name}")))
+    if twice := {motor.name for motor in motors if [each.name for each in motors].count(motor.name) > 1}:
+        raise XTagValueError(f"{', '.join(sorted(twice))} is given twice: give each motor once")
+    return motors, limits
 
 
 def a_signal(signal: Any, name: str) -> Any:

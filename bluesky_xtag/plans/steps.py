@@ -30,7 +30,7 @@ from .wish_file import listening
 
 logger = logging.getLogger("bluesky_xtag")
 
-__all__ = ["queueable", "read_tags", "steer", "write"]
+__all__ = ["queueable", "read_all_tags", "read_tags", "steer", "write"]
 
 
 def read_tags(tagger: Tagger, watch: TagsWatch, run: str, count: int = 1) -> Generator[Msg, Any, list[TagRow]]:
@@ -55,10 +55,7 @@ def read_tags(tagger: Tagger, watch: TagsWatch, run: str, count: int = 1) -> Gen
     XTagError
         No frame reached the tagger.
     """
-    yield from bps.trigger_and_read([tagger], name=TAGS)
-    for _ in tagger.unwritten(run):  # an installed tagger leaves none; by itself it gives the oldest first
-        yield from bps.trigger_and_read([tagger], name=TAGS)
-    yield from bps.checkpoint()
+    yield from read_all_tags(tagger, run)
     seen = watch.newest_of(run, count)
     if not seen[-1].frame:
         raise XTagError(
@@ -66,6 +63,14 @@ def read_tags(tagger: Tagger, watch: TagsWatch, run: str, count: int = 1) -> Gen
             "use a detector with images in a stream that the tagger watches"
         )
     return seen
+
+
+def read_all_tags(tagger: Tagger, run: str) -> Generator[Msg, Any, None]:
+    """Write the rows of the frames of a run up to the newest one; see `read_tags`."""
+    yield from bps.trigger_and_read([tagger], name=TAGS)
+    for _ in tagger.unwritten(run):  # an installed tagger leaves none; by itself it gives the oldest first
+        yield from bps.trigger_and_read([tagger], name=TAGS)
+    yield from bps.checkpoint()
 
 
 def write(log: DecisionLog, decision: Decision) -> Plan:

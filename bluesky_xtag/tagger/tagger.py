@@ -484,7 +484,7 @@ class Tagger(RowDevice):
         if self._prepared:
             self._selected, self._prepared = self._prepared, ()
         now = time.time()
-        (part, *_) = [*self._settled(self._selected[:1]), None]
+        (part, *_) = [*self._settled(self._selected[-1:]), None]  # of a page the newest, if all have their rows
         tagging = self._nothing() if part is None else part.ticket.tagging(part.positions[0])
         row = documents.row(self.name, self.model.taxonomy, tagging)
         return {column: {"value": value, "timestamp": now} for column, value in row.items()}

@@ -5,6 +5,7 @@ from .by_condition import ByCondition, fallback_rules
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
+from .by_lines import ByLines, stop_name
 from .by_sample import BySample
 from .by_strategy import ByStrategy
 from .check import DecisionCheck, make_decider, replay_decisions
@@ -14,6 +15,7 @@ from .stream import (
     CHOSEN,
     COLUMNS,
     DRIFT,
+    FLOWN,
     SETTINGS,
     STREAM,
     WISHED,
@@ -32,6 +34,7 @@ __all__ = [
     "CHOSEN",
     "COLUMNS",
     "DRIFT",
+    "FLOWN",
     "SETTINGS",
     "STREAM",
     "Action",
@@ -42,6 +45,7 @@ __all__ = [
     "WatchRules",
     "ByCondition",
     "ByExposure",
+    "ByLines",
     "ByStrategy",
     "Decider",
     "Decision",
@@ -66,4 +70,5 @@ __all__ = [
     "read_wish",
     "replay_decisions",
     "row",
+    "stop_name",
 ]

@@ -17,6 +17,7 @@ from .by_condition import ByCondition
 from .by_emptiness import SkipEmpty
 from .by_exposure import ByExposure
 from .by_line import LineUntil
+from .by_lines import ByLines
 from .by_sample import BySample
 from .by_strategy import ByStrategy
 from .decision import Decider, Decision, further_decisions
@@ -36,6 +37,7 @@ _DECIDERS = {
     ByCondition.strategy: ByCondition,
     ByChange.strategy: ByChange,
     BySample.strategy: BySample,
+    "by_lines": ByLines,
     "with_reference": WithReference,
 }
 
@@ -141,16 +143,19 @@ def first_divergence(stored: pd.DataFrame, seen: Mapping[int, TagRow], settings:
     settings : mapping
         The settings of the decider, with the tagger's deadline.
     """
-    decider = make_decider(settings)
+    decider: Any = make_decider(settings)
     first = decider.first()
     waiting: list[Decision] = [] if first is None else [first, *further_decisions(decider)]
-    ended = False
+    ended, before = False, 0
     for number, data in zip(stored.index, stored.to_dict("records"), strict=True):
         if ended:
             return f"decision {number} is stored, but the plan had already ended"
         seen_row = int(data["decision_row"])
         if waiting:
             again = waiting.pop(0)
+        elif getattr(decider, "flies", False):
+            again = decider.decide_line(seen[row] for row in range(before + 1, seen_row + 1) if row in seen)
+            before = max(before, seen_row)
         elif seen_row not in seen:
             return f"decision {number} uses row {seen_row} of the stream {TAGS!r}, which is not stored"
         else:

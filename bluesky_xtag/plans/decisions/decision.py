@@ -10,7 +10,17 @@ from typing import Any, Literal, Protocol, get_args
 from ...documents import TagRow
 from ...errors import XTagValueError
 
-__all__ = ["ACTIONS", "Action", "Decider", "Decision", "Missing", "OnMissing", "further_decisions", "needs_frame"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Decider",
+    "Decision",
+    "LineSeen",
+    "Missing",
+    "OnMissing",
+    "further_decisions",
+    "needs_frame",
+]
 
 Action = Literal["move", "repeat", "expose", "skip", "note", "stop", "then", "otherwise", "continue", "fallback"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -44,6 +54,8 @@ class Decision:
         How far the reference place has changed, in units of what counts; NaN if that is not known.
     alarm : bool
         Whether the plan writes the reason as a warning.
+    line : LineSeen, optional
+        What was seen on a line that was flown.
     """
 
     point: int
@@ -57,6 +69,26 @@ class Decision:
     wishes: str = ""
     drift: float = math.nan
     alarm: bool = False
+    line: LineSeen | None = None
+
+
+@dataclass(frozen=True)
+class LineSeen:
+    """What was seen on a line that was flown.
+
+    Parameters
+    ----------
+    frames : int
+        How many frames had tags.
+    lost : int
+        How many had none, or did not come.
+    accepted : int
+        How many have the tag that decides, or any tag if there is none.
+    """
+
+    frames: int = 0
+    lost: int = 0
+    accepted: int = 0
 
 
 class Decider(Protocol):

@@ -14,13 +14,14 @@ from bluesky.protocols import Hints, Reading
 from event_model import DataKey
 
 from ...documents import Column, TagRow, TagRows, column, data_key
-from .decision import Decider, Decision
+from .decision import Decider, Decision, LineSeen
 
 __all__ = [
     "ASKED",
     "CHOSEN",
     "COLUMNS",
     "DRIFT",
+    "FLOWN",
     "SETTINGS",
     "STREAM",
     "WISHED",
@@ -114,10 +115,23 @@ DRIFT = (
         lambda of: of.decision.drift,
     ),
 )
+FLOWN = (
+    Column(
+        "line_frames",
+        "integer",
+        "of `tag_adaptive_fly` only: how many frames of the line had tags",
+        lambda of: of.line.frames,
+    ),
+    Column("line_lost", "integer", "how many frames of the line had none, or did not come", lambda of: of.line.lost),
+    Column(
+        "line_accepted",
+        "integer",
+        "how many frames of the line have the tag that decides, or any tag if there is none",
+        lambda of: of.line.accepted,
+    ),
+)
 # The columns that only some deciders have, by the attribute that says so.
-_SPECIAL = (("is_asked", ASKED), ("takes_wishes", WISHED), ("watches_reference", DRIFT))
-_KEPT = 512
-"""So many events are remembered, which is more than a batch has."""
+_SPECIAL = (("is_asked", ASKED), ("takes_wishes", WISHED), ("watches_reference", DRIFT), ("flies", FLOWN))
 _NAME = "decision"
 _SOURCE = "bluesky_xtag:decisions"
 
@@ -133,6 +147,10 @@ class _Decided:
     @property
     def seen(self) -> TagRow:
         return self.decision.seen
+
+    @property
+    def line(self) -> LineSeen:
+        return self.decision.line or LineSeen()
 
 
 def target_column(name: str) -> str:
@@ -183,10 +201,13 @@ class TagsWatch(TagRows):
         The tagger's name, which begins the names of the columns.
     tags : sequence of str
         The names of the tags.
+    keep : int
+        So many events are remembered, which is more than a batch has.
     """
 
-    def __init__(self, tagger: str, tags: Sequence[str]) -> None:
+    def __init__(self, tagger: str, tags: Sequence[str], keep: int = 512) -> None:
         super().__init__()
+        self._keep = keep
         self._tagger = tagger
         self._tags = tags
         self._rows: dict[str, dict[int, TagRow]] = {}  # of the newest frames, by run and number of the frame
@@ -204,7 +225,7 @@ class TagsWatch(TagRows):
         rows, frame = self._rows.setdefault(run, {}), int(data[column(self._tagger, "frame_seq_num")])
         rows.pop(frame, None)  # the newest is the last
         rows[frame] = TagRow.read(number, data, self._tagger, self._tags)
-        if len(rows) > _KEPT:
+        if len(rows) > self._keep:
             del rows[next(iter(rows))]
 
     def newest(self, run: str) -> TagRow:
@@ -221,6 +242,10 @@ class TagsWatch(TagRows):
         """
         rows = list(self._rows.get(run, {}).values())[-count:]
         return rows + [TagRow(status="failed")] * (count - len(rows))
+
+    def rows_after(self, run: str, row: int) -> list[TagRow]:
+        """Return the rows of a run that came after a row, which is given by its sequence number, in their order."""
+        return [each for each in self._rows.get(run, {}).values() if each.row > row]
 
 
 class DecisionLog:

@@ -11,8 +11,9 @@ from scipy.spatial import KDTree
 
 from ...errors import XTagValueError
 from .axes import Axes, Axis, in_short_order, to_unit, travel
-from .base import BaseStrategy
-from .strategy import Stop
+from .base import ID, BaseStrategy
+from .lines import Lines
+from .strategy import Point, Stop
 from .surrogate import EXACT, Process, Watch, one_thread
 
 __all__ = ["ModelBasedStrategy"]
@@ -133,8 +134,49 @@ class ModelBasedStrategy(BaseStrategy):
         places = np.concatenate([process.places, coming])
         return Process(places, np.concatenate([process.values, expected]), noise, process.length)
 
+    def suggest_line(self, frames: int, length: float, first: int) -> tuple[Point, Point]:
+        """Return where the line along the last motor begins and ends of which the frames are of most use for its time.
+
+        What was seen on it is ingested as points without `_id`.
+
+        Parameters
+        ----------
+        frames : int
+            Frames of a line, evenly spread.
+        length : float
+            Of a line, in units of the last motor's range, up to 1.
+        first : int
+            So many lines are spread evenly before one is chosen by its use.
+
+        Returns
+        -------
+        tuple of Point
+            Where the motors begin and end, in their units, with the `_id` of the suggestion.
+
+        Raises
+        ------
+        XTagValueError
+            No line of this length lies in the region.
+        """
+        number, lines = len(self._suggested), Lines(self.axes, self._region, frames, length)
+        if number < first:
+            lower = lines.spread(first, self._seed)[number]
+        else:
+            with one_thread():
+                lower = lines.best(np.random.default_rng([self._seed, number]), self._use_at, self._last)
+        begin, end = lines.ends(lower, self._last)
+        self._suggested[number] = self._last = end
+        return {ID: number} | self._as_point(begin), {ID: number} | self._as_point(end)
+
+    def _use_at(self, places: np.ndarray) -> np.ndarray:
+        """Return how useful a frame at each place is, (n,) from 0 on, whatever the way there costs."""
+        return self._reduced(places, self._use(places, *self._process().predict(places)))
+
     def _worth(self, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-        use = self._use(places, mean, deviation) / travel(self.axes, self._last, places)
+        return self._reduced(places, self._use(places, mean, deviation) / travel(self.axes, self._last, places))
+
+    def _reduced(self, places: np.ndarray, use: np.ndarray) -> np.ndarray:
+        """Return the use of places, (n,), without those that are forbidden or near to others that gave no tags."""
         if not self._region.is_everything:
             use = use * self._region.allows(places)
         if len(self._missing):

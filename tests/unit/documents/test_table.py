@@ -45,5 +45,5 @@ def test_other_tables_are_refused():
 def test_a_row_says_what_a_plan_needs():
     data = table().rows.loc[1].to_dict()
     seen = TagRow.read(1, data, "xtag", ["ring"])
-    assert seen == TagRow(1, "ok", ("ring", "symmetry_4"), {"ring": 0.9}, 0.02, "e1")
+    assert seen == TagRow(1, "ok", ("ring", "symmetry_4"), {"ring": 0.9}, 0.02, "e1", key="det", seq_num=1)
     assert not seen.missing and TagRow().missing and math.isnan(TagRow().latency)

@@ -304,3 +304,19 @@ def test_policies_hold_for_documents_with_many_frames(RE, seen, tag, policy):
         assert by_key["other"] == {"dropped": 60}
     if policy == "drop_oldest":
         assert by_key["det"]["dropped"] > 0 and by_key["other"]["dropped"] == 0
+
+
+@WAITS
+def test_who_reads_the_tagger_after_a_flight_gets_the_newest_frame(RE, seen, tag, blob, wait):
+    tagger = tag(model=CountsModel(), wait=wait, deadline=20)
+
+    @bpp.stage_decorator([blob])
+    @bpp.run_decorator()
+    def plan():
+        yield from fly(blob, 5)
+        yield from bps.sleep(0.5)  # all rows are written meanwhile
+        yield from bps.trigger_and_read([tagger], name="tags")
+
+    RE(plan())
+    frames = [event["data"]["xtag_frame_seq_num"] for event in seen.events("tags")]
+    assert frames[:5] == [1, 2, 3, 4, 5] and frames[-1] == 5
