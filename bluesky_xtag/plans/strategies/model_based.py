@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from ...errors import XTagValueError
 from .axes import Axes, Axis, in_short_order, to_unit, travel
 from .base import ID, BaseStrategy
-from .lines import Lines
+from .flown_lines import Lines
 from .strategy import Point, Stop
 from .surrogate import EXACT, Process, Watch, one_thread
 

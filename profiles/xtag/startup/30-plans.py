@@ -5,7 +5,6 @@ from bluesky_xtag.plans import (  # noqa: F401
     expose_until,
     scan_until,
     skip_empty,
-    tag_adaptive_fly,
     tag_adaptive_scan,
     watch,
 )
