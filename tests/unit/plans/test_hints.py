@@ -12,7 +12,9 @@ import bluesky_xtag.plans
 import bluesky_xtag.plans.remote
 from bluesky_xtag import Tagger
 
-PLANS = ("compare_samples", "expose_until", "scan_until", "skip_empty", "tag_adaptive_scan", "watch")
+PLANS = (
+    *("compare_samples", "expose_until", "scan_until", "skip_empty", "tag_adaptive_fly", "tag_adaptive_scan", "watch"),
+)
 REMOTE = tuple(name for name in bluesky_xtag.plans.remote.__all__ if name != "Devices")
 EVERY = [
     *(pytest.param(getattr(bluesky_xtag.plans, name), id=name) for name in PLANS),
