@@ -10,7 +10,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from ..tagger import Tagger
-from .arguments import a_tagger, some_detectors, some_motors
+from .arguments import a_tagger, some_detectors, some_motors, start_document
 from .decisions import ByStrategy, ReferenceRules, WithReference
 from .motors import read_motions
 from .resume import read_known_places
@@ -128,13 +128,11 @@ def tag_adaptive_scan(
     chooser = decider.chooser
     if reference is not None:
         decider = WithReference(decider, ReferenceRules.read(reference, list(axes)), on_missing)
-    start = {
-        "plan_name": "tag_adaptive_scan",
-        "detectors": [detector.name for detector in detectors],
-        "motors": list(axes),
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    start = start_document(
+        "tag_adaptive_scan",
+        detectors,
+        tagger,
+        {
             "strategy": decider.strategy,
             "args": [each for motor, pair in zip(motors, limits, strict=True) for each in (repr(motor), *pair)],
             "tag": tag,
@@ -148,8 +146,8 @@ def tag_adaptive_scan(
             "region": None if region is None else dict(region),
             "motion": {name: asdict(found) for name, found in motions.items()} or None,
         },
-        "hints": {"dimensions": [([name], "primary") for name in axes]},
-    }
+        motors=list(axes),
+    )
     movables = {motor.name: motor for motor in motors}
     yield from steer(detectors, tagger, decider, movables, start | dict(md or {}), restage=motors)
     return chooser.get_best_points()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import XTagValueError
 from ..tagger import Tagger
 
-__all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors", "some_motors"]
+__all__ = ["a_motor", "a_number", "a_signal", "a_tagger", "some_detectors", "some_motors", "start_document"]
 
 
 def some_detectors(detectors: Any) -> list[Any]:
@@ -73,3 +73,37 @@ def a_number(value: Any, name: str) -> float:
 
 def _name(device: Any) -> str:
     return str(getattr(device, "name", device))
+
+
+def start_document(
+    plan: str,
+    detectors: Sequence[Any],
+    tagger: Tagger,
+    arguments: Mapping[str, Any],
+    *,
+    motors: Sequence[str] = (),
+    dimensions: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a plan adds to its start document.
+
+    Parameters
+    ----------
+    plan : str
+        Its name.
+    detectors, tagger
+        As the plan got them.
+    arguments : mapping
+        Its other arguments, as JSON allows them.
+    motors : sequence of str
+        The names of the motors that it moves.
+    dimensions : sequence of str
+        What its points are drawn against, from the stream primary; the motors if nothing is given.
+    """
+    names = [detector.name for detector in detectors]
+    given = {"detectors": [repr(detector) for detector in detectors], "tagger": repr(tagger), **arguments}
+    document: dict[str, Any] = {"plan_name": plan, "detectors": names, "plan_args": given}
+    if motors:
+        document["motors"] = list(motors)
+    if drawn := dimensions or motors:
+        document["hints"] = {"dimensions": [([name], "primary") for name in drawn]}
+    return document

@@ -12,7 +12,7 @@ from bluesky.utils import MsgGenerator
 from ..documents import TagRow
 from ..errors import XTagValueError
 from ..tagger import Tagger, exposure_of
-from .arguments import a_signal, a_tagger, some_detectors
+from .arguments import a_signal, a_tagger, some_detectors, start_document
 from .conditions import condition
 from .decisions import ByExposure
 from .steps import queueable, steer
@@ -80,17 +80,16 @@ def expose_until(
     wanted = condition(good, tags, of_one_frame=True)
     first = yield from bps.rd(signal)
     decider = ByExposure(signal.name, first, limits, wanted, tags, on_missing)
-    document = {
-        "plan_name": "expose_until",
-        "detectors": [detector.name for detector in detectors],
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    document = start_document(
+        "expose_until",
+        detectors,
+        tagger,
+        {
             "good": wanted.text,
             "exposure": signal.name,
             "limits": list(map(float, limits)),
             "on_missing": on_missing,
         },
-    }
+    )
     yield from steer(detectors, tagger, decider, {signal.name: signal}, document | dict(md or {}))
     return decider.seconds if decider.found else None

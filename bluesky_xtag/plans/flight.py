@@ -13,7 +13,7 @@ from bluesky.utils import Msg, MsgGenerator, ensure_generator
 
 from ..errors import XTagError, XTagValueError
 from ..tagger import Plan, Tagger
-from .arguments import a_number, a_tagger, some_detectors, some_motors
+from .arguments import a_number, a_tagger, some_detectors, some_motors, start_document
 from .decisions import ByLines, Decision, DecisionLog, TagsWatch, stop_name
 from .motors import read_motions
 from .steps import queueable, read_all_tags, write
@@ -145,13 +145,11 @@ def tag_adaptive_fly(
         check_can_fly(motors[-1], detectors)
     elif not callable(fly):
         raise XTagValueError(f"fly={fly!r} is no plan: give a function that takes a Flight and returns a plan")
-    start = {
-        "plan_name": "tag_adaptive_fly",
-        "detectors": [detector.name for detector in detectors],
-        "motors": list(axes),
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    start = start_document(
+        "tag_adaptive_fly",
+        detectors,
+        tagger,
+        {
             "strategy": strategy,
             "args": [each for motor, pair in zip(motors, limits, strict=True) for each in (repr(motor), *pair)],
             "frames": frames,
@@ -165,9 +163,10 @@ def tag_adaptive_fly(
             "motion": {name: asdict(found) for name, found in motions.items()} or None,
             "region": None if region is None else dict(region),
         },
+        motors=list(axes),
         # Flyers of ophyd-async leave no positions in the stream; plans of one's own read the motors.
-        "hints": {"dimensions": [([name], "primary") for name in axes] if fly else [(("time",), "primary")]},
-    }
+        dimensions=list(axes) if fly else ["time"],
+    )
     first = decider.first()  # before the run, as it fails where no line fits into the region
     watch = TagsWatch(tagger.name, tagger.model.taxonomy.names, keep=2 * frames + 512)
     log = DecisionLog(decider, tagger.name, tagger.deadline)

@@ -10,7 +10,7 @@ from bluesky.utils import MsgGenerator
 
 from ..documents import TagRow
 from ..tagger import Tagger
-from .arguments import a_motor, a_number, a_tagger, some_detectors
+from .arguments import a_motor, a_number, a_tagger, some_detectors, start_document
 from .conditions import condition
 from .decisions import LineUntil
 from .steps import queueable, steer
@@ -72,13 +72,11 @@ def scan_until(
     tags = tagger.model.taxonomy.names
     wanted = condition(until, tags)
     decider = LineUntil(moved.name, start, stop, step, wanted, tags, on_missing)
-    document = {
-        "plan_name": "scan_until",
-        "detectors": [detector.name for detector in detectors],
-        "motors": [moved.name],
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    document = start_document(
+        "scan_until",
+        detectors,
+        tagger,
+        {
             "motor": repr(moved),
             "start": start,
             "stop": stop,
@@ -86,7 +84,7 @@ def scan_until(
             "until": wanted.text,
             "on_missing": on_missing,
         },
-        "hints": {"dimensions": [([moved.name], "primary")]},
-    }
+        motors=[moved.name],
+    )
     yield from steer(detectors, tagger, decider, {moved.name: moved}, document | dict(md or {}), restage=[moved])
     return decider.found

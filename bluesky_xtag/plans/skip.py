@@ -80,7 +80,9 @@ def skip_empty(
     )
 
 
-_DECIDING = frozenset({"tag_adaptive_scan", "scan_until", "expose_until", "watch", "compare_samples"})
+_DECIDING = frozenset(
+    {"tag_adaptive_scan", "tag_adaptive_fly", "scan_until", "expose_until", "watch", "compare_samples"}
+)
 _REPEATED = frozenset({"trigger", "wait", "create", "read", "save"})
 
 

@@ -12,7 +12,7 @@ from bluesky.utils import MsgGenerator
 from ..documents import TagRow
 from ..errors import XTagValueError
 from ..tagger import Tagger, exposure_of
-from .arguments import a_number, a_signal, a_tagger, some_detectors
+from .arguments import a_number, a_signal, a_tagger, some_detectors, start_document
 from .conditions import condition
 from .decisions import ByChange, WatchRules
 from .steps import queueable, steer
@@ -108,12 +108,11 @@ def watch(
         **limits,
     )
     decider = ByChange(known if tags is None else tags, rules, wanted, known, on_missing)
-    document = {
-        "plan_name": "watch",
-        "detectors": [detector.name for detector in detectors],
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    document = start_document(
+        "watch",
+        detectors,
+        tagger,
+        {
             "tags": None if tags is None else list(tags),
             "interval": [rules.shortest, rules.longest],
             "change": rules.change,
@@ -123,8 +122,8 @@ def watch(
             "on_missing": on_missing,
             **limits,
         },
-        "hints": {"dimensions": [(["time"], "primary")]},
-    }
+        dimensions=["time"],
+    )
     recorded = {} if signal is None else {signal.name: signal}
     yield from steer(detectors, tagger, decider, recorded, document | dict(md or {}))
     return decider.found

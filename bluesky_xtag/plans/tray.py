@@ -11,7 +11,7 @@ from bluesky.utils import MsgGenerator
 from ..documents import TagRow
 from ..errors import XTagValueError
 from ..tagger import Tagger
-from .arguments import a_motor, a_number, a_tagger, some_detectors
+from .arguments import a_motor, a_number, a_tagger, some_detectors, start_document
 from .conditions import condition
 from .decisions import BySample
 from .steps import queueable, steer
@@ -87,13 +87,11 @@ def compare_samples(
         max_frames=max_frames,
         on_missing=on_missing,
     )
-    document = {
-        "plan_name": "compare_samples",
-        "detectors": [detector.name for detector in detectors],
-        "motors": list(movables),
-        "plan_args": {
-            "detectors": [repr(detector) for detector in detectors],
-            "tagger": repr(tagger),
+    document = start_document(
+        "compare_samples",
+        detectors,
+        tagger,
+        {
             "motors": [repr(motor) for motor in motors],
             "samples": decider.settings["samples"],
             "target": wanted.text,
@@ -101,8 +99,8 @@ def compare_samples(
             "max_frames": max_frames,
             "on_missing": on_missing,
         },
-        "hints": {"dimensions": [([name], "primary") for name in movables]},
-    }
+        motors=list(movables),
+    )
     yield from steer(detectors, tagger, decider, movables, document | dict(md or {}), restage=list(motors))
     return decider.met
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...documents import TagRow
-from ...errors import XTagError, XTagValueError
+from ...errors import XTagValueError
 from .. import strategies
 from ..strategies import Motion, Point
-from .choosing import choose_strategy
+from .choosing import check_revision, choose_strategy
 from .decision import Action, Decision, LineSeen, Missing
 
 __all__ = ["ByLines", "stop_name"]
@@ -141,11 +141,7 @@ class ByLines:
             The strategy of this version decides in another way than the one that the settings are of.
         """
         recipe = settings["recipe"]
-        if recipe["revision"] != strategies.REVISION:
-            raise XTagError(
-                f"these decisions are of revision {recipe['revision']} of the strategies, and here is revision "
-                f"{strategies.REVISION}: install the version of bluesky_xtag that decision_package_version names"
-            )
+        check_revision(recipe)
         motions = {name: Motion(**stored[3]) for name, stored in recipe["axes"].items() if len(stored) > 3}
         kept = ("tag", "frames", "span", "max_lines", "initial_lines", "on_missing", "cameras", "region")
         given = {key: settings[key] for key in kept}

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ...documents import TagRow
-from ...errors import XTagError, XTagValueError, printable
+from ...errors import XTagValueError, printable
 from .. import strategies
 from ..strategies import Axis, Motion, Point, Strategy
-from .choosing import choose_strategy
+from .choosing import check_revision, choose_strategy
 from .decision import Action, Decision, Missing
 from .wishes import Terms, Wish, read_wish
 
@@ -164,12 +164,7 @@ class ByStrategy:
             The strategy of this version decides in another way than the one that the settings are of.
         """
         recipe = settings["recipe"]
-        # Random places and grids are the same in every revision.
-        if recipe["name"] not in ("grid", "random") and recipe.get("revision", 1) != strategies.REVISION:
-            raise XTagError(
-                f"these decisions are of revision {recipe.get('revision', 1)} of the strategies, and here is revision "
-                f"{strategies.REVISION}: install the version of bluesky_xtag that decision_package_version names"
-            )
+        check_revision(recipe)
         chooser = strategies.make(
             recipe["name"],
             {name: tuple(limits) for name, limits in recipe["axes"].items()},

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import XTagValueError
+from ...errors import XTagError, XTagValueError
 from .. import strategies
 from ..strategies import Axis, Motion, Strategy
 
-__all__ = ["choose_strategy"]
+__all__ = ["check_revision", "choose_strategy"]
 
 
 def choose_strategy(
@@ -63,3 +63,13 @@ def choose_strategy(
     if tag is not None and tag not in tags:
         raise XTagValueError(f"no tag {tag!r}; known tags: {', '.join(tags)}")
     return strategy
+
+
+def check_revision(recipe: Mapping[str, Any]) -> None:
+    """Raise XTagError if the strategy of a recipe decides in another way in this version."""
+    # Random places and grids are the same in every revision.
+    if recipe["name"] not in ("grid", "random") and recipe.get("revision", 1) != strategies.REVISION:
+        raise XTagError(
+            f"these decisions are of revision {recipe.get('revision', 1)} of the strategies, and here is revision "
+            f"{strategies.REVISION}: install the version of bluesky_xtag that decision_package_version names"
+        )

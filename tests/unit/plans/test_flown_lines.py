@@ -14,7 +14,7 @@ from support.models import RaisingModel
 from support.steered import pause_after
 
 from bluesky_xtag import XTagValueError
-from bluesky_xtag.plans import make, tag_adaptive_fly
+from bluesky_xtag.plans import make, skip_empty, tag_adaptive_fly
 
 FRAMES = 20
 
@@ -294,4 +294,11 @@ def test_devices_that_do_not_fly_are_refused_by_name(RE, seen, graded, axis, oth
     tagger = graded()
     with pytest.raises(XTagValueError, match="axis is no device of ophyd-async that flies: give fly="):
         RE(tag_adaptive_fly([disk], tagger, "novelty", other, 0, 10, axis, 0, 10, frames=5, frame_seconds=1))
+    assert not seen.documents
+
+
+def test_skip_empty_takes_no_plan_that_decides_on_lines(RE, seen, graded, axis, other, disk):
+    tagger = graded()
+    with pytest.raises(XTagValueError, match="tag_adaptive_fly already decides by tags"):
+        RE(skip_empty(scan(disk, tagger, other, axis), tagger, 0.02, empty="not ring"))
     assert not seen.documents
