@@ -75,8 +75,8 @@ function writeAddress(replace = false) {
   if (byId("query").value) asked.set("q", byId("query").value);
   if (byId("order").value !== "newest") asked.set("order", byId("order").value);
   if (state.open) asked.set("frame", state.open);
-  const hash = `#${asked}`;
-  if (hash !== (location.hash || "#")) history[replace ? "replaceState" : "pushState"](null, "", hash);
+  const shown = new URLSearchParams(location.hash.slice(1)); // a link may be escaped in another way than `asked`
+  if (`${asked}` !== `${shown}`) history[replace ? "replaceState" : "pushState"](null, "", `#${asked}`);
 }
 
 // What people search for. The keys that follow are meant for what is found, see `waits`.

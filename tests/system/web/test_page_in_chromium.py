@@ -157,6 +157,14 @@ def test_one_frame_at_its_full_resolution(page, runs):
     assert in_grid(page)
 
 
+def test_a_link_that_is_escaped_in_another_way_is_one_entry_of_the_history(page, server, runs):
+    page.open(f"{server.address}#frame={runs[0]}/2")  # the page itself writes %2F
+    before = page.run("history.length")
+    page.wait("document.getElementById('title')?.textContent.endsWith('point 3')", 60)
+    assert page.run("history.length") == before
+    assert page.run("location.hash").endswith("/2")
+
+
 def test_a_frame_is_corrected_with_keys_and_the_correction_taken_back(page, catalog, runs):
     run = catalog[runs[0]]
     search(page, f"run:{runs[0][:8]}", 6)
